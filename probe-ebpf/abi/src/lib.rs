@@ -1,0 +1,262 @@
+#![no_std]
+//! The records that cross the kernel boundary, shared by the kernel programs and user space.
+//!
+//! Everything here is `repr(C)`, made of integers and byte arrays, with explicit padding; size and
+//! alignment are asserted below. No `Option`, no `bool`, no `enum`: any bit pattern must be a value.
+//! What the fields mean is said here once; how they are produced is in `probe-ebpf/src`.
+
+/// Record is a [`DataHeader`] followed by `captured` bytes.
+pub const KIND_DATA: u8 = 1;
+/// Record is an [`Open`]: a connection was recognised as HTTP; who is at its ends.
+pub const KIND_OPEN: u8 = 2;
+/// Record is an [`Exec`]: a process image was started.
+pub const KIND_EXEC: u8 = 3;
+/// Record is an [`Exit`]: the last thread of a process ended.
+pub const KIND_EXIT: u8 = 4;
+
+/// [`DataHeader::flags`]: the packet left the socket (egress); otherwise it arrived at it.
+pub const FLAG_EGRESS: u8 = 1;
+/// [`DataHeader::flags`]: the segment carried FIN.
+pub const FLAG_FIN: u8 = 2;
+/// [`DataHeader::flags`]: the segment carried RST.
+pub const FLAG_RST: u8 = 4;
+/// [`DataHeader::flags`]: the handshake of this connection was observed.
+pub const FLAG_SYN_SEEN: u8 = 8;
+/// [`DataHeader::flags`]: `total` covers earlier bytes that were skipped, not only this packet.
+pub const FLAG_SKIPPED: u8 = 16;
+
+/// Which end of the connection the probed socket is.
+pub const ROLE_UNKNOWN: u8 = 0;
+/// The probed socket accepted the connection.
+pub const ROLE_SERVER: u8 = 1;
+/// The probed socket opened the connection.
+pub const ROLE_CLIENT: u8 = 2;
+
+/// Per-socket verdict: nothing decided yet.
+pub const VERDICT_UNDECIDED: u8 = 0;
+/// HTTP/1.x: heads are shipped.
+pub const VERDICT_HTTP1: u8 = 1;
+/// Not a protocol that we read: dismissed.
+pub const VERDICT_DISMISSED: u8 = 2;
+/// TLS records: opaque here, counted.
+pub const VERDICT_TLS: u8 = 3;
+/// HTTP/2 preface: opaque here, counted.
+pub const VERDICT_HTTP2: u8 = 4;
+/// Our own socket: never captured.
+pub const VERDICT_OURS: u8 = 5;
+/// The other end is on this node and is captured there.
+pub const VERDICT_PEER_COVERED: u8 = 6;
+
+/// Captured payload classes, in bytes: a record reserves the smallest that fits.
+pub const PAYLOAD_CLASSES: [usize; 4] = [512, 2048, 8192, 16384];
+/// Largest payload of one record.
+pub const MAX_PAYLOAD: usize = 16384;
+
+/// TCP payload seen at a probed socket; `captured` bytes follow the header.
+///
+/// `seq` is the TCP sequence number of the first of `total` payload bytes (host order).
+/// Addresses are IPv6 or IPv4-mapped, in network order; ports in host order. `at` is nanoseconds of
+/// `CLOCK_MONOTONIC`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataHeader {
+    /// [`KIND_DATA`].
+    pub kind: u8,
+    /// `FLAG_*`.
+    pub flags: u8,
+    /// `ROLE_*` of the probed socket.
+    pub role: u8,
+    /// Zero.
+    pub pad: u8,
+    /// Bytes that follow this header.
+    pub captured: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// Kernel socket cookie of the probed socket.
+    pub cookie: u64,
+    /// Sequence number of the first byte.
+    pub seq: u32,
+    /// Payload bytes that this record stands for.
+    pub total: u32,
+    /// Address of the probed socket.
+    pub local_addr: [u8; 16],
+    /// Address of its peer.
+    pub remote_addr: [u8; 16],
+    /// Port of the probed socket.
+    pub local_port: u16,
+    /// Port of its peer.
+    pub remote_port: u16,
+    /// Zero.
+    pub pad2: u32,
+}
+
+/// Who is at the ends of a connection, as far as the kernel knew when it was recognised as HTTP.
+/// Zero means unknown in every field.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// [`KIND_OPEN`].
+    pub kind: u8,
+    /// `FLAG_SYN_SEEN` or 0.
+    pub flags: u8,
+    /// `ROLE_*` of the probed socket.
+    pub role: u8,
+    /// Zero.
+    pub pad: u8,
+    /// Process that called `connect`, when it is on this node.
+    pub client_tgid: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// Cookie of the probed socket.
+    pub cookie: u64,
+    /// Cookie of the client's socket when that is on this node too.
+    pub client_cookie: u64,
+    /// cgroup v2 id of the probed socket.
+    pub cgroup: u64,
+    /// Network namespace cookie of the probed socket.
+    pub netns_cookie: u64,
+    /// Network namespace cookie of the client's socket when it is on this node.
+    pub client_netns_cookie: u64,
+    /// cgroup v2 id of the process that called `connect`.
+    pub client_cgroup: u64,
+    /// User id of the process that called `connect`.
+    pub client_uid: u32,
+    /// Sequence numbers after the handshake, which NAT does not change: client's, then server's.
+    pub client_isn: u32,
+    /// See `client_isn`.
+    pub server_isn: u32,
+    /// Zero.
+    pub pad2: u32,
+    /// `comm` of the process that called `connect`, NUL padded.
+    pub client_comm: [u8; 16],
+    /// As in [`DataHeader`].
+    pub local_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub remote_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub local_port: u16,
+    /// As in [`DataHeader`].
+    pub remote_port: u16,
+    /// Zero.
+    pub pad3: u32,
+}
+
+/// Bytes of command line that an [`Exec`] carries.
+pub const EXEC_ARGS: usize = 256;
+
+/// A process image was started (`sched_process_exec`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// [`KIND_EXEC`].
+    pub kind: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+    /// Thread group id.
+    pub tgid: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// cgroup v2 id.
+    pub cgroup: u64,
+    /// User id.
+    pub uid: u32,
+    /// Bytes of `args` that are valid; 0 when the kernel gave no way to read them.
+    pub args_len: u32,
+    /// `comm`, NUL padded.
+    pub comm: [u8; 16],
+    /// The first bytes of the command line, arguments separated by NUL.
+    pub args: [u8; EXEC_ARGS],
+}
+
+/// A process ended (`sched_process_exit` of the group leader).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// [`KIND_EXIT`].
+    pub kind: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+    /// Thread group id.
+    pub tgid: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+}
+
+/// What user space tells the kernel about a connection that was open before us (map `SEED`, by cookie).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seed {
+    /// `ROLE_*` of the socket.
+    pub role: u8,
+    /// `VERDICT_UNDECIDED`, or `VERDICT_PEER_COVERED` for the client's side of a local pair.
+    pub verdict: u8,
+    /// Zero.
+    pub pad: [u8; 6],
+}
+
+/// Index into the per-CPU counter map `COUNTERS`; see [`COUNTER_NAMES`].
+pub mod counter {
+    /// Records written to the ring.
+    pub const RECORDS: u32 = 0;
+    /// Payload records that did not fit the ring.
+    pub const LOST_RING_FULL: u32 = 1;
+    /// Identity and lifecycle records that did not fit the ring.
+    pub const LOST_IDENTITY: u32 = 2;
+    /// Payload that could not be copied out of the packet.
+    pub const LOST_COPY: u32 = 3;
+    /// Per-socket state that could not be allocated.
+    pub const LOST_STATE: u32 = 4;
+    /// Connections dismissed as not HTTP.
+    pub const DISMISSED: u32 = 5;
+    /// Dismissals that expired at a direction turn because the handshake was not seen.
+    pub const DISMISSAL_EXPIRED: u32 = 6;
+    /// Connections recognised as HTTP/1.
+    pub const CONNS_HTTP1: u32 = 7;
+    /// Connections recognised as TLS.
+    pub const CONNS_TLS: u32 = 8;
+    /// Connections recognised as HTTP/2.
+    pub const CONNS_HTTP2: u32 = 9;
+    /// Payload bytes of TLS connections.
+    pub const BYTES_TLS: u32 = 10;
+    /// Payload bytes of dismissed connections.
+    pub const BYTES_DISMISSED: u32 = 11;
+    /// Payload bytes of HTTP/1 connections.
+    pub const BYTES_HTTP1: u32 = 12;
+    /// Payload bytes of HTTP/1 that were beyond the budget and not copied.
+    pub const BYTES_SKIPPED: u32 = 13;
+    /// IPv6 packets whose extension headers were too many to walk.
+    pub const UNWALKED_HEADERS: u32 = 14;
+    /// UDP packets from or to port 443: QUIC, which is not read.
+    pub const BYTES_QUIC: u32 = 15;
+    /// Payload bytes of HTTP/2 connections.
+    pub const BYTES_HTTP2: u32 = 16;
+    /// Number of counters.
+    pub const COUNT: u32 = 17;
+}
+
+/// Names of the counters, by index.
+pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
+    "records",
+    "lost_ring_full",
+    "lost_identity",
+    "lost_copy",
+    "lost_state",
+    "dismissed",
+    "dismissal_expired",
+    "conns_http1",
+    "conns_tls",
+    "conns_http2",
+    "bytes_tls",
+    "bytes_dismissed",
+    "bytes_http1",
+    "bytes_skipped",
+    "unwalked_headers",
+    "bytes_quic",
+    "bytes_http2",
+];
+
+const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);
+const _: () = assert!(size_of::<Open>() == 136 && align_of::<Open>() == 8);
+const _: () = assert!(size_of::<Exec>() == 304 && align_of::<Exec>() == 8);
+const _: () = assert!(size_of::<Exit>() == 16 && align_of::<Exit>() == 8);
+const _: () = assert!(size_of::<Seed>() == 8);

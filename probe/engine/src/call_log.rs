@@ -1,0 +1,95 @@
+//! The bounded log of recent redacted calls, as immutable chunks that a snapshot shares without copying.
+
+use apisec_proto::call::{AuthScheme, Detail, IdentityHash, Notes, Protocol, Vantage};
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One call in the log. Workload and endpoint numbers index the tables of its [`CallChunk`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRow {
+    /// First byte of the request, Unix nanoseconds.
+    pub at: u64,
+    /// Nanoseconds to the last byte of the response, or of waiting.
+    pub duration: u64,
+    /// Nanoseconds to the first byte of the response; `u64::MAX` when unanswered.
+    pub ttfb: u64,
+    /// Index into [`CallChunk::workloads`].
+    pub src: u32,
+    /// Index into [`CallChunk::workloads`].
+    pub dst: u32,
+    /// Index into [`CallChunk::endpoints`]: the typed path that the node gave it.
+    pub endpoint: u32,
+    /// Where the path stands in [`CallChunk::text`].
+    pub path_start: u32,
+    /// Its length.
+    pub path_len: u16,
+    /// Status, 0 when unanswered.
+    pub status: u16,
+    /// Request bytes.
+    pub request_bytes: u32,
+    /// Response bytes.
+    pub response_bytes: u32,
+    /// What was odd.
+    pub notes: Notes,
+    /// Where it was observed.
+    pub vantage: Vantage,
+    /// How the caller proved who it is.
+    pub auth: AuthScheme,
+    /// Who the call says it is.
+    pub identity: Option<IdentityHash>,
+    /// Index into [`CallChunk::details`] plus one; 0 when this call was not sampled.
+    pub detail: u32,
+}
+
+/// The endpoint of a call before templating: what the node could say without history.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LoggedEndpoint {
+    /// Callee workload id.
+    pub service: CompactString,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Method.
+    pub method: CompactString,
+    /// Typed-segment path such as `/users/{id:int}/orders`.
+    pub path: CompactString,
+    /// Host that was asked for, empty when none.
+    pub host: CompactString,
+}
+
+/// The calls of one delta, in order of `at`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallChunk {
+    /// Calls.
+    pub rows: Vec<CallRow>,
+    /// Workload ids that the rows name.
+    pub workloads: Vec<CompactString>,
+    /// Endpoints that the rows name.
+    pub endpoints: Vec<LoggedEndpoint>,
+    /// Paths, end to end.
+    pub text: String,
+    /// Masked fields of the sampled calls.
+    pub details: Vec<Detail>,
+    /// Calls of this delta that did not fit the log.
+    pub dropped: u64,
+}
+
+impl CallChunk {
+    /// The path of `row` as called (redacted).
+    #[must_use]
+    pub fn path(&self, row: &CallRow) -> &str {
+        let start = row.path_start as usize;
+        self.text.get(start..start + usize::from(row.path_len)).unwrap_or_default()
+    }
+}
+
+/// Recent calls, oldest chunk first.
+#[derive(Clone, Debug, Default)]
+pub struct CallLog {
+    /// Chunks.
+    pub chunks: Vec<Arc<CallChunk>>,
+    /// Calls in all chunks.
+    pub len: usize,
+    /// Calls that have left the log because of its bound, since the start.
+    pub evicted: u64,
+}

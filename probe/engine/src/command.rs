@@ -1,0 +1,32 @@
+//! What the operator may ask the knowledge to change. Persisted by the caller, replayed at start.
+
+use serde::{Deserialize, Serialize};
+
+/// One change of the inventory's templating rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "kebab-case")]
+pub enum TemplateRule {
+    /// Fold all siblings at the last segment of `path` into one parameter: `/shop/{item}`.
+    Merge {
+        /// Callee workload id.
+        service: String,
+        /// Template path whose last segment is folded together with its siblings.
+        path: String,
+    },
+    /// Never fold the siblings at the last segment of `path`; shown literally from now on.
+    Split {
+        /// Callee workload id.
+        service: String,
+        /// Template path whose last segment is a parameter now.
+        path: String,
+    },
+}
+
+/// A command to the knowledge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Add a rule.
+    Add(TemplateRule),
+    /// Take the newest rule back.
+    UndoRule,
+}

@@ -1,0 +1,287 @@
+//! The one read model: everything that a view, report or export shows, at one moment, immutable.
+//!
+//! Its serialised form is the stable contract `apisec-top/1`: fields are only ever added.
+
+use crate::call_log::CallLog;
+use crate::degradation::Degradation;
+use apisec_proto::call::WorkloadKind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Name and version of the JSON contract.
+pub const SCHEMA: &str = "apisec-top/1";
+
+/// The observation window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// RFC 3339, UTC.
+    pub start: String,
+    /// RFC 3339, UTC.
+    pub end: String,
+    /// Unix nanoseconds of `start`.
+    pub start_ns: u64,
+    /// Unix nanoseconds of `end`.
+    pub end_ns: u64,
+}
+
+/// Kind of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// A program outside any unit or container.
+    #[serde(rename = "process")]
+    Process,
+    /// A systemd service, scope or slice.
+    #[serde(rename = "unit")]
+    Unit,
+    /// A container.
+    #[serde(rename = "container")]
+    Container,
+    /// A Kubernetes pod.
+    #[serde(rename = "pod")]
+    Pod,
+    /// A Kubernetes Deployment.
+    Deployment,
+    /// A Kubernetes StatefulSet.
+    StatefulSet,
+    /// A Kubernetes DaemonSet.
+    DaemonSet,
+    /// A Kubernetes Job.
+    Job,
+    /// A peer that is not on a probed node.
+    #[serde(rename = "external")]
+    External,
+}
+
+impl From<WorkloadKind> for Kind {
+    fn from(kind: WorkloadKind) -> Self {
+        match kind {
+            WorkloadKind::Process => Self::Process,
+            WorkloadKind::Unit => Self::Unit,
+            WorkloadKind::Container => Self::Container,
+            WorkloadKind::Pod => Self::Pod,
+            WorkloadKind::External => Self::External,
+        }
+    }
+}
+
+/// A workload that took part in a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadView {
+    /// Stable key.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// A process of it, 0 when unknown.
+    pub pid: u32,
+    /// Executable path.
+    pub exe: String,
+    /// Command line, secrets masked.
+    pub command: String,
+    /// User.
+    pub user: String,
+    /// systemd unit.
+    pub unit: String,
+    /// Container id.
+    pub container: String,
+    /// Pod UID.
+    pub pod_uid: String,
+    /// Network namespace inode.
+    pub netns: u64,
+    /// An address it was seen at.
+    pub address: String,
+    /// Calls it answered.
+    pub calls_in: u64,
+    /// Calls it made.
+    pub calls_out: u64,
+}
+
+/// Calls from one workload to another over one protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EdgeView {
+    /// Caller's workload id.
+    pub src: String,
+    /// Callee's workload id.
+    pub dst: String,
+    /// What was spoken.
+    pub protocol: String,
+    /// Calls.
+    pub calls: u64,
+    /// Calls answered 4xx or 5xx, or not at all.
+    pub errors: u64,
+    /// Calls that were not answered.
+    pub unanswered: u64,
+    /// Calls in the last whole second of the window.
+    pub rate: f64,
+    /// Median of the total time, microseconds.
+    pub p50_us: u64,
+    /// 99th percentile of the total time, microseconds.
+    pub p99_us: u64,
+    /// Request bytes.
+    pub request_bytes: u64,
+    /// Response bytes.
+    pub response_bytes: u64,
+    /// First call, Unix nanoseconds.
+    pub first_seen: u64,
+    /// Last call, Unix nanoseconds.
+    pub last_seen: u64,
+}
+
+/// Calls that were followed through proxies: `path` is caller, proxies in order, final callee.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChainView {
+    /// Workload ids, at least three.
+    pub path: Vec<String>,
+    /// Calls that took this way.
+    pub calls: u64,
+}
+
+/// Where an endpoint stands against the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Drift {
+    /// In a specification, and called in the window.
+    Active,
+    /// Called, in no specification of its service.
+    Shadow,
+    /// In a specification, called earlier, no longer called.
+    Zombie,
+    /// In a specification, never called in the stored history.
+    Orphan,
+    /// Undocumented and only ever refused.
+    Unconfirmed,
+    /// No specification of this service was given.
+    Unspecified,
+}
+
+/// One endpoint of the inventory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointView {
+    /// Callee's workload id.
+    pub service: String,
+    /// What was spoken.
+    pub protocol: String,
+    /// Method or operation kind.
+    pub method: String,
+    /// Path template such as `/users/{id:int}/orders`, without braces where literal.
+    pub path: String,
+    /// Calls.
+    pub calls: u64,
+    /// Calls per status; unanswered calls are in `unanswered`.
+    pub statuses: BTreeMap<String, u64>,
+    /// Calls answered 4xx or 5xx, or not at all.
+    pub errors: u64,
+    /// Calls that were not answered.
+    pub unanswered: u64,
+    /// Calls in the last whole second of the window.
+    pub rate: f64,
+    /// Median of the total time, microseconds.
+    pub p50_us: u64,
+    /// 99th percentile of the total time, microseconds.
+    pub p99_us: u64,
+    /// Request bytes.
+    pub request_bytes: u64,
+    /// Response bytes.
+    pub response_bytes: u64,
+    /// Drift state.
+    pub drift: Drift,
+    /// Marked deprecated in the specification, still called.
+    pub deprecated_in_use: bool,
+    /// Documented, but a parameter, status, type or property is not.
+    pub schema_drift: bool,
+    /// Authentication schemes seen.
+    pub auth: Vec<String>,
+    /// Calling workload ids, most calls first, at most 32.
+    pub callers: Vec<String>,
+    /// Distinct callers (estimate above 32).
+    pub caller_count: u64,
+    /// Hosts asked for, at most 8.
+    pub hosts: Vec<String>,
+    /// Query parameter names seen, at most 32.
+    pub query: Vec<String>,
+    /// Request media types, at most 8.
+    pub request_types: Vec<String>,
+    /// Response media types, at most 8.
+    pub response_types: Vec<String>,
+    /// Estimated distinct values per path parameter, in order.
+    pub parameter_cardinality: Vec<u64>,
+    /// First call, Unix nanoseconds.
+    pub first_seen: u64,
+    /// Last call, Unix nanoseconds.
+    pub last_seen: u64,
+    /// Names of what was odd, with counts.
+    pub notes: BTreeMap<String, u64>,
+}
+
+/// What was captured, and what was not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capture {
+    /// `live`, `session`, `pcap`, with what it was read from.
+    pub source: String,
+    /// Calls named.
+    pub calls: u64,
+    /// Payload chunks read from the source.
+    pub chunks: u64,
+    /// Everything lost, for whatever reason: the sum of `losses`.
+    pub lost: u64,
+    /// Losses by reason; every reason is listed, most are 0.
+    pub losses: BTreeMap<String, u64>,
+    /// Other counters of the source and the decoder.
+    pub counters: BTreeMap<String, u64>,
+    /// What we cannot see or do, and why.
+    pub degradations: Vec<Degradation>,
+    /// Per workload coverage; filled when TLS and other protocols are decoded.
+    pub coverage: Vec<serde_json::Value>,
+    /// CPU seconds spent by us per stage since the start.
+    pub cost: BTreeMap<String, f64>,
+}
+
+/// Totals of one second of the window, for rates and sparklines.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tick {
+    /// Start of the second, Unix nanoseconds.
+    pub at: u64,
+    /// Calls.
+    pub calls: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Median of the total time, microseconds.
+    pub p50_us: u64,
+    /// 99th percentile, microseconds.
+    pub p99_us: u64,
+}
+
+/// The read model. Only the contract is serialised; the rest is for the terminal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Observation window.
+    pub window: Window,
+    /// Workloads, by id.
+    pub workloads: Vec<WorkloadView>,
+    /// Edges, by (src, dst, protocol).
+    pub edges: Vec<EdgeView>,
+    /// Ways through proxies.
+    pub chains: Vec<ChainView>,
+    /// Endpoints, by (service, path, method, protocol).
+    pub endpoints: Vec<EndpointView>,
+    /// Findings.
+    pub findings: Vec<serde_json::Value>,
+    /// Policies.
+    pub policies: Vec<serde_json::Value>,
+    /// Capture.
+    pub capture: Capture,
+    /// Counts up with every change.
+    #[serde(skip)]
+    pub revision: u64,
+    /// Last 300 seconds, oldest first.
+    #[serde(skip)]
+    pub ticks: Vec<Tick>,
+    /// Recent calls.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub log: CallLog,
+}

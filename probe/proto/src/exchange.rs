@@ -1,0 +1,94 @@
+//! One request and its response as they were on the wire, lent to the dialects and then forgotten.
+//!
+//! Holds raw bytes (tokens, cookies, bodies): an `Exchange` is neither cloned nor serialised nor kept.
+
+use crate::call::Notes;
+use crate::segment::{ConnId, Side};
+
+/// Header fields of a message head, in wire order. Names are as received; compare without case.
+pub trait Fields {
+    /// Calls `each` with the name and value of every field.
+    fn each(&self, each: &mut dyn FnMut(&[u8], &[u8]));
+
+    /// The first value of the field `name` (ASCII case-insensitive).
+    fn get(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// When things happened, in Unix nanoseconds; 0 where it did not (yet) happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// First byte of the request.
+    pub request_start: u64,
+    /// Last byte of the request that was seen.
+    pub request_end: u64,
+    /// First byte of the response (of the final one, not of a 1xx).
+    pub response_start: u64,
+    /// Last byte of the response that was seen.
+    pub response_end: u64,
+    /// When the exchange was given up or completed.
+    pub closed: u64,
+}
+
+/// Sizes on the wire, in bytes; a body counts decoded from its transfer coding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Start line and fields, with the empty line.
+    pub head: u64,
+    /// Body without chunk framing and trailers.
+    pub body: u64,
+    /// All bytes of the message on the wire: head, body, chunk framing, trailers.
+    pub wire: u64,
+}
+
+/// The request half.
+pub struct Request<'a> {
+    /// Method token, as received.
+    pub method: &'a [u8],
+    /// Request target, as received (origin, absolute, authority or asterisk form).
+    pub target: &'a [u8],
+    /// Minor version of HTTP/1.
+    pub minor_version: u8,
+    /// Header fields.
+    pub fields: &'a dyn Fields,
+    /// The captured prefix of the body, decoded from its transfer coding. May be empty.
+    pub body: &'a [u8],
+    /// Sizes.
+    pub sizes: Sizes,
+}
+
+/// The response half.
+pub struct Response<'a> {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Minor version of HTTP/1.
+    pub minor_version: u8,
+    /// Header fields.
+    pub fields: &'a dyn Fields,
+    /// The captured prefix of the body, decoded from its transfer coding. May be empty.
+    pub body: &'a [u8],
+    /// Sizes.
+    pub sizes: Sizes,
+}
+
+/// One request with the response that belongs to it, if there was one.
+pub struct Exchange<'a> {
+    /// The connection.
+    pub conn: ConnId,
+    /// Which side sent the request. `Side::Server` when the source had guessed the ends the wrong way round.
+    pub requester: Side,
+    /// The request.
+    pub request: Request<'a>,
+    /// `None`: unanswered when the exchange ended.
+    pub response: Option<Response<'a>>,
+    /// Timestamps.
+    pub timing: Timing,
+    /// What was odd about it.
+    pub notes: Notes,
+}
+
+/// What the detectors may look at while a call is observed and nothing may keep: not `Clone`, not
+/// serialisable, it dies inside `observe`. Empty when a recorded session is replayed.
+pub struct Raw<'a> {
+    /// The exchange behind the call.
+    pub exchange: Option<&'a Exchange<'a>>,
+}

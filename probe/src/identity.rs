@@ -1,0 +1,43 @@
+//! Who is at the two ends of a connection.
+
+use crate::flow::Flow;
+use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::degradation::Degradation;
+use apisec_proto::call::Party;
+use apisec_proto::segment::ConnId;
+
+/// Caller and callee of a connection.
+#[derive(Clone, Debug)]
+pub struct Parties {
+    /// Who opened the connection.
+    pub src: Party,
+    /// Who accepted it.
+    pub dst: Party,
+    /// Both names are as good as they will get; otherwise the pipeline asks again later.
+    pub settled: bool,
+}
+
+/// Names the ends of connections. Lives on the capture thread: `parties` is called once or a few times
+/// per connection, not per call; the rest once per event.
+pub trait Identity: Send {
+    /// The workloads at the ends of `conn`. Never fails: what is unknown is an external peer by address.
+    fn parties(&mut self, conn: ConnId, flow: &Flow) -> Parties;
+
+    /// The kernel recognised a connection as HTTP and says what it knows of its ends.
+    fn opened(&mut self, open: &Open);
+
+    /// A process image was started.
+    fn started(&mut self, exec: &Exec);
+
+    /// A process ended. Its connections may still be named for a while.
+    fn ended(&mut self, exit: &Exit);
+
+    /// The connection is over.
+    fn closed(&mut self, conn: ConnId);
+
+    /// Called about once a second with the time (Unix nanoseconds), for housekeeping within a few milliseconds.
+    fn tick(&mut self, now: u64);
+
+    /// What could not be resolved and why.
+    fn degradations(&self) -> Vec<Degradation>;
+}

@@ -1,0 +1,7 @@
+//! Everything with IO and no terminal: sources, kernel hooks, identity, the pipeline, recording.
+
+pub mod clock;
+pub mod flow;
+pub mod identity;
+pub mod pipeline;
+pub mod source;

@@ -1,0 +1,80 @@
+//! Where traffic comes from: the kernel, a recorded session, a capture file. After this trait they are
+//! indistinguishable.
+
+use crate::flow::Flow;
+use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::degradation::Degradation;
+use apisec_proto::call::Call;
+use apisec_proto::segment::Segment;
+use std::collections::BTreeMap;
+
+/// What a source hands on.
+pub trait Sink {
+    /// A run of TCP payload of a connection between the ends of `flow`.
+    fn segment(&mut self, segment: &Segment<'_>, flow: &Flow);
+
+    /// A connection was recognised and its ends described.
+    fn opened(&mut self, open: &Open);
+
+    /// A process started.
+    fn started(&mut self, exec: &Exec);
+
+    /// A process ended.
+    fn ended(&mut self, exit: &Exit);
+
+    /// A call that was named when it was recorded.
+    fn call(&mut self, call: &Call);
+}
+
+/// What a poll achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Events were handed on; there may be more.
+    Some,
+    /// Nothing was there. A live source has waited a little before it says so.
+    Idle,
+    /// The source is exhausted (a file was read to its end).
+    End,
+}
+
+/// Counters of a source, by name, since its start.
+#[derive(Clone, Debug, Default)]
+pub struct SourceStats {
+    /// Records read.
+    pub chunks: u64,
+    /// Losses by reason, also those that are 0.
+    pub losses: BTreeMap<String, u64>,
+    /// Everything else worth showing.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// A source of traffic. Dropping it detaches and removes everything that it put into the kernel.
+pub trait Source: Send {
+    /// `live`, `session shop.apisec`, `pcap dump.pcapng`.
+    fn describe(&self) -> String;
+
+    /// Hands on what is there, at most a few thousand events, waiting at most ~50 ms when nothing is.
+    ///
+    /// # Errors
+    /// The source cannot go on; the text says whose fault it is and what to do.
+    fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError>;
+
+    /// The time of the source, Unix nanoseconds: the clock for a live one, the last record for a file.
+    fn now(&self) -> u64;
+
+    /// Counters since the start.
+    fn stats(&mut self) -> SourceStats;
+
+    /// What this source cannot see and why.
+    fn degradations(&self) -> Vec<Degradation>;
+}
+
+/// A source cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}{}{remedy}", if remedy.is_empty() { "" } else { "\n  " })]
+pub struct SourceError {
+    /// What happened and whose fault it is.
+    pub what: String,
+    /// What to do next.
+    pub remedy: String,
+}

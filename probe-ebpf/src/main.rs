@@ -1,4 +1,25 @@
 #![no_std]
 #![no_main]
+//! Kernel programs of apisec-top. UAPI contexts only: no CO-RE, nothing newer than 5.10 is required.
+//!
+//! One file per hook ([`capture`], [`handshake`], [`connect`], [`process`]) and the few things they share.
+
+mod capture;
+mod classify;
+mod connect;
+mod counters;
+mod handshake;
+mod packet;
+mod process;
+mod record;
+mod ring;
+mod socket;
+
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

@@ -1,5 +1,6 @@
 //! Everything with IO and no terminal: sources, kernel hooks, identity, the pipeline, recording.
 
+pub mod attach;
 pub mod clock;
 pub mod flow;
 pub mod identity;

@@ -5,8 +5,10 @@ use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Call;
-use apisec_proto::segment::Segment;
+use apisec_proto::segment::{ConnId, Segment};
 use std::collections::BTreeMap;
+
+pub mod live;
 
 /// What a source hands on.
 pub trait Sink {
@@ -24,6 +26,9 @@ pub trait Sink {
 
     /// A call that was named when it was recorded.
     fn call(&mut self, call: &Call);
+
+    /// The connection is observed better elsewhere: forget it and what it has in flight.
+    fn discard(&mut self, _conn: ConnId) {}
 }
 
 /// What a poll achieved.
@@ -67,6 +72,9 @@ pub trait Source: Send {
 
     /// What this source cannot see and why.
     fn degradations(&self) -> Vec<Degradation>;
+
+    /// The connection is not, or no longer, of a protocol that is read: stop sending it.
+    fn dismiss(&mut self, _conn: ConnId) {}
 }
 
 /// A source cannot start or go on.

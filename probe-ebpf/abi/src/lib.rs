@@ -47,8 +47,9 @@ pub const VERDICT_OURS: u8 = 5;
 /// The other end is on this node and is captured there.
 pub const VERDICT_PEER_COVERED: u8 = 6;
 
-/// Captured payload classes, in bytes: a record reserves the smallest that fits.
-pub const PAYLOAD_CLASSES: [usize; 4] = [512, 2048, 8192, 16384];
+/// Captured payload classes, in bytes: a record reserves the smallest that fits. The first two make
+/// whole records of 256 and 512 bytes: most heads fit them.
+pub const PAYLOAD_CLASSES: [usize; 5] = [184, 440, 2048, 8192, 16384];
 /// Largest payload of one record.
 pub const MAX_PAYLOAD: usize = 16384;
 

@@ -1,0 +1,325 @@
+//! Payload of every TCP socket of the node, at the root of the cgroup2 hierarchy: all namespaces, every
+//! I/O path, connections older than us. Always lets the packet through.
+
+use crate::classify::{Class, PREFIX, classify};
+use crate::counters::add;
+use crate::packet::{Packet, Unparsed, parse};
+use crate::record;
+use crate::socket::{CALLERS, SEED, Socket, caller_key, find, find_or_create};
+use apisec_abi::{
+    FLAG_EGRESS, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP1, VERDICT_HTTP2,
+    VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_UNDECIDED, counter,
+};
+use aya_ebpf::{
+    bindings::bpf_sock,
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock},
+    macros::cgroup_skb,
+    programs::SkBuffContext,
+};
+
+const PASS: i32 = 1;
+const IPPROTO_TCP: u32 = 6;
+const IPPROTO_UDP: u32 = 17;
+const QUIC_PORT: u32 = 443;
+const AF_INET: u32 = 2;
+/// Dismissals without an observed handshake that are reconsidered at a turn.
+const MAX_EXPIRIES: u8 = 8;
+/// Segments too short to classify after which a connection is dismissed.
+const MAX_SHORT_SEGMENTS: u8 = 8;
+/// Turns after which the verdict of user space is asked for (it revises wrong guesses).
+const REVIEW_EVERY: u32 = 16;
+/// Skipped bytes that are reported even when no write has ended.
+const REPORT_SKIPPED: u32 = 256 << 10;
+
+/// Payload copied per direction between two turns, bytes: what the server received, what it sent.
+#[unsafe(no_mangle)]
+static REQUEST_BUDGET: u32 = 8192;
+#[unsafe(no_mangle)]
+static RESPONSE_BUDGET: u32 = 4096;
+
+#[cgroup_skb(ingress)]
+pub fn apisec_ingress(ctx: SkBuffContext) -> i32 {
+    watch(&ctx, 0);
+    PASS
+}
+
+#[cgroup_skb(egress)]
+pub fn apisec_egress(ctx: SkBuffContext) -> i32 {
+    watch(&ctx, 1);
+    PASS
+}
+
+/// `direction` is 0 for ingress, 1 for egress.
+#[inline(always)]
+fn watch(ctx: &SkBuffContext, direction: usize) {
+    // SAFETY: the context is valid; a null socket is refused below.
+    let sk = unsafe { (*ctx.skb.skb).__bindgen_anon_2.sk };
+    if sk.is_null() {
+        return;
+    }
+    // SAFETY: not null.
+    let sk = unsafe { bpf_sk_fullsock(sk) };
+    if sk.is_null() {
+        return;
+    }
+    // SAFETY: a full socket; the verifier checks the fields.
+    let protocol = unsafe { (*sk).protocol };
+    if protocol != IPPROTO_TCP {
+        return count_quic(ctx, sk, protocol);
+    }
+    let known = find(sk);
+    if let Some(socket) = &known
+        && settled(ctx, socket)
+    {
+        return;
+    }
+    let packet = match parse(ctx) {
+        Ok(packet) => packet,
+        Err(Unparsed::TooManyHeaders) => return add(counter::UNWALKED_HEADERS, 1),
+        Err(Unparsed::NotTcp) => return,
+    };
+    if packet.payload == 0 {
+        if let Some(socket) = known
+            && (packet.fin() || packet.rst())
+            && socket.verdict == VERDICT_HTTP1
+        {
+            end(socket, &packet, direction);
+        }
+        return;
+    }
+    let Some(socket) = known.or_else(|| find_or_create(sk)) else { return };
+    if socket.known == 0 {
+        learn(ctx, sk, socket, &packet, direction);
+    }
+    payload(ctx, socket, &packet, direction);
+}
+
+/// A verdict that no packet changes: the cheapest way out.
+#[inline(always)]
+fn settled(ctx: &SkBuffContext, socket: &Socket) -> bool {
+    match socket.verdict {
+        VERDICT_PEER_COVERED | VERDICT_OURS => true,
+        VERDICT_TLS => {
+            add(counter::BYTES_TLS, ctx.len() as u64);
+            true
+        }
+        VERDICT_HTTP2 => {
+            add(counter::BYTES_HTTP2, ctx.len() as u64);
+            true
+        }
+        VERDICT_DISMISSED if socket.syn_seen == 1 || socket.expiries >= MAX_EXPIRIES => {
+            add(counter::BYTES_DISMISSED, ctx.len() as u64);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn count_quic(ctx: &SkBuffContext, sk: *mut bpf_sock, protocol: u32) {
+    // SAFETY: a full socket; the verifier checks the fields.
+    let (local, remote) = unsafe { ((*sk).src_port, u16::from_be((*sk).dst_port) as u32) };
+    if protocol == IPPROTO_UDP && (local == QUIC_PORT || remote == QUIC_PORT) {
+        add(counter::BYTES_QUIC, ctx.len() as u64);
+    }
+}
+
+/// First payload of a socket: its cookie, addresses, and what others know about it.
+#[inline(always)]
+fn learn(ctx: &SkBuffContext, sk: *mut bpf_sock, socket: &mut Socket, packet: &Packet, direction: usize) {
+    socket.known = 1;
+    // SAFETY: the context is valid.
+    socket.cookie = unsafe { bpf_get_socket_cookie(ctx.skb.skb.cast()) };
+    addresses(sk, socket);
+    if socket.syn_seen == 0 {
+        // SAFETY: the value is copied at once.
+        if let Some(seed) = unsafe { SEED.get(&socket.cookie) } {
+            socket.role = seed.role;
+            socket.verdict = seed.verdict;
+        }
+        return;
+    }
+    if socket.role == ROLE_CLIENT && direction == 1 {
+        // SAFETY: the value is read at once.
+        if let Some(caller) = unsafe { CALLERS.get(&caller_key(packet.seq, packet.ack)) }
+            && caller.served == 1
+        {
+            socket.verdict = VERDICT_PEER_COVERED;
+        }
+    }
+}
+
+/// Every field is read on its own, and before any branch: the verifier refuses computed field addresses.
+#[inline(always)]
+fn addresses(sk: *mut bpf_sock, socket: &mut Socket) {
+    macro_rules! field {
+        ($($path:tt)+) => {
+            // SAFETY: a full socket; the verifier checks every field.
+            unsafe { core::ptr::read_volatile(&raw const (*sk).$($path)+) }
+        };
+    }
+    socket.local_port = field!(src_port) as u16;
+    socket.remote_port = u16::from_be(field!(dst_port));
+    let (local4, remote4) = (field!(src_ip4), field!(dst_ip4));
+    let local6 = wide(field!(src_ip6[0]), field!(src_ip6[1]), field!(src_ip6[2]), field!(src_ip6[3]));
+    let remote6 = wide(field!(dst_ip6[0]), field!(dst_ip6[1]), field!(dst_ip6[2]), field!(dst_ip6[3]));
+    let v4 = field!(family) == AF_INET;
+    socket.local_addr = if v4 { mapped(local4) } else { local6 };
+    socket.remote_addr = if v4 { mapped(remote4) } else { remote6 };
+}
+
+/// An IPv4 address, in network order, as an IPv6 address.
+#[inline(always)]
+fn mapped(ip4: u32) -> [u8; 16] {
+    wide(0, 0, 0xffff_u32.to_be(), ip4)
+}
+
+#[inline(always)]
+fn wide(a: u32, b: u32, c: u32, d: u32) -> [u8; 16] {
+    // SAFETY: four network-order words are sixteen bytes.
+    unsafe { core::mem::transmute([a, b, c, d]) }
+}
+
+/// A packet with payload on a socket whose verdict may still change or that is HTTP.
+#[inline(always)]
+fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+    let here = direction as u8 + 1;
+    let turned = socket.last_direction != here;
+    if turned {
+        socket.last_direction = here;
+        socket.copied[direction & 1] = 0;
+        socket.turns = socket.turns.wrapping_add(1);
+        if socket.turns % REVIEW_EVERY == 0 {
+            review(socket);
+        }
+    }
+    if socket.verdict == VERDICT_DISMISSED && socket.syn_seen == 0 && turned {
+        socket.expiries += 1;
+        socket.verdict = VERDICT_UNDECIDED;
+        add(counter::DISMISSAL_EXPIRED, 1);
+    }
+    if socket.verdict == VERDICT_UNDECIDED {
+        decide(ctx, socket, packet, direction);
+    }
+    match socket.verdict {
+        VERDICT_HTTP1 | VERDICT_UNDECIDED => {
+            add(counter::BYTES_HTTP1, packet.payload as u64);
+            ship(ctx, socket, packet, direction);
+        }
+        VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
+        _ => {}
+    }
+}
+
+/// User space may have found out that this is not HTTP after all, or no longer.
+#[inline(always)]
+fn review(socket: &mut Socket) {
+    // SAFETY: the value is read at once.
+    if let Some(seed) = unsafe { SEED.get(&socket.cookie) }
+        && seed.verdict != VERDICT_UNDECIDED
+    {
+        socket.verdict = seed.verdict;
+        socket.expiries = MAX_EXPIRIES;
+    }
+}
+
+#[inline(always)]
+fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+    let mut prefix = [0u8; PREFIX];
+    let len = if packet.payload >= PREFIX as u32 { PREFIX } else { packet.payload as usize };
+    if !record::load_prefix(ctx, packet.offset, &mut prefix, len) {
+        return add(counter::LOST_COPY, 1);
+    }
+    match classify(&prefix, len) {
+        Class::Request => recognise(socket, if direction == 0 { ROLE_SERVER } else { ROLE_CLIENT }),
+        Class::Response => recognise(socket, if direction == 1 { ROLE_SERVER } else { ROLE_CLIENT }),
+        Class::Tls => {
+            socket.verdict = VERDICT_TLS;
+            add(counter::CONNS_TLS, 1);
+        }
+        Class::Http2 => {
+            socket.verdict = VERDICT_HTTP2;
+            add(counter::CONNS_HTTP2, 1);
+        }
+        Class::Undecided if socket.short_segments < MAX_SHORT_SEGMENTS => socket.short_segments += 1,
+        // what follows a short first segment cannot be judged alone: user space joins them
+        _ if socket.short_segments > 0 && socket.short_segments < MAX_SHORT_SEGMENTS => {
+            socket.short_segments += 1
+        }
+        _ => {
+            socket.verdict = VERDICT_DISMISSED;
+            add(counter::DISMISSED, 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn recognise(socket: &mut Socket, role: u8) {
+    socket.verdict = VERDICT_HTTP1;
+    if socket.role == ROLE_UNKNOWN {
+        socket.role = role;
+    }
+    add(counter::CONNS_HTTP1, 1);
+}
+
+/// Copies what the budget allows and reports the position of the rest.
+#[inline(always)]
+fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+    if socket.opened == 0 {
+        record::open(ctx, socket);
+    }
+    let side = direction & 1;
+    let room = budget(socket.role, direction).saturating_sub(socket.copied[side]);
+    if room == 0 {
+        return skip(socket, packet, side);
+    }
+    if socket.skipped_len[side] != 0 {
+        record::skipped(socket, side, 0);
+    }
+    let wanted = if packet.payload < room { packet.payload } else { room };
+    socket.copied[side] += wanted;
+    record::data(ctx, socket, packet, side, wanted);
+}
+
+#[inline(always)]
+fn budget(role: u8, direction: usize) -> u32 {
+    let request = (role == ROLE_CLIENT) == (direction == 1);
+    // SAFETY: constants that user space sets before loading.
+    unsafe {
+        if request {
+            core::ptr::read_volatile(&raw const REQUEST_BUDGET)
+        } else {
+            core::ptr::read_volatile(&raw const RESPONSE_BUDGET)
+        }
+    }
+}
+
+/// Beyond the budget: remember the run, report it when a write ends, when it grows long, or at a turn.
+#[inline(always)]
+fn skip(socket: &mut Socket, packet: &Packet, side: usize) {
+    add(counter::BYTES_SKIPPED, packet.payload as u64);
+    let expected = socket.skipped_from[side].wrapping_add(socket.skipped_len[side]);
+    if socket.skipped_len[side] != 0 && packet.seq != expected {
+        record::skipped(socket, side, 0);
+    }
+    if socket.skipped_len[side] == 0 {
+        socket.skipped_from[side] = packet.seq;
+    }
+    socket.skipped_len[side] += packet.payload;
+    // SAFETY: no preconditions.
+    socket.skipped_at[side] = unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() };
+    if packet.push() || packet.fin() || socket.skipped_len[side] >= REPORT_SKIPPED {
+        record::skipped(socket, side, record::end_flags(packet));
+    }
+}
+
+/// FIN or RST without payload.
+#[inline(always)]
+fn end(socket: &mut Socket, packet: &Packet, direction: usize) {
+    let side = direction & 1;
+    if socket.skipped_len[side] != 0 {
+        record::skipped(socket, side, 0);
+    }
+    let flags = record::end_flags(packet) | if direction == 1 { FLAG_EGRESS } else { 0 };
+    record::mark(socket, packet.seq, flags);
+}

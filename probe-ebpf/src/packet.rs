@@ -1,0 +1,92 @@
+//! Where the payload of a TCP packet begins, and the few header fields that matter.
+
+use aya_ebpf::programs::SkBuffContext;
+
+const IPPROTO_TCP: u8 = 6;
+const TCP_FIN: u8 = 1;
+const TCP_RST: u8 = 4;
+const TCP_PSH: u8 = 8;
+const IPV6_HEADER: usize = 40;
+/// Extension headers that are walked; more than this is not legitimate traffic.
+const MAX_EXTENSIONS: usize = 4;
+
+/// A TCP packet of a socket.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Sequence number of the first payload byte.
+    pub seq: u32,
+    /// Acknowledged sequence number.
+    pub ack: u32,
+    /// Offset of the payload from the IP header.
+    pub offset: u32,
+    /// Payload bytes.
+    pub payload: u32,
+    flags: u8,
+}
+
+impl Packet {
+    /// The sender will send nothing more.
+    #[inline(always)]
+    pub fn fin(&self) -> bool {
+        self.flags & TCP_FIN != 0
+    }
+
+    /// The connection was reset.
+    #[inline(always)]
+    pub fn rst(&self) -> bool {
+        self.flags & TCP_RST != 0
+    }
+
+    /// The sender's write ended here.
+    #[inline(always)]
+    pub fn push(&self) -> bool {
+        self.flags & TCP_PSH != 0
+    }
+}
+
+/// Why a packet was not parsed.
+pub enum Unparsed {
+    /// Not TCP, or shorter than its headers say.
+    NotTcp,
+    /// Too many IPv6 extension headers.
+    TooManyHeaders,
+}
+
+/// Parses the headers of a packet that starts at its IP header.
+#[inline(always)]
+pub fn parse(ctx: &SkBuffContext) -> Result<Packet, Unparsed> {
+    let first: u8 = ctx.load(0).map_err(|_| Unparsed::NotTcp)?;
+    let tcp_at = match first >> 4 {
+        4 => ((first & 15) as usize) * 4,
+        6 => ipv6_payload(ctx)?,
+        _ => return Err(Unparsed::NotTcp),
+    };
+    let tcp: [u8; 14] = ctx.load(tcp_at).map_err(|_| Unparsed::NotTcp)?;
+    let offset = (tcp_at + ((tcp[12] >> 4) as usize) * 4) as u32;
+    Ok(Packet {
+        seq: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+        ack: u32::from_be_bytes([tcp[8], tcp[9], tcp[10], tcp[11]]),
+        offset,
+        payload: ctx.len().saturating_sub(offset),
+        flags: tcp[13],
+    })
+}
+
+#[inline(always)]
+fn ipv6_payload(ctx: &SkBuffContext) -> Result<usize, Unparsed> {
+    let mut next: u8 = ctx.load(6).map_err(|_| Unparsed::NotTcp)?;
+    let mut at = IPV6_HEADER;
+    for _ in 0..MAX_EXTENSIONS {
+        if next == IPPROTO_TCP {
+            return Ok(at);
+        }
+        // hop-by-hop, routing, destination options: the only ones before TCP that are not fragments
+        if next != 0 && next != 43 && next != 60 {
+            return Err(Unparsed::NotTcp);
+        }
+        let header: [u8; 2] = ctx.load(at).map_err(|_| Unparsed::NotTcp)?;
+        next = header[0];
+        at += (header[1] as usize + 1) * 8;
+    }
+    if next == IPPROTO_TCP { Ok(at) } else { Err(Unparsed::TooManyHeaders) }
+}

@@ -1,0 +1,221 @@
+//! Loads the kernel programs and attaches them, one hook per file. Nothing is pinned: every link lives
+//! in this process and goes with it, however it ends. Programs of others are never touched: links are
+//! added beside them.
+
+pub mod btf;
+pub mod capture;
+pub mod cgroup;
+pub mod connect;
+pub mod handshake;
+pub mod neighbours;
+pub mod process;
+
+use crate::source::SourceError;
+use apisec_abi::{COUNTER_NAMES, Seed};
+use apisec_engine::degradation::{Degradation, Severity};
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::{Ebpf, EbpfLoader};
+use std::fs::File;
+
+/// The kernel programs, as built by `build.rs`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
+
+/// Size of the ring to user space: a power of two. A quarter of a second of 40,000 calls a second.
+pub const RING_BYTES: u32 = 16 << 20;
+
+/// A kernel hook.
+pub struct Hook {
+    /// Name, as `doctor` prints it.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// What is missing without it.
+    pub without: &'static str,
+    /// Live capture cannot work without it.
+    pub required: bool,
+    /// Loads and attaches its programs.
+    pub attach: fn(&mut Ebpf, &Place) -> Result<(), HookError>,
+}
+
+/// All hooks, in the order in which they are attached: who connects must be known before payload comes.
+pub const HOOKS: &[Hook] = &[connect::HOOK, handshake::HOOK, process::EXEC, process::EXIT, capture::HOOK];
+
+/// Where hooks are attached.
+pub struct Place {
+    /// Root of the cgroup2 hierarchy.
+    pub cgroup: File,
+}
+
+/// A hook could not be loaded or attached.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// The object holds no such program: a broken build.
+    #[error("the program {0} is missing from the kernel object")]
+    Missing(&'static str),
+    /// The kernel refused.
+    #[error("{}", crate::attach::reason(.0))]
+    Refused(#[from] aya::programs::ProgramError),
+}
+
+/// The programs in the kernel and the maps that are shared with them. Dropping it detaches everything.
+pub struct Attached {
+    ebpf: Ebpf,
+    /// Events from the kernel.
+    pub ring: RingBuf<MapData>,
+    seeds: HashMap<MapData, u64, SeedValue>,
+    counters: PerCpuArray<MapData, u64>,
+    /// What could not be attached.
+    pub degradations: Vec<Degradation>,
+}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct SeedValue(Seed);
+
+#[expect(unsafe_code, reason = "aya wants Pod for map values")]
+// SAFETY: integers without padding, any bit pattern is a value.
+unsafe impl aya::Pod for SeedValue {}
+
+/// Loads the object and attaches every hook; `seed` is called between the hooks that learn of new
+/// connections and the one that reads payload, and returns what is known of older connections.
+///
+/// # Errors
+/// The kernel refuses the object or a required hook; says what to do.
+pub fn attach(seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attached, SourceError> {
+    let place = Place { cgroup: cgroup::root()? };
+    let mut ebpf = load(true).or_else(|_| load(false))?;
+    let mut degradations = Vec::new();
+    let mut seed = Some(seed);
+    for hook in HOOKS {
+        if hook.name == capture::HOOK.name
+            && let Some(seed) = seed.take()
+        {
+            plant(&mut ebpf, seed())?;
+        }
+        if let Err(error) = (hook.attach)(&mut ebpf, &place) {
+            if hook.required {
+                return Err(refused(hook, &error));
+            }
+            degradations.push(missing(hook, &error));
+        }
+    }
+    let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(|error| broken(&error))?;
+    let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(|error| broken(&error))?;
+    let seeds = HashMap::try_from(take(&mut ebpf, "SEED")?).map_err(|error| broken(&error))?;
+    degradations.extend(btf::degradation());
+    Ok(Attached { ebpf, ring, seeds, counters, degradations })
+}
+
+impl Attached {
+    /// The kernel's counters, in the order of [`COUNTER_NAMES`].
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let sum = |index: usize| {
+            let per_cpu = self.counters.get(&(index as u32), 0);
+            per_cpu.map_or(0, |values| values.iter().sum())
+        };
+        COUNTER_NAMES.iter().enumerate().map(|(index, name)| (*name, sum(index))).collect()
+    }
+
+    /// Revises the kernel's verdict on a connection; it takes effect within a few direction turns.
+    pub fn revise(&mut self, cookie: u64, seed: Seed) {
+        // A full map evicts its oldest entry; a failure leaves the verdict as it was.
+        let _unchanged = self.seeds.insert(cookie, SeedValue(seed), 0);
+    }
+
+    /// Programs that are loaded, by name.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.ebpf.programs().map(|(name, _)| name)
+    }
+}
+
+fn load(netns_cookies: bool) -> Result<Ebpf, SourceError> {
+    let offsets = btf::offsets().unwrap_or_default();
+    EbpfLoader::new()
+        .map_max_entries("EVENTS", RING_BYTES)
+        .override_global("WAKE_ABOVE", &u64::from(RING_BYTES / 4), true)
+        .override_global("OWN_TGID", &std::process::id(), true)
+        .override_global("HAS_NETNS_COOKIE", &u32::from(netns_cookies), true)
+        .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)
+        .override_global("OFFSET_MM_ARG_START", &offsets.mm_arg_start, true)
+        .override_global("OFFSET_MM_ARG_END", &offsets.mm_arg_end, true)
+        .load(OBJECT)
+        .map_err(|error| not_loaded(&error))
+}
+
+fn plant(ebpf: &mut Ebpf, seeds: Vec<(u64, Seed)>) -> Result<(), SourceError> {
+    let Some(map) = ebpf.map_mut("SEED") else { return Err(broken(&"no map SEED")) };
+    let mut map: HashMap<_, u64, SeedValue> = HashMap::try_from(map).map_err(|error| broken(&error))?;
+    for (cookie, seed) in seeds {
+        let _evicted = map.insert(cookie, SeedValue(seed), 0);
+    }
+    Ok(())
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, SourceError> {
+    ebpf.take_map(name).ok_or_else(|| broken(&format!("no map {name}")))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> SourceError {
+    SourceError {
+        what: format!("the kernel object of this build is broken: {error}"),
+        remedy: "this is a bug of apisec-top: please report it".into(),
+    }
+}
+
+fn not_loaded(error: &aya::EbpfError) -> SourceError {
+    let error = chain(error);
+    SourceError { what: format!("the kernel does not accept our maps: {error}"), remedy: remedy() }
+}
+
+fn refused(hook: &Hook, error: &HookError) -> SourceError {
+    SourceError {
+        what: format!(
+            "the hook «{}» cannot be attached, and without it {}: {error}",
+            hook.name, hook.without
+        ),
+        remedy: remedy(),
+    }
+}
+
+fn missing(hook: &Hook, error: &HookError) -> Degradation {
+    Degradation {
+        code: format!("hook-{}", hook.name),
+        severity: Severity::Partial,
+        what: format!("the hook «{}» is not attached ({error}): {}", hook.name, hook.without),
+        remedy: remedy(),
+    }
+}
+
+fn remedy() -> String {
+    if rustix::process::geteuid().is_root() {
+        "run `apisec-top doctor` to see what this kernel or container refuses; \
+         `apisec-top replay FILE` works without the kernel"
+            .into()
+    } else {
+        "run it with sudo (it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), \
+         or use `apisec-top replay FILE`, which needs no rights"
+            .into()
+    }
+}
+
+/// The innermost reasons of a refused program, without the verifier's log.
+pub(crate) fn reason(error: &aya::programs::ProgramError) -> String {
+    match error {
+        aya::programs::ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let last = log.lines().rev().find(|line| !line.starts_with("processed")).unwrap_or_default();
+            format!("{io_error} {last}").trim_end().to_owned()
+        }
+        other => chain(other),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,171 @@
+//! Field offsets of kernel structures from the kernel's own BTF: what other loaders do with CO-RE, which
+//! Rust programs cannot.
+//!
+//! Reads only as much of the format as that needs (Documentation/bpf/btf.rst).
+
+use apisec_engine::degradation::{Degradation, Severity};
+use std::sync::OnceLock;
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+const MAGIC: u16 = 0xeb9f;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+/// Anonymous structures inside each other that are searched.
+const MAX_DEPTH: usize = 4;
+
+/// Byte offsets; 0 when unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `mm_struct.arg_start`
+    pub mm_arg_start: u32,
+    /// `mm_struct.arg_end`
+    pub mm_arg_end: u32,
+}
+
+/// The offsets of the running kernel; read once.
+pub fn offsets() -> Option<Offsets> {
+    static OFFSETS: OnceLock<Option<Offsets>> = OnceLock::new();
+    *OFFSETS.get_or_init(|| read(&std::fs::read(VMLINUX).ok()?))
+}
+
+/// What is missing when the kernel has no BTF.
+pub fn degradation() -> Option<Degradation> {
+    offsets().is_none().then(|| Degradation {
+        code: "no-btf".into(),
+        severity: Severity::Notice,
+        what: "the kernel has no readable BTF (/sys/kernel/btf/vmlinux): a client that ends within \
+               milliseconds is named by its program name, without its command line"
+            .into(),
+        remedy: "use a kernel with CONFIG_DEBUG_INFO_BTF=y".into(),
+    })
+}
+
+fn read(btf: &[u8]) -> Option<Offsets> {
+    let types = Types::parse(btf)?;
+    Some(Offsets {
+        task_mm: types.offset("task_struct", "mm")?,
+        mm_arg_start: types.offset("mm_struct", "arg_start")?,
+        mm_arg_end: types.offset("mm_struct", "arg_end")?,
+    })
+}
+
+struct Types<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    /// Position of every type, by id - 1.
+    positions: Vec<u32>,
+}
+
+impl<'a> Types<'a> {
+    fn parse(btf: &'a [u8]) -> Option<Self> {
+        if u16::from_le_bytes(btf.get(..2)?.try_into().ok()?) != MAGIC {
+            return None;
+        }
+        let word = |at: usize| word(btf, at);
+        let header = word(4)? as usize;
+        let section = |offset: u32, len: u32| {
+            let start = header.checked_add(offset as usize)?;
+            btf.get(start..start.checked_add(len as usize)?)
+        };
+        let types = section(word(8)?, word(12)?)?;
+        let strings = section(word(16)?, word(20)?)?;
+        let mut positions = Vec::new();
+        let mut at = 0;
+        while at < types.len() {
+            positions.push(at as u32);
+            let info = self::word(types, at + 4)?;
+            at = at.checked_add(12 + trailer(info)?)?;
+        }
+        Some(Self { types, strings, positions })
+    }
+
+    fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        let named = |at: &&u32| {
+            let at = **at as usize;
+            word(self.types, at + 4).is_some_and(|info| kind(info) == KIND_STRUCT)
+                && word(self.types, at).is_some_and(|name| self.name_is(name, structure))
+        };
+        let at = *self.positions.iter().find(named)?;
+        self.member(at as usize, member, MAX_DEPTH)
+    }
+
+    /// Byte offset of `member` in the structure at `at`, also inside its anonymous members.
+    fn member(&self, at: usize, member: &str, depth: usize) -> Option<u32> {
+        let info = word(self.types, at + 4)?;
+        for index in 0..(info & 0xffff) as usize {
+            let entry = at + 12 + index * 12;
+            let (name, type_id, raw) =
+                (word(self.types, entry)?, word(self.types, entry + 4)?, word(self.types, entry + 8)?);
+            let offset = if info >> 31 == 1 { raw & 0x00ff_ffff } else { raw } / 8;
+            if self.name_is(name, member) {
+                return Some(offset);
+            }
+            if name == 0
+                && depth > 0
+                && let Some(inner) = self.structure(type_id)
+                && let Some(found) = self.member(inner, member, depth - 1)
+            {
+                return offset.checked_add(found);
+            }
+        }
+        None
+    }
+
+    fn structure(&self, id: u32) -> Option<usize> {
+        let at = *self.positions.get((id as usize).checked_sub(1)?)? as usize;
+        let kind = kind(word(self.types, at + 4)?);
+        (kind == KIND_STRUCT || kind == KIND_UNION).then_some(at)
+    }
+
+    fn name_is(&self, offset: u32, name: &str) -> bool {
+        let rest = self.strings.get(offset as usize..).unwrap_or_default();
+        rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+}
+
+const fn kind(info: u32) -> u32 {
+    (info >> 24) & 0x1f
+}
+
+/// Bytes after the common part of a type; `None` for a kind that this reader does not know.
+const fn trailer(info: u32) -> Option<usize> {
+    let members = (info & 0xffff) as usize;
+    Some(match kind(info) {
+        1 | 14 | 17 => 4,
+        3 => 12,
+        4 | 5 | 15 | 19 => 12 * members,
+        6 | 13 => 8 * members,
+        2 | 7..=12 | 16 | 18 => 0,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_running_kernel_gives_offsets_when_it_has_btf() {
+        let Ok(btf) = std::fs::read(VMLINUX) else { return };
+        let offsets = read(&btf).expect("offsets");
+        assert!(offsets.task_mm > 0);
+        assert_eq!(offsets.mm_arg_end, offsets.mm_arg_start + 8);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_refused_without_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            if let Some(start) = bytes.get_mut(..2) { start.copy_from_slice(&MAGIC.to_le_bytes()); }
+            if let Some(header) = bytes.get_mut(4..8) { header.copy_from_slice(&24u32.to_le_bytes()); }
+            let _ = read(&bytes);
+        }
+    }
+}

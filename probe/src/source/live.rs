@@ -1,0 +1,300 @@
+//! Traffic of this node, from the kernel.
+//!
+//! Reads the ring, turns records into segments, and makes sure that a connection between two local ends
+//! counts once: the kernel dismisses the client's end when it knows the server's; where it could not know
+//! (connections older than us, a handshake that raced), both ends arrive here and the client's is dropped.
+
+use crate::attach::{self, Attached};
+use crate::clock;
+use crate::flow::Flow;
+use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
+use apisec_abi::{
+    DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA, KIND_EXEC, KIND_EXIT,
+    KIND_OPEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, Seed, VERDICT_DISMISSED,
+};
+use apisec_engine::degradation::Degradation;
+use apisec_proto::call::Vantage;
+use apisec_proto::segment::{ConnId, Segment, Side};
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use rustix::event::epoll;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// Records handed on per poll: some milliseconds of work, so that stopping and ticking stay prompt.
+const BATCH: usize = 8192;
+/// Wait between polls while there is traffic: long enough to read many records per wake-up.
+const BUSY_WAIT: Duration = Duration::from_millis(8);
+/// Wait between polls of an idle node.
+const IDLE_WAIT: Duration = Duration::from_millis(40);
+/// Recent connections whose ends may still have to be joined.
+const JOINED: usize = 65_536;
+/// Names of the kernel's counters that are losses.
+const LOSSES: [&str; 4] = ["lost_ring_full", "lost_identity", "lost_copy", "lost_state"];
+
+/// The live source.
+pub struct Live {
+    attached: Attached,
+    epoll: OwnedFd,
+    /// Unix nanoseconds minus monotonic nanoseconds.
+    clock_offset: u64,
+    ends: Ends,
+    chunks: u64,
+    unreadable: u64,
+    /// The last poll found something.
+    busy: bool,
+}
+
+impl Live {
+    /// Attaches to the kernel; `seed` says what is known of connections that are already open.
+    ///
+    /// # Errors
+    /// No rights, no cgroup2, or a kernel that refuses a required hook.
+    pub fn start(seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Self, SourceError> {
+        let attached = attach::attach(seed)?;
+        let epoll = watch(&attached).map_err(|error| SourceError {
+            what: format!("the ring buffer cannot be waited for: {error}"),
+            remedy: "raise the limit of open files (ulimit -n)".into(),
+        })?;
+        Ok(Self {
+            attached,
+            epoll,
+            clock_offset: clock::now().saturating_sub(clock::monotonic()),
+            ends: Ends::default(),
+            chunks: 0,
+            unreadable: 0,
+            busy: false,
+        })
+    }
+
+    /// Hands on up to [`BATCH`] records; returns how many.
+    fn drain(&mut self, sink: &mut dyn Sink) -> usize {
+        let mut read = 0;
+        while read < BATCH {
+            let Some(item) = self.attached.ring.next() else { break };
+            read += 1;
+            if !hand_on(&item, self.clock_offset, &mut self.ends, sink) {
+                self.unreadable += 1;
+            }
+        }
+        self.chunks += read as u64;
+        read
+    }
+
+    fn wait(&self) {
+        let timeout = if self.busy { BUSY_WAIT } else { IDLE_WAIT };
+        let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        let mut events =
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+        // An interrupted or failed wait is a shorter wait.
+        let _woken = epoll::wait(&self.epoll, &mut events, Some(&timeout));
+    }
+}
+
+impl Source for Live {
+    fn describe(&self) -> String {
+        "live".into()
+    }
+
+    fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
+        if self.drain(sink) > 0 {
+            self.busy = true;
+            // Records pile up while we wait: fewer, larger batches cost the watched services less.
+            self.wait();
+            return Ok(Progress::Some);
+        }
+        self.busy = false;
+        self.wait();
+        Ok(Progress::Idle)
+    }
+
+    fn now(&self) -> u64 {
+        clock::now()
+    }
+
+    fn stats(&mut self) -> SourceStats {
+        let mut stats = SourceStats { chunks: self.chunks, ..SourceStats::default() };
+        for (name, value) in self.attached.counters() {
+            let known = if LOSSES.contains(&name) { &mut stats.losses } else { &mut stats.counters };
+            known.insert(name.to_owned(), value);
+        }
+        stats.losses.insert("unreadable_records".into(), self.unreadable);
+        stats.counters.insert("joined_late".into(), self.ends.joined);
+        stats
+    }
+
+    fn degradations(&self) -> Vec<Degradation> {
+        self.attached.degradations.clone()
+    }
+
+    fn dismiss(&mut self, conn: ConnId) {
+        self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_DISMISSED, pad: [0; 6] });
+    }
+}
+
+/// Edge-triggered: the ring is readable nearly always, and only a forced wake-up shall end a wait early.
+fn watch(attached: &Attached) -> rustix::io::Result<OwnedFd> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&epoll, &attached.ring, epoll::EventData::new_u64(1), flags)?;
+    Ok(epoll)
+}
+
+/// Decodes one record; `false` when it is not one that this build knows.
+fn hand_on(record: &[u8], clock_offset: u64, ends: &mut Ends, sink: &mut dyn Sink) -> bool {
+    match record.first() {
+        Some(&KIND_DATA) => {
+            let Some((header, payload)) = data(record) else { return false };
+            if !ends.is_covered(header.cookie) {
+                segment(&header, payload, clock_offset, sink);
+            }
+        }
+        Some(&KIND_OPEN) => {
+            let Some(mut open) = fixed::<Open>(record) else { return false };
+            open.at = open.at.saturating_add(clock_offset);
+            if let Some(twice) = ends.join(&open) {
+                sink.discard(twice);
+            }
+            if !ends.is_covered(open.cookie) {
+                sink.opened(&open);
+            }
+        }
+        Some(&KIND_EXEC) => {
+            let Some(mut exec) = fixed::<Exec>(record) else { return false };
+            exec.at = exec.at.saturating_add(clock_offset);
+            sink.started(&exec);
+        }
+        Some(&KIND_EXIT) => {
+            let Some(mut exit) = fixed::<Exit>(record) else { return false };
+            exit.at = exit.at.saturating_add(clock_offset);
+            sink.ended(&exit);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn segment(header: &DataHeader, payload: &[u8], clock_offset: u64, sink: &mut dyn Sink) {
+    let local = address(header.local_addr, header.local_port);
+    let remote = address(header.remote_addr, header.remote_port);
+    let (flow, local_side) = if header.role == ROLE_CLIENT {
+        (Flow { client: local, server: remote, vantage: Vantage::Client }, Side::Client)
+    } else {
+        (Flow { client: remote, server: local, vantage: Vantage::Server }, Side::Server)
+    };
+    let segment = Segment {
+        conn: ConnId(header.cookie),
+        at: header.at.saturating_add(clock_offset),
+        from: if header.flags & FLAG_EGRESS != 0 { local_side } else { local_side.peer() },
+        syn_seen: header.flags & FLAG_SYN_SEEN != 0,
+        seq: header.seq,
+        len: header.total,
+        bytes: payload,
+        fin: header.flags & FLAG_FIN != 0,
+        rst: header.flags & FLAG_RST != 0,
+    };
+    sink.segment(&segment, &flow);
+}
+
+/// An address from the kernel's 16 bytes; mapped IPv4 becomes IPv4.
+#[must_use]
+pub fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
+    let address = Ipv6Addr::from(bytes);
+    let ip = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
+    SocketAddr::new(ip, port)
+}
+
+fn data(record: &[u8]) -> Option<(DataHeader, &[u8])> {
+    let header = fixed::<DataHeader>(record)?;
+    let payload = record.get(size_of::<DataHeader>()..)?;
+    Some((header, payload.get(..header.captured as usize)?))
+}
+
+/// Records that cross the kernel boundary: plain integers, any bit pattern is a value.
+trait Plain: Copy {}
+impl Plain for DataHeader {}
+impl Plain for Open {}
+impl Plain for Exec {}
+impl Plain for Exit {}
+
+#[expect(unsafe_code, reason = "the ABI records are plain integers, read from bytes of sufficient length")]
+fn fixed<T: Plain>(record: &[u8]) -> Option<T> {
+    let bytes = record.get(..size_of::<T>())?;
+    // SAFETY: `bytes` is as long as `T`, and every bit pattern of `T` is a value.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Joins the two ends of local connections that the kernel could not join.
+struct Ends {
+    /// Probed ends that were seen, by what both ends agree on: client's cookie if it is the client's end.
+    servers: LruCache<Key, (), RandomState>,
+    clients: LruCache<Key, u64, RandomState>,
+    covered: LruCache<u64, (), RandomState>,
+    joined: u64,
+}
+
+/// What the two ends of one connection have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    /// The sequence numbers after the handshake: the same behind NAT and in every namespace.
+    Handshake(u32, u32),
+    /// Client's and server's address, for connections whose handshake was not seen.
+    Addresses(SocketAddr, SocketAddr),
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        // A bounded cache preallocates; the bound is kept by `remember` instead.
+        Self {
+            servers: LruCache::unbounded_with_hasher(RandomState::default()),
+            clients: LruCache::unbounded_with_hasher(RandomState::default()),
+            covered: LruCache::unbounded_with_hasher(RandomState::default()),
+            joined: 0,
+        }
+    }
+}
+
+impl Ends {
+    fn is_covered(&mut self, cookie: u64) -> bool {
+        !self.covered.is_empty() && self.covered.get(&cookie).is_some()
+    }
+
+    /// Notes an end; returns the client's end if it was handed on already and is superseded by this one.
+    fn join(&mut self, open: &Open) -> Option<ConnId> {
+        let key = key(open);
+        if open.role == ROLE_CLIENT {
+            if self.servers.get(&key).is_some() {
+                self.cover(open.cookie);
+            } else {
+                remember(&mut self.clients, key, open.cookie);
+            }
+            return None;
+        }
+        remember(&mut self.servers, key, ());
+        let twice = self.clients.pop(&key)?;
+        self.cover(twice);
+        Some(ConnId(twice))
+    }
+
+    fn cover(&mut self, cookie: u64) {
+        self.joined += 1;
+        remember(&mut self.covered, cookie, ());
+    }
+}
+
+fn remember<K: Copy + Eq + std::hash::Hash, V>(cache: &mut LruCache<K, V, RandomState>, key: K, value: V) {
+    if cache.len() >= JOINED {
+        cache.pop_lru();
+    }
+    cache.put(key, value);
+}
+
+fn key(open: &Open) -> Key {
+    if open.client_isn != 0 || open.server_isn != 0 {
+        return Key::Handshake(open.client_isn, open.server_isn);
+    }
+    let (local, remote) =
+        (address(open.local_addr, open.local_port), address(open.remote_addr, open.remote_port));
+    if open.role == ROLE_CLIENT { Key::Addresses(local, remote) } else { Key::Addresses(remote, local) }
+}

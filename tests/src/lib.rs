@@ -1,1 +1,16 @@
-//! Fixtures shared by the integration tests.
+//! Fixtures shared by the integration tests: real servers, network namespaces, terminals and the real tool.
+//!
+//! A fixture waits for a condition with a deadline and cleans up when it is dropped; it never sleeps for a
+//! fixed time, and it never turns a missing program or right into a silent pass: see [`skip`](skip::skip).
+
+pub mod client;
+pub mod deadline;
+pub mod netns;
+pub mod process;
+pub mod server;
+pub mod skip;
+pub mod terminal;
+pub mod tool;
+
+pub use deadline::eventually;
+pub use skip::skip;

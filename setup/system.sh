@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs the system packages that a make target needs, and only those that are missing.
+#   setup/system.sh demo|test|bench|kernel...
+# Debian and its relatives; elsewhere it names what is missing and stops. Runs as root or through sudo.
+set -euo pipefail
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+say() { printf '>> %s\n' "$*"; }
+die() { printf 'setup/system.sh: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# A C compiler that finds its headers and links: libzstd is compiled by it, and rustc links with it.
+has_cc() { printf '#include <stdlib.h>\nint main(void){return 0;}\n' | cc -x c - -o /dev/null 2>/dev/null; }
+
+missing=()
+need() { # need COMMAND PACKAGE
+  has "$1" || missing+=("$2")
+}
+
+needs_of() {
+  case $1 in
+  demo)
+    has_cc || missing+=(gcc libc6-dev)
+    ;;
+  test)
+    needs_of demo
+    need nginx nginx-light
+    need curl curl
+    need tmux tmux
+    need ip iproute2
+    need python3 python3
+    need tcpdump tcpdump
+    need busybox busybox
+    ;;
+  bench)
+    needs_of test
+    need wrk wrk
+    need httpry httpry
+    need ngrep ngrep
+    ;;
+  *) die "unknown target '$1' (demo, test, bench)" ;;
+  esac
+}
+
+[ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench..."
+for target in "$@"; do needs_of "$target"; done
+[ ${#missing[@]} -gt 0 ] || exit 0
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+
+has apt-get || die "this is not a Debian-like system; install the equivalents of: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  has sudo || die "needs root to install ${missing[*]}: run as root, or install sudo"
+  as_root=(sudo)
+fi
+
+# Debian starts a server as soon as its package is installed. We want the program, not the service.
+policy=/usr/sbin/policy-rc.d
+blocked=
+block_services() {
+  [[ " ${missing[*]} " == *" nginx-light "* && ! -e $policy ]] || return 0
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  blocked=yes
+}
+unblock_services() {
+  [ -n "$blocked" ] || return 0
+  "${as_root[@]}" rm -f "$policy"
+  if has systemctl && [ -d /run/systemd/system ]; then
+    "${as_root[@]}" systemctl --quiet disable nginx || true
+  fi
+}
+trap unblock_services EXIT
+
+install() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 \
+    install -yq --no-install-recommends "${missing[@]}" >>"$log" 2>&1
+}
+update() {
+  say "apt-get update"
+  "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=120 update -q >>"$log" 2>&1
+}
+
+log=$(mktemp "${TMPDIR:-/tmp}/apisec-top-apt.XXXXXX")
+say "installing with apt-get: ${missing[*]}"
+block_services
+if ! install; then
+  # The package lists are missing or older than the archive.
+  update && install || { cat "$log" >&2; die "apt-get could not install ${missing[*]}"; }
+fi
+rm -f "$log"

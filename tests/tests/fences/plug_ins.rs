@@ -1,0 +1,172 @@
+//! A plug-in is one file and one line in a visible list: a file that is not in its list does nothing, and
+//! nobody would notice. The check is textual on purpose, so that it also sees code that is not compiled.
+
+use std::fs;
+use std::path::Path;
+
+use apisec_tests::tool::workspace;
+
+/// A folder of plug-ins and the list that names them.
+struct PlugIns {
+    folder: &'static str,
+    extension: &'static str,
+    /// The file with the list, and the list's name.
+    list: (&'static str, &'static str),
+    /// Files that are no plug-ins, each with the reason why it is there.
+    others: &'static [(&'static str, &'static str)],
+    /// Whether the folder exists by now.
+    built: bool,
+}
+
+const PLUG_INS: &[PlugIns] = &[
+    PlugIns {
+        folder: "probe/proto/src/wire",
+        extension: "rs",
+        list: ("probe/proto/src/wire.rs", "PROTOCOLS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "probe/proto/src/dialect",
+        extension: "rs",
+        list: ("probe/proto/src/dialect.rs", "DIALECTS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "probe/engine/src/detect",
+        extension: "rs",
+        list: ("probe/engine/src/detect.rs", "DETECTORS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "probe/src/source",
+        extension: "rs",
+        list: ("probe/src/source.rs", "SOURCES"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "probe/src/enforce",
+        extension: "rs",
+        list: ("probe/src/enforce.rs", "BACKENDS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "probe/src/attach",
+        extension: "rs",
+        list: ("probe/src/attach.rs", "HOOKS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "tui/src/view",
+        extension: "rs",
+        list: ("tui/src/view.rs", "VIEWS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "tui/src/report",
+        extension: "rs",
+        list: ("tui/src/report.rs", "REPORTS"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "themes",
+        extension: "toml",
+        list: ("tui/src/theme.rs", "THEMES"),
+        others: &[],
+        built: false,
+    },
+    PlugIns {
+        folder: "demo/src/scenario",
+        extension: "rs",
+        list: ("demo/src/scenario.rs", "SCENARIOS"),
+        others: &[],
+        built: false,
+    },
+];
+
+#[test]
+fn every_plug_in_is_registered() {
+    let root = workspace();
+    let problems: Vec<_> = PLUG_INS.iter().flat_map(|plug_ins| problems(&root, plug_ins)).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn an_unregistered_plug_in_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("wire");
+    fs::create_dir(&folder).unwrap();
+    for name in ["http1.rs", "forgotten.rs", "cap.rs", "tests.rs"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    let list =
+        "//! forgotten\npub const PROTOCOLS: &[&dyn Protocol] = &[\n    &http1::Http1,\n];\nmod forgotten;\n";
+    fs::write(root.path().join("wire.rs"), list).unwrap();
+    let plug_ins = |built| PlugIns {
+        folder: "wire",
+        extension: "rs",
+        list: ("wire.rs", "PROTOCOLS"),
+        others: &[("cap", "a bound that all share"), ("gone", "is no longer there")],
+        built,
+    };
+    let found = problems(root.path(), &plug_ins(true));
+    let expected =
+        ["wire/forgotten.rs is not in PROTOCOLS (wire.rs)", "wire/gone.rs is excused but not there"];
+    assert_eq!(found, expected);
+    assert_eq!(problems(root.path(), &plug_ins(false)), ["wire exists: mark it as built in plug_ins.rs"]);
+}
+
+fn problems(root: &Path, plug_ins: &PlugIns) -> Vec<String> {
+    let PlugIns { folder, extension, list: (file, name), others, built } = plug_ins;
+    let path = root.join(folder);
+    if !built {
+        return if path.exists() {
+            vec![format!("{folder} exists: mark it as built in plug_ins.rs")]
+        } else {
+            vec![]
+        };
+    }
+    let source = fs::read_to_string(root.join(file)).unwrap_or_default();
+    let Some(list) = initialiser(&source, name) else {
+        return vec![format!("{file} has no list {name}")];
+    };
+    let mut found: Vec<_> = stems(&path, extension)
+        .into_iter()
+        .filter(|stem| {
+            stem != "tests" && !others.iter().any(|(other, _)| other == stem) && !names(list, stem)
+        })
+        .map(|stem| format!("{folder}/{stem}.{extension} is not in {name} ({file})"))
+        .collect();
+    let gone = others.iter().filter(|(other, _)| !path.join(other).with_extension(extension).exists());
+    found.extend(gone.map(|(other, _)| format!("{folder}/{other}.{extension} is excused but not there")));
+    found
+}
+
+/// The text between the list's name where it is defined and the bracket that ends it.
+fn initialiser<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let defined = [format!("const {name}:"), format!("static {name}:")];
+    let start = defined.iter().find_map(|definition| source.find(definition))?;
+    let rest = source.get(start..)?;
+    rest.split_once("];").map(|(list, _)| list)
+}
+
+/// Whether `list` holds `stem` as a whole word.
+fn names(list: &str, stem: &str) -> bool {
+    list.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|word| word == stem)
+}
+
+fn stems(folder: &Path, extension: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.extension().is_some_and(|e| e == extension));
+    let mut stems: Vec<_> =
+        files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    stems.sort();
+    stems
+}

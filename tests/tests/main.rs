@@ -1,0 +1,13 @@
+//! The integration tests, in one binary. Every file in this folder is a module here; `fences` checks that.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod fences;
+mod fixtures;
+mod live;

@@ -41,13 +41,6 @@ const PLUG_INS: &[PlugIns] = &[
         built: false,
     },
     PlugIns {
-        folder: "probe/src/source",
-        extension: "rs",
-        list: ("probe/src/source.rs", "SOURCES"),
-        others: &[],
-        built: false,
-    },
-    PlugIns {
         folder: "probe/src/enforce",
         extension: "rs",
         list: ("probe/src/enforce.rs", "BACKENDS"),
@@ -58,8 +51,27 @@ const PLUG_INS: &[PlugIns] = &[
         folder: "probe/src/attach",
         extension: "rs",
         list: ("probe/src/attach.rs", "HOOKS"),
-        others: &[],
-        built: false,
+        others: &[
+            ("btf", "reads field offsets of the running kernel"),
+            ("cgroup", "finds the cgroup2 root that hooks are attached to"),
+            ("neighbours", "counts the programs of other tools"),
+        ],
+        built: true,
+    },
+    PlugIns {
+        folder: "probe-ebpf/src",
+        extension: "rs",
+        list: ("probe/src/attach.rs", "HOOKS"),
+        others: &[
+            ("classify", "what hooks share: is this HTTP"),
+            ("counters", "what hooks share: every kind of loss"),
+            ("main", "the object"),
+            ("packet", "what hooks share: headers of a packet"),
+            ("record", "what hooks share: events as bytes"),
+            ("ring", "what hooks share: the way to user space"),
+            ("socket", "what hooks share: what is known of a socket"),
+        ],
+        built: true,
     },
     PlugIns {
         folder: "tui/src/view",

@@ -1,6 +1,12 @@
 //! Where traffic comes from: the kernel, a recorded session, a capture file. After this trait they are
 //! indistinguishable.
 
+mod intake;
+mod open;
+pub mod pcap;
+
+pub use open::open;
+
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;

@@ -2,6 +2,7 @@
 //! indistinguishable.
 
 mod intake;
+pub mod live;
 mod open;
 pub mod pcap;
 
@@ -13,8 +14,6 @@ use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Call;
 use apisec_proto::segment::{ConnId, Segment};
 use std::collections::BTreeMap;
-
-pub mod live;
 
 /// What a source hands on.
 pub trait Sink {

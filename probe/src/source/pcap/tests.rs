@@ -286,7 +286,7 @@ mod fragments {
                 let header = [&[6, 0], &place.to_be_bytes()[..], &[0, 0], &id.to_be_bytes()[..]].concat();
                 frame(1, &ipv6(CLIENT, SERVER, 44, &[&header, part].concat()))
             } else {
-                let place = index as u16 * 2 | if more { MORE } else { 0 };
+                let place = (index as u16 * 2) | if more { MORE } else { 0 };
                 frame(1, &ipv4(CLIENT, SERVER, 6, id, place, part))
             }
         };
@@ -390,7 +390,10 @@ fn ipv6_extension_headers() {
 mod connections {
     use super::*;
 
-    fn file(segments: &[(End, End, u32, u32, u8, &[u8])]) -> Vec<Seen> {
+    /// From, to, sequence number, acknowledgement, flags, payload.
+    type Spoken<'a> = (End, End, u32, u32, u8, &'a [u8]);
+
+    fn file(segments: &[Spoken<'_>]) -> Vec<Seen> {
         let frames: Vec<_> = segments
             .iter()
             .map(|(from, to, seq, ack, flags, payload)| {

@@ -1,0 +1,59 @@
+//! Messages to customers: accepted, kept, never sent.
+//!
+//! Insecure on purpose: anyone reads anyone's messages, and the e-mail address is in the path.
+
+use super::Service;
+use crate::peers::Peers;
+use crate::problem::Problem;
+use crate::table::Table;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The role.
+pub(crate) const SERVICE: Service = Service { name: "notifications", calls: &[], router };
+
+/// Messages that one listing shows, newest last.
+const SHOWN: usize = 20;
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Message {
+    to: String,
+    template: String,
+    order: u64,
+}
+
+struct Outbox {
+    messages: Table<u64, Message>,
+    accepted: AtomicU64,
+}
+
+fn router(_: Arc<Peers>) -> Router {
+    let outbox = Outbox { messages: Table::new([]), accepted: AtomicU64::new(0) };
+    Router::new()
+        .route("/api/notifications", post(accept))
+        .route("/api/notifications/{email}", get(list))
+        .with_state(Arc::new(outbox))
+}
+
+async fn accept(
+    State(outbox): State<Arc<Outbox>>,
+    Json(message): Json<Message>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    if !message.to.contains('@') {
+        return Err(Problem::unprocessable("to must be an e-mail address"));
+    }
+    let id = outbox.accepted.fetch_add(1, Ordering::Relaxed);
+    outbox.messages.put(id, message);
+    Ok((StatusCode::ACCEPTED, Json(json!({"message": id}))))
+}
+
+async fn list(State(outbox): State<Arc<Outbox>>, Path(email): Path<String>) -> Json<Vec<Message>> {
+    let messages = outbox.messages.select(|message| message.to == email);
+    Json(messages.into_iter().rev().take(SHOWN).rev().collect())
+}

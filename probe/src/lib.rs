@@ -6,3 +6,4 @@ pub mod flow;
 pub mod identity;
 pub mod pipeline;
 pub mod source;
+pub mod store;

@@ -85,7 +85,7 @@ const PLUG_INS: &[PlugIns] = &[
         extension: "rs",
         list: ("tui/src/report.rs", "REPORTS"),
         others: &[],
-        built: false,
+        built: true,
     },
     PlugIns {
         folder: "themes",

@@ -1,0 +1,85 @@
+//! The flags that `live`, `replay` and `demo` share.
+
+use crate::cli::Span;
+use crate::report::{self, Report};
+use clap::Args;
+use std::path::PathBuf;
+
+/// What a run does with what it sees.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub struct RunOptions {
+    /// Print instead of drawing; the default when standard output is not a terminal
+    #[arg(long)]
+    pub headless: bool,
+
+    /// Stop after this long, such as 10s, 1m30s or 500ms
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<Span>,
+
+    /// What to print; implies --headless [default: table]
+    ///
+    /// json: one object when the run ends (its schema: `apisec-top print schema`).
+    /// ndjson: one object per call as it happens, and totals on standard error at the end.
+    /// table: a summary for people when the run ends.
+    #[arg(long, short, value_name = "FORMAT", value_parser = report::parser(), verbatim_doc_comment)]
+    pub output: Option<&'static Report>,
+
+    /// Show only what matches, such as `path:/cart* status>=500`
+    ///
+    /// Applies to the lines of ndjson and to the rows of json and table; totals stay whole.
+    #[arg(long, short, value_name = "EXPR")]
+    pub filter: Option<String>,
+
+    /// Also write every call, redacted, to this session file (read it with `apisec-top replay`)
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
+    /// Where the key of this installation and your templating rules are kept
+    /// [default: /var/lib/apisec-top as root, else ~/.local/state/apisec-top]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "APISEC_TOP_STATE",
+        hide_env_values = true,
+        conflicts_with = "no_state"
+    )]
+    pub state: Option<PathBuf>,
+
+    /// Keep nothing on disk; identities hash differently in every run
+    #[arg(long)]
+    pub no_state: bool,
+
+    /// Settings file [default: ~/.config/apisec-top/config.toml]
+    #[arg(long, value_name = "FILE", env = "APISEC_TOP_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+
+    /// What the terminal looks like and allows.
+    #[command(flatten)]
+    pub looks: Looks,
+}
+
+/// What the terminal looks like and allows.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Terminal")]
+pub struct Looks {
+    /// Colours, by name (the names: `apisec-top print themes`)
+    #[arg(long, value_name = "NAME", env = "APISEC_TOP_THEME", hide_env_values = true)]
+    pub theme: Option<String>,
+
+    /// Plain text that a screen reader can follow: no drawing, no colour
+    #[arg(long, env = "APISEC_TOP_PLAIN", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub plain: bool,
+
+    /// Draw with ASCII characters only
+    #[arg(long, env = "APISEC_TOP_ASCII", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub ascii: bool,
+
+    /// Refuse every action that would change anything but the picture
+    #[arg(long, env = "APISEC_TOP_READ_ONLY", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub read_only: bool,
+
+    /// Shortest time between two pictures, 100ms to 10s [default: 250ms]
+    #[arg(long, value_name = "TIME")]
+    pub interval: Option<Span>,
+}

@@ -1,0 +1,76 @@
+//! `print`: the vocabulary of the program, for people and for other programs.
+
+mod completions;
+mod config;
+mod man;
+mod nothing;
+mod schema;
+
+use crate::command::Job;
+use crate::exit::{Exit, Failure, Outcome};
+use clap::{Args, Subcommand};
+use std::io::{self, ErrorKind, Write};
+
+/// Print what the program knows.
+#[derive(Args, Debug)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Print {
+    #[command(subcommand)]
+    topic: Topic,
+}
+
+#[derive(Subcommand, Debug)]
+enum Topic {
+    /// Detectors of this build
+    Detectors,
+    /// The settings file with every default, commented
+    Config,
+    /// JSON schema of what --output prints
+    Schema(schema::Schema),
+    /// Rights that cluster mode needs
+    Rbac,
+    /// Completions for a shell
+    Completions(completions::Completions),
+    /// The manual, as roff
+    Man(man::Man),
+}
+
+impl Job for Print {
+    const NAME: &'static str = "print";
+    const ABOUT: &'static str = "Print keys, themes, settings, schemas, completions and the manual";
+    const LONG_ABOUT: &'static str = "\
+Prints the vocabulary of the program on standard output: what the keys do, how the settings file looks, what \
+the JSON means. Needs no rights and touches nothing.";
+    const EXAMPLES: &'static str = "\
+Examples:
+  apisec-top print config > ~/.config/apisec-top/config.toml
+  apisec-top print schema > apisec-top.schema.json
+  apisec-top print schema ndjson                      the schema of one line
+  apisec-top print completions bash > /etc/bash_completion.d/apisec-top
+  apisec-top print man | man -l -";
+
+    fn run(self) -> Outcome {
+        let mut text = Vec::new();
+        self.topic.write(&mut text)?;
+        match io::stdout().write_all(&text).and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::new(format!("standard output: {error}"), "check where it leads"))
+            }
+            _ => Ok(Exit::Done),
+        }
+    }
+}
+
+impl Topic {
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Self::Detectors => nothing::detectors(out),
+            Self::Config => config::write(out),
+            Self::Schema(schema) => schema.write(out)?,
+            Self::Rbac => nothing::rbac(out),
+            Self::Completions(completions) => completions.write(out),
+            Self::Man(man) => man.write(out)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The settings file: what it may say, where it is, and errors that name the line and the nearest word.
+//!
+//! `config/default.toml` is the documentation and the list of valid names at once; a test holds it against
+//! [`Config`].
+
+mod nearest;
+
+pub use nearest::nearest;
+
+use crate::cli::Span;
+use crate::exit::Failure;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The commented default, as `apisec-top print config` prints it.
+pub const DEFAULT: &str = include_str!("config/default.toml");
+
+/// Largest settings file that is read; ours is some two kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Tables whose keys are the operator's own words.
+const FREE_TABLES: &[&str] = &["keys"];
+
+/// The settings file. What it does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of the theme.
+    pub theme: Option<String>,
+    /// Plain text for screen readers.
+    pub plain: Option<bool>,
+    /// ASCII only.
+    pub ascii: Option<bool>,
+    /// Refuse what changes anything.
+    pub read_only: Option<bool>,
+    /// Shortest time between two pictures.
+    pub interval: Option<Interval>,
+    /// State folder; empty keeps nothing.
+    pub state: Option<PathBuf>,
+    /// Key overrides: what the keymap makes of them is its business.
+    pub keys: BTreeMap<String, toml::Value>,
+}
+
+/// A length of time in the settings file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Interval(pub Span);
+
+impl TryFrom<String> for Interval {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl Config {
+    /// Reads the file that was named, or the usual one if it exists.
+    ///
+    /// # Errors
+    /// A file that was named is absent, cannot be read, or says something that is not understood.
+    pub fn load(named: Option<&Path>) -> Result<Self, Failure> {
+        match named {
+            Some(path) => Self::parse(&read(path).map_err(|error| unreadable(path, &error))?, path),
+            None => match usual_path() {
+                Some(path) => match read(&path) {
+                    Ok(text) => Self::parse(&text, &path),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+                    Err(error) => Err(unreadable(&path, &error)),
+                },
+                None => Ok(Self::default()),
+            },
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        let complain = |span: Option<Range<usize>>, message: &str, remedy: String| {
+            let (line, column) = position(text, span.map_or(0, |span| span.start));
+            Failure::usage(format!("{}:{line}:{column}: {message}", path.display()), remedy)
+        };
+        let table = DeTable::parse(text)
+            .map_err(|error| complain(error.span(), error.message(), "apisec-top print config".into()))?;
+        if let Some(unknown) = first_unknown(table.get_ref()) {
+            let remedy = match unknown.nearest {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "what there is: apisec-top print config".into(),
+            };
+            return Err(complain(
+                Some(unknown.span),
+                &format!("there is no setting `{}`", unknown.key),
+                remedy,
+            ));
+        }
+        toml::from_str(text)
+            .map_err(|error| complain(error.span(), error.message(), "apisec-top print config".into()))
+    }
+}
+
+struct Unknown {
+    key: String,
+    span: Range<usize>,
+    nearest: Option<String>,
+}
+
+fn first_unknown(table: &DeTable<'_>) -> Option<Unknown> {
+    let known_text = example();
+    let known = DeTable::parse(&known_text).ok()?;
+    unknown_in(table, known.get_ref())
+}
+
+fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Unknown> {
+    table.iter().find_map(|(key, value)| match known.get(&**key.get_ref()) {
+        None => Some(Unknown {
+            key: key.get_ref().to_string(),
+            span: key.span(),
+            nearest: nearest(key.get_ref(), known.keys().map(|name| &**name.get_ref())).map(str::to_owned),
+        }),
+        Some(_) if FREE_TABLES.contains(&&**key.get_ref()) => None,
+        Some(known) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
+    })
+}
+
+fn tables<'a, 'b>(
+    left: &'a Spanned<DeValue<'_>>,
+    right: &'b Spanned<DeValue<'_>>,
+) -> Option<(&'a DeTable<'a>, &'b DeTable<'b>)> {
+    left.get_ref().as_table().zip(right.get_ref().as_table())
+}
+
+/// The default with every setting switched on.
+fn example() -> String {
+    let switch_on = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    DEFAULT.lines().map(switch_on).collect()
+}
+
+/// Line and column, from 1, of a byte offset.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
+    (line, column)
+}
+
+/// `$XDG_CONFIG_HOME/apisec-top/config.toml`, or the same under `~/.config`.
+fn usual_path() -> Option<PathBuf> {
+    let folder = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| std::env::home_dir().map(|home| home.join(".config")))?;
+    Some(folder.join("apisec-top/config.toml"))
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let remedy = "check --config (or APISEC_TOP_CONFIG)\napisec-top print config prints a file to start from";
+    Failure::usage(format!("settings file {} cannot be read: {error}", path.display()), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("config.toml")).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_default_is_all_comments() {
+        assert_eq!(parse(DEFAULT), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_default_shows_every_setting() {
+        let shown = parse(&example()).unwrap();
+        let Config { theme, plain, ascii, read_only, interval, state, keys: _ } = shown;
+        assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
+        assert!(interval.is_some() && state.is_some() && example().contains("[keys]"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_placed_and_the_nearest_one_named() {
+        insta::assert_snapshot!(parse("plain = true\nthme = \"dark\"\n").unwrap_err(), @r"
+        config.toml:2:1: there is no setting `thme`
+          → did you mean `theme`?
+        ");
+        insta::assert_snapshot!(parse("[walrus]\nx = 1\n").unwrap_err(), @r"
+        config.toml:1:2: there is no setting `walrus`
+          → what there is: apisec-top print config
+        ");
+    }
+
+    #[test]
+    fn a_wrong_value_is_placed() {
+        insta::assert_snapshot!(parse("plain = \"yes\"").unwrap_err());
+        insta::assert_snapshot!(parse("\ninterval = \"soon\"").unwrap_err());
+        insta::assert_snapshot!(parse("theme = ").unwrap_err());
+    }
+
+    #[test]
+    fn keys_are_the_operators_words() {
+        assert_eq!(parse("[keys]\nanything = \"x\"").unwrap().keys.len(), 1);
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let failure = Config::load(Some(Path::new("/nonexistent/config.toml"))).unwrap_err();
+        assert_eq!(failure.exit, crate::exit::Exit::Usage);
+    }
+}

@@ -1,0 +1,9 @@
+//! `apisec-top`: the command line, the terminal and the reports over one pipeline.
+
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod exit;
+pub mod line_queue;
+pub mod report;
+pub mod session;

@@ -1,0 +1,80 @@
+//! What the program prints when it does not draw: one file and one line per format.
+
+mod json;
+mod table;
+
+use apisec_engine::snapshot::Snapshot;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use std::io;
+
+/// The formats, in the order of the help.
+pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT];
+
+/// The format of a run that was not told one.
+pub const DEFAULT: &Report = &table::REPORT;
+
+/// A format.
+#[derive(Debug)]
+pub struct Report {
+    /// The word that asks for it.
+    pub name: &'static str,
+    /// One line for the help.
+    pub about: &'static str,
+    /// When it prints, and with what.
+    pub shape: Shape,
+}
+
+/// When a format prints.
+#[derive(Debug)]
+pub enum Shape {
+    /// Once, when the run ends.
+    AtEnd(fn(&Snapshot, &Page, &mut dyn io::Write) -> io::Result<()>),
+}
+
+/// What a report is printed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Columns of the terminal; `None` on a pipe or in a file, where nothing is cut.
+    pub width: Option<usize>,
+    /// Emphasis (bold, dim) may be used.
+    pub styled: bool,
+}
+
+/// Reads the name of a format from the command line.
+pub fn parser() -> impl TypedValueParser<Value = &'static Report> {
+    let names = REPORTS.iter().map(|report| PossibleValue::new(report.name).help(report.about));
+    PossibleValuesParser::new(names).map(|name| find(&name).unwrap_or(DEFAULT))
+}
+
+/// The format called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Report> {
+    REPORTS.iter().find(|report| report.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_is_a_registered_report() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let listed: BTreeSet<String> = REPORTS.iter().map(|report| report.name.to_owned()).collect();
+        assert_eq!(files, listed);
+    }
+
+    #[test]
+    fn names_are_found_and_strangers_are_not() {
+        assert!(
+            REPORTS.iter().all(|report| find(report.name).is_some_and(|found| found.name == report.name))
+        );
+        assert!(find("yaml").is_none());
+    }
+}

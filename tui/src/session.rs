@@ -1,0 +1,24 @@
+//! From parsed options to a running pipeline and what is done with it.
+
+use crate::cli::RunOptions;
+use crate::config::Config;
+use crate::exit::{Failure, Outcome};
+use std::path::PathBuf;
+
+/// Where the calls come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// This node's kernel.
+    Live,
+    /// Files, one after the other.
+    Files(Vec<PathBuf>),
+}
+
+/// Runs a session to its end.
+///
+/// # Errors
+/// It cannot start or go on.
+pub fn run(_origin: &Origin, options: &RunOptions) -> Outcome {
+    let _config = Config::load(options.config.as_deref())?;
+    Err(Failure::new("no source of calls is in this build yet", ""))
+}

@@ -1,0 +1,144 @@
+//! The command line as a script meets it: the real binary, its output and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails should fail the test")]
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_apisec-top");
+
+/// The program without the caller's settings, at a width that is the same everywhere.
+fn program(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("COLUMNS", "100");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Exit code and standard error of something that must fail without printing anything.
+fn failure(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_help_of_every_command_is_reviewed() {
+    insta::assert_snapshot!("help", stdout(&["--help"]));
+    for command in ["live", "replay", "print"] {
+        insta::assert_snapshot!(format!("help-{command}"), stdout(&[command, "--help"]));
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    assert_eq!(stdout(&["--version"]), format!("apisec-top {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_is_not_understood_ends_with_2_and_a_hint() {
+    for (arguments, hint) in [
+        (vec!["--durration", "5s"], "--duration"),
+        (vec!["--duration", "soon"], "10s"),
+        (vec!["--duration", "0s"], "longer than zero"),
+        (vec!["--output", "yaml"], "possible values: table, json"),
+        (vec!["replay"], "<FILE>"),
+        (vec!["reply", "x"], "replay"),
+        (vec!["--state", "/tmp", "--no-state"], "cannot be used with"),
+        (vec!["print", "man", "repaly"], "did you mean `replay`?"),
+        (vec!["print", "completions"], "<SHELL>"),
+        (vec!["live", "--config", "/nonexistent.toml"], "print config"),
+    ] {
+        let (code, text) = failure(&arguments);
+        assert_eq!(code, 2, "{arguments:?}: {text}");
+        assert!(text.contains(hint), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn called_by_kubectl_it_says_that_there_is_no_cluster_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("kubectl-apisec");
+    std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+    let output = Command::new(link).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("cluster mode is not in this build") && text.contains("sudo apisec-top"), "{text}");
+}
+
+#[test]
+fn the_schema_is_reviewed() {
+    insta::assert_snapshot!("schema-json", stdout(&["print", "schema"]));
+}
+
+#[test]
+fn the_default_settings_are_valid_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, stdout(&["print", "config"])).unwrap();
+    let (_, text) = failure(&["replay", "/nonexistent", "--config", file.to_str().unwrap()]);
+    assert!(!text.contains("config.toml"), "{text}");
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_placed() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("apisec-top");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("config.toml"), "\nthme = \"dark\"\n").unwrap();
+    let output = program(["replay", "x"]).env("XDG_CONFIG_HOME", folder.path()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("config.toml:2:1") && text.contains("did you mean `theme`?"), "{text}");
+}
+
+#[test]
+fn completions_know_every_flag() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&["print", "completions", shell]);
+        assert!(["replay", "read-only"].iter().all(|word| script.contains(word)), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_is_reviewed() {
+    insta::assert_snapshot!("man", stdout(&["print", "man"]));
+    assert!(stdout(&["print", "man", "replay"]).contains(".TH apisec-top-replay"));
+}
+
+#[test]
+fn what_this_build_has_none_of_is_said() {
+    for topic in ["detectors", "rbac"] {
+        assert!(stdout(&["print", topic]).starts_with("# none in this build"), "{topic}");
+    }
+}
+
+#[test]
+fn a_flag_from_the_environment_does_not_disturb_a_command() {
+    let output =
+        program(["print", "config"]).env("APISEC_TOP_PLAIN", "1").env("APISEC_TOP_THEME", "dark").output();
+    assert!(output.unwrap().status.success());
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut child =
+        program(["print", "schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}

@@ -81,6 +81,13 @@ const PLUG_INS: &[PlugIns] = &[
         built: false,
     },
     PlugIns {
+        folder: "tui/src/command",
+        extension: "rs",
+        list: ("tui/src/command.rs", "COMMANDS"),
+        others: &[],
+        built: true,
+    },
+    PlugIns {
         folder: "tui/src/report",
         extension: "rs",
         list: ("tui/src/report.rs", "REPORTS"),
@@ -99,7 +106,7 @@ const PLUG_INS: &[PlugIns] = &[
         extension: "rs",
         list: ("demo/src/scenario.rs", "SCENARIOS"),
         others: &[],
-        built: false,
+        built: true,
     },
 ];
 

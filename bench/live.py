@@ -184,7 +184,7 @@ def report(table, runs, apisec):
 def report_capture(table, capture):
     table.add("live", "apisec-top: lost, last run", str(capture.get("lost")), "0", not capture.get("lost"))
     for degradation in capture.get("degradations", []):
-        text = degradation if isinstance(degradation, str) else degradation.get("what", degradation.get("id", ""))
+        text = degradation if isinstance(degradation, str) else degradation.get("code", "")
         table.add("live", "apisec-top: degradation, last run", str(text)[:60])
     cost = capture.get("cost") or []
     stages = cost.items() if isinstance(cost, dict) else [(c.get("stage", "?"), c) for c in cost]

@@ -1,4 +1,6 @@
 //! What the first payload bytes of a stream are.
+//!
+//! Works on words instead of bytes: every branch costs the verifier a path, and start-up time with it.
 
 /// Bytes that are looked at.
 pub const PREFIX: usize = 16;
@@ -20,65 +22,111 @@ pub enum Class {
     Other,
 }
 
+const HIGH: u64 = 0x8080_8080_8080_8080;
+const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+const ONES: u64 = 0x0101_0101_0101_0101;
+const STATUS_LINE: u64 = u64::from_le_bytes(*b"HTTP/1.\0");
+const PREFACE: u64 = u64::from_le_bytes(*b"PRI * HT");
+const CONNECT: u64 = u64::from_le_bytes(*b"CONNECT ");
+/// Characters below 64 that can begin a request target: `% * / ?`.
+const TARGET: u64 = 1 << b'%' | 1 << b'*' | 1 << b'/' | 1 << b'?';
+
 /// Classifies the first `len` bytes of a payload (`len` ≤ [`PREFIX`], the rest is zero).
 #[inline(always)]
 pub fn classify(bytes: &[u8; PREFIX], len: usize) -> Class {
-    if (0x14..=0x17).contains(&bytes[0]) && (len < 2 || bytes[1] == 3) && (len < 3 || bytes[2] <= 4) {
-        return if len < 3 { Class::Undecided } else { Class::Tls };
+    let first = word(bytes, 0);
+    let present = if len >= 8 { u64::MAX } else { (1u64 << (len as u64 * 8)) - 1 };
+    if (0x14..=0x17).contains(&bytes[0]) {
+        return tls(bytes, len);
     }
-    if begins(bytes, len, b"HTTP/1.") {
-        return if len < 7 { Class::Undecided } else { Class::Response };
+    if first == PREFACE {
+        return Class::Http2;
     }
-    if begins(bytes, len, b"PRI * HT") {
-        return if len < 8 { Class::Undecided } else { Class::Http2 };
+    if first << 8 == STATUS_LINE << 8 {
+        return Class::Response;
     }
-    request(bytes, len)
-}
-
-/// Whether as much of `pattern` as `len` allows stands at the start.
-#[inline(always)]
-fn begins<const N: usize>(bytes: &[u8; PREFIX], len: usize, pattern: &[u8; N]) -> bool {
-    let mut same = true;
-    for i in 0..N {
-        if i < len && bytes[i] != pattern[i] {
-            same = false;
-        }
-    }
-    same
-}
-
-/// Method token, one space, then what can begin a request target. `EHLO x` of SMTP is not one.
-#[inline(always)]
-fn request(bytes: &[u8; PREFIX], len: usize) -> Class {
-    let mut letters = 0usize;
     // An empty line may come before a request line (RFC 9112 §2.2).
-    let mut leading = true;
-    for i in 0..PREFIX - 1 {
-        if i >= len {
-            return Class::Undecided;
-        }
-        let byte = bytes[i];
-        if leading && (byte == b'\r' || byte == b'\n') {
-            continue;
-        }
-        leading = false;
-        if byte.is_ascii_uppercase() || byte == b'-' || byte == b'_' {
-            letters += 1;
-        } else if byte == b' ' && letters >= 3 {
-            return target(bytes[i + 1], i + 1 < len, bytes[0] == b'C' && letters == 7);
-        } else {
-            return Class::Other;
-        }
+    if bytes[0] == b'\r' || bytes[0] == b'\n' || (len < 7 && first == STATUS_LINE & present) {
+        return Class::Undecided;
     }
-    Class::Other
+    request(first, word(bytes, 8), present, len)
 }
 
 #[inline(always)]
-fn target(first: u8, present: bool, connect: bool) -> Class {
-    match first {
-        _ if !present => Class::Undecided,
-        b'/' | b'*' | b'h' | b'H' | b'?' | b'%' => Class::Request,
-        _ if connect => Class::Request,
-        _ => Class::Other,
+fn word(bytes: &[u8; PREFIX], at: usize) -> u64 {
+    // SAFETY: `at` is 0 or 8.
+    unsafe { bytes.as_ptr().add(at).cast::<u64>().read_unaligned() }
+}
+
+#[inline(always)]
+fn tls(bytes: &[u8; PREFIX], len: usize) -> Class {
+    if len < 3 {
+        Class::Undecided
+    } else if bytes[1] == 3 && bytes[2] <= 4 {
+        Class::Tls
+    } else {
+        Class::Other
     }
+}
+
+/// Method token of 3 to 15 capitals, one space, then what can begin a request target: `EHLO x` of SMTP
+/// is not one.
+#[inline(always)]
+fn request(first: u64, second: u64, present: u64, len: usize) -> Class {
+    let spaces = spaces(first);
+    if spaces != 0 {
+        let before = (spaces & spaces.wrapping_neg()) - 1;
+        let method = capitals(first) & before == HIGH & before && before > 0x0080_0000;
+        return if method { target(first, second, before.wrapping_add(1)) } else { Class::Other };
+    }
+    if capitals(first) & present != HIGH & present {
+        return Class::Other;
+    }
+    if len <= 8 {
+        return Class::Undecided;
+    }
+    long_method(second, len)
+}
+
+/// The method fills the first eight bytes.
+#[inline(always)]
+fn long_method(second: u64, len: usize) -> Class {
+    let spaces = spaces(second);
+    if spaces == 0 {
+        return if len < PREFIX { Class::Undecided } else { Class::Other };
+    }
+    let before = (spaces & spaces.wrapping_neg()) - 1;
+    if capitals(second) & before != HIGH & before {
+        return Class::Other;
+    }
+    target(second, 0, before.wrapping_add(1))
+}
+
+/// Judges the byte after the space, whose marker bit `space` is.
+#[inline(always)]
+fn target(word: u64, next_word: u64, space: u64) -> Class {
+    // `space << 1` is 2^(8·n): dividing by it shifts the byte after the space down; past the last byte of
+    // the word it is 0.
+    let after = word.checked_div(space << 1).unwrap_or(next_word) & 0xff;
+    if after == 0 {
+        return Class::Undecided;
+    }
+    let plausible = (after < 64 && TARGET >> after & 1 == 1) || after | 0x20 == b'h' as u64;
+    if plausible || word == CONNECT { Class::Request } else { Class::Other }
+}
+
+/// The high bit of every byte that is a capital letter.
+#[inline(always)]
+fn capitals(word: u64) -> u64 {
+    let low = word & LOW7;
+    let above_z = low + ONES * (0x7f - b'Z' as u64);
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    from_a & !above_z & !word & HIGH
+}
+
+/// The high bit of the first byte that is a space, perhaps of later bytes too.
+#[inline(always)]
+fn spaces(word: u64) -> u64 {
+    let differs = word ^ ONES * b' ' as u64;
+    differs.wrapping_sub(ONES) & !differs & HIGH
 }

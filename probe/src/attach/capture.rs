@@ -13,19 +13,20 @@ pub const HOOK: Hook = Hook {
     attach,
 };
 
+const PROGRAMS: [(&str, CgroupSkbAttachType); 2] =
+    [("apisec_ingress", CgroupSkbAttachType::Ingress), ("apisec_egress", CgroupSkbAttachType::Egress)];
+
+/// Both are loaded before one is attached: half a conversation is worse than none.
 fn attach(ebpf: &mut Ebpf, place: &Place) -> Result<(), HookError> {
-    one(ebpf, place, "apisec_ingress", CgroupSkbAttachType::Ingress)?;
-    one(ebpf, place, "apisec_egress", CgroupSkbAttachType::Egress)
+    for (name, _) in PROGRAMS {
+        program(ebpf, name)?.load()?;
+    }
+    for (name, direction) in PROGRAMS {
+        program(ebpf, name)?.attach(&place.cgroup, direction, CgroupAttachMode::Single)?;
+    }
+    Ok(())
 }
 
-fn one(
-    ebpf: &mut Ebpf,
-    place: &Place,
-    name: &'static str,
-    direction: CgroupSkbAttachType,
-) -> Result<(), HookError> {
-    let program: &mut CgroupSkb = ebpf.program_mut(name).ok_or(HookError::Missing(name))?.try_into()?;
-    program.load()?;
-    program.attach(&place.cgroup, direction, CgroupAttachMode::Single)?;
-    Ok(())
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut CgroupSkb, HookError> {
+    Ok(ebpf.program_mut(name).ok_or(HookError::Missing(name))?.try_into()?)
 }

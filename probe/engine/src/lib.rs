@@ -1,9 +1,36 @@
 //! Calls to deltas, deltas to knowledge, knowledge to snapshots.
 //!
 //! Pure: no IO, no clock, no randomness, no threads. `at` and `now` are parameters (Unix nanoseconds).
-//! Depends on `apisec-proto` for [`Call`](apisec_proto::call::Call) only.
+//! Depends on `apisec-proto` for [`Call`](apisec_proto::call::Call) and the borrowed
+//! [`Raw`](apisec_proto::exchange::Raw) only.
+//!
+//! ```text
+//! Call ─Observer::observe─► (tables of one node) ─take_delta, once a second─► Delta
+//!      Delta ─Knowledge::merge─► inventory · graph · ticks · log ─snapshot─► Arc<Snapshot>
+//! ```
 
 pub mod call_log;
 pub mod command;
 pub mod degradation;
+pub mod delta;
+pub mod detect;
+pub mod distinct;
+pub mod endpoint;
+pub mod fingerprint;
+pub mod graph;
+pub mod inventory;
+pub mod knowledge;
+pub mod limits;
+pub mod load;
+pub mod moment;
+pub mod name_set;
+pub mod ndjson;
+pub mod observe;
+pub mod schema;
+pub mod sketch;
 pub mod snapshot;
+pub mod tick;
+pub mod vocabulary;
+
+#[cfg(test)]
+mod fixture;

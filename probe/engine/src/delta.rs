@@ -1,0 +1,116 @@
+//! What one node observed in about one second, as an aggregate that can be added to any other.
+//!
+//! Its size follows the number of active endpoints and edges, not the request rate; only the log and the
+//! legs follow the rate, and both are bounded. Adding is associative and commutative.
+
+use crate::call_log::CallChunk;
+use crate::endpoint::{EndpointKey, EndpointStats, Id};
+use crate::graph::EdgeKey;
+use crate::graph::hop::Legs;
+use crate::load::Load;
+use crate::tick::Ticks;
+use apisec_proto::call::Workload;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A workload's description with the last call that it came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// The workload's id, shared with the keys.
+    pub id: Id,
+    /// Unix nanoseconds of that call.
+    pub at: u64,
+    /// The description.
+    pub workload: Arc<Workload>,
+}
+
+impl Described {
+    /// Keeps the better of two descriptions: the fuller, then the newer, then the greater.
+    pub fn merge(&mut self, other: &Self) {
+        if other.rank() > self.rank() {
+            *self = other.clone();
+        }
+    }
+
+    /// A total order, so that the best of many does not depend on the order of merging.
+    fn rank(&self) -> impl PartialOrd + use<'_> {
+        let known = &*self.workload;
+        let texts = [
+            &known.name,
+            &known.exe,
+            &known.command,
+            &known.user,
+            &known.unit,
+            &known.container,
+            &known.runtime,
+            &known.pod_uid,
+            &known.address,
+        ];
+        let filled = texts.iter().filter(|text| !text.is_empty()).count()
+            + usize::from(known.pid != 0)
+            + usize::from(known.netns != 0);
+        (filled, self.at, known.pid, known.netns, known.kind, texts)
+    }
+}
+
+/// A mergeable aggregate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Start, Unix nanoseconds; 0 when it holds nothing yet.
+    pub from: u64,
+    /// End, Unix nanoseconds.
+    pub to: u64,
+    /// The workloads that the calls name.
+    pub workloads: Vec<Described>,
+    /// Endpoints with at least one call.
+    pub endpoints: Vec<(EndpointKey, EndpointStats)>,
+    /// Edges with at least one call.
+    pub edges: Vec<(EdgeKey, Load)>,
+    /// Totals by second.
+    pub ticks: Ticks,
+    /// Legs of calls that may have gone through a proxy.
+    pub legs: Vec<Arc<Legs>>,
+    /// The calls themselves.
+    pub log: Vec<Arc<CallChunk>>,
+    /// Calls that were counted in an `{overflow}` row because a bound of the node was reached.
+    pub overflowed: u64,
+    /// Calls that a proxy may have passed on and that were not followed because a bound was reached.
+    pub unfollowed: u64,
+}
+
+impl Delta {
+    /// Adds the calls of `other`.
+    pub fn merge(&mut self, other: Self) {
+        self.from = if self.to == 0 { other.from } else { self.from.min(other.from) };
+        self.to = self.to.max(other.to);
+        self.workloads.extend(other.workloads);
+        unite(&mut self.workloads, |a, b| a.id.cmp(&b.id), Described::merge);
+        self.endpoints.extend(other.endpoints);
+        unite(&mut self.endpoints, |a, b| a.0.cmp(&b.0), |ours, theirs| ours.1.merge(&theirs.1));
+        self.edges.extend(other.edges);
+        unite(&mut self.edges, |a, b| a.0.cmp(&b.0), |ours, theirs| ours.1.merge(&theirs.1));
+        self.ticks.merge(&other.ticks);
+        self.legs.extend(other.legs);
+        self.log.extend(other.log);
+        self.overflowed = self.overflowed.saturating_add(other.overflowed);
+        self.unfollowed = self.unfollowed.saturating_add(other.unfollowed);
+    }
+
+    /// Calls that it counts.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.edges.iter().map(|(_, load)| load.calls).sum()
+    }
+}
+
+/// Sorts `rows` and merges those with equal keys.
+fn unite<T>(rows: &mut Vec<T>, order: impl Fn(&T, &T) -> std::cmp::Ordering, merge: impl Fn(&mut T, &T)) {
+    rows.sort_by(&order);
+    rows.dedup_by(|later, earlier| {
+        let same = order(earlier, later).is_eq();
+        if same {
+            merge(earlier, later);
+        }
+        same
+    });
+}

@@ -1,0 +1,229 @@
+//! Deltas to snapshots: everything that is known, of all nodes, within hard bounds.
+//!
+//! Merging deltas is associative and commutative below the bounds. What reaches a bound goes into an
+//! `{overflow}` row, so that totals stay exact, and a [`Degradation`] says so.
+
+use crate::command::{Command, TemplateRule};
+use crate::degradation::Degradation;
+use crate::delta::{Delta, Described};
+use crate::endpoint::{EndpointKey, EndpointStats, Id, is_external};
+use crate::graph::{BothEnds, EdgeKey};
+use crate::limits::{Limits, OVERFLOW};
+use crate::load::Load;
+use crate::observe::overflow_workload;
+use crate::snapshot::{Capture, EdgeView, Snapshot};
+use crate::tick::Ticks;
+use apisec_proto::call::{Protocol, Vantage};
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+mod caps;
+mod present;
+mod recent;
+mod service;
+
+use caps::Caps;
+use recent::Recent;
+use service::Service;
+
+/// Numbers that we gave out ourselves: no attacker picks them.
+type Numbers = foldhash::fast::RandomState;
+
+/// Index of a workload in the knowledge's table.
+type Node = u32;
+/// The workload that stands for all that do not fit.
+const OVERFLOW_NODE: Node = 0;
+
+/// All that is known.
+pub struct Knowledge {
+    limits: Limits,
+    rules: Vec<TemplateRule>,
+    /// Start of the first delta and end of the last.
+    window: Option<(u64, u64)>,
+    workloads: IndexMap<Id, Workload>,
+    externals: usize,
+    edges: HashMap<(Node, Node, Protocol), Edge, Numbers>,
+    /// Keys of `edges` by caller, callee and protocol; empty when it must be made again.
+    edge_order: Vec<(Node, Node, Protocol)>,
+    endpoints: usize,
+    ticks: Ticks,
+    recent: Recent,
+    capture: Capture,
+    caps: Caps,
+    revision: u64,
+}
+
+#[derive(Default)]
+struct Workload {
+    described: Option<Described>,
+    /// A probe sees the calls to it at its own side.
+    covered: bool,
+    service: Option<Box<Service>>,
+}
+
+#[derive(Default)]
+struct Edge {
+    ends: BothEnds,
+    /// As it was shown last; `None` when it has changed since.
+    view: Option<EdgeView>,
+}
+
+impl Knowledge {
+    /// Knows nothing but the operator's rules, oldest first.
+    #[must_use]
+    pub fn new(limits: Limits, rules: Vec<TemplateRule>) -> Self {
+        let mut workloads = IndexMap::new();
+        workloads.insert(Id::from(OVERFLOW), Workload::default());
+        Self {
+            limits,
+            rules,
+            window: None,
+            workloads,
+            externals: 0,
+            edges: HashMap::default(),
+            edge_order: Vec::new(),
+            endpoints: 0,
+            ticks: Ticks::default(),
+            recent: Recent::new(limits),
+            capture: Capture::default(),
+            caps: Caps::default(),
+            revision: 0,
+        }
+    }
+
+    /// Adds what a node observed.
+    pub fn merge(&mut self, delta: Delta) {
+        self.revision += 1;
+        let (from, to) = self.window.unwrap_or((delta.from, delta.to));
+        self.window = Some((from.min(delta.from), to.max(delta.to)));
+        self.caps.calls_overflowed = self.caps.calls_overflowed.saturating_add(delta.overflowed);
+        self.caps.unfollowed = self.caps.unfollowed.saturating_add(delta.unfollowed);
+        delta.workloads.iter().for_each(|described| self.describe(described));
+        delta.edges.iter().for_each(|(key, load)| self.merge_edge(key, load));
+        delta.endpoints.into_iter().for_each(|(key, stats)| self.merge_endpoint(key, &stats));
+        self.ticks.merge(&delta.ticks);
+        for chunk in delta.log {
+            self.recent.push(chunk);
+        }
+    }
+
+    /// Does what the operator asks.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Add(rule) => self.rules.push(rule),
+            Command::UndoRule => {
+                self.rules.pop();
+            }
+        }
+        self.revision += 1;
+        self.workloads
+            .values_mut()
+            .filter_map(|known| known.service.as_mut())
+            .for_each(|service| service.regroup());
+    }
+
+    /// The operator's rules, oldest first, for the caller to remember.
+    #[must_use]
+    pub fn rules(&self) -> &[TemplateRule] {
+        &self.rules
+    }
+
+    /// Says what the source captured and lost; shown in the next snapshot, with the engine's own degradations.
+    pub fn set_capture(&mut self, capture: Capture) {
+        if self.capture != capture {
+            self.capture = capture;
+            self.revision += 1;
+        }
+    }
+
+    /// Everything at the moment `now` (Unix nanoseconds).
+    pub fn snapshot(&mut self, now: u64) -> Arc<Snapshot> {
+        self.recent.forget_before(now.saturating_sub(self.limits.log_age));
+        Arc::new(present::snapshot(self, now))
+    }
+
+    fn describe(&mut self, described: &Described) {
+        let node = self.node(&described.id);
+        let Some((id, known)) = self.workloads.get_index_mut(node as usize) else { return };
+        match &mut known.described {
+            Some(ours) if *id == described.id => ours.merge(described),
+            Some(_) => {}
+            none if *id == described.id => *none = Some(described.clone()),
+            none => {
+                let workload = Arc::new(overflow_workload());
+                *none = Some(Described { id: id.clone(), at: described.at, workload });
+            }
+        }
+    }
+
+    /// The index of a workload, of the overflow row when there is no room for it.
+    fn node(&mut self, id: &Id) -> Node {
+        if let Some(node) = self.workloads.get_index_of(id) {
+            return node as Node;
+        }
+        let external = is_external(id);
+        let full = self.workloads.len() > self.limits.workloads
+            || (external && self.externals >= self.limits.externals);
+        if full {
+            self.caps.workloads = true;
+            return OVERFLOW_NODE;
+        }
+        self.externals += usize::from(external);
+        self.workloads.insert_full(id.clone(), Workload::default()).0 as Node
+    }
+
+    fn merge_edge(&mut self, key: &EdgeKey, load: &Load) {
+        let (src, dst) = (self.node(&key.src), self.node(&key.dst));
+        if key.vantage == Vantage::Server {
+            self.cover(dst);
+        }
+        let mut ends = (src, dst, key.protocol);
+        if !self.edges.contains_key(&ends) {
+            if self.edges.len() >= self.limits.edges {
+                self.caps.edges = true;
+                ends = (OVERFLOW_NODE, OVERFLOW_NODE, key.protocol);
+            }
+            self.edge_order.clear();
+        }
+        let edge = self.edges.entry(ends).or_default();
+        edge.view = None;
+        edge.ends.at(key.vantage).merge(load);
+    }
+
+    /// From now on the server's side counts for calls to this workload.
+    fn cover(&mut self, node: Node) {
+        let Some((_, known)) = self.workloads.get_index_mut(node as usize) else { return };
+        if std::mem::replace(&mut known.covered, true) {
+            return;
+        }
+        if let Some(service) = &mut known.service {
+            service.regroup();
+        }
+        self.edges.iter_mut().filter(|((_, dst, _), _)| *dst == node).for_each(|(_, edge)| edge.view = None);
+    }
+
+    fn merge_endpoint(&mut self, key: EndpointKey, stats: &EndpointStats) {
+        let node = self.node(&key.service);
+        let Some((id, known)) = self.workloads.get_index_mut(node as usize) else { return };
+        let service = known.service.get_or_insert_with(|| Box::new(Service::new(id.clone())));
+        let before = service.len();
+        let room = service::Room {
+            total: self.limits.endpoints.saturating_sub(self.endpoints),
+            limits: &self.limits,
+        };
+        self.caps.endpoints |= service.merge(key, stats, &room);
+        self.endpoints = self.endpoints + service.len() - before;
+    }
+
+    fn is_covered(&self, id: &str) -> bool {
+        self.workloads.get(id).is_some_and(|known| known.covered)
+    }
+
+    fn degradations(&self) -> Vec<Degradation> {
+        self.caps.degradations(&self.limits, &self.recent)
+    }
+}
+
+#[cfg(test)]
+mod tests;

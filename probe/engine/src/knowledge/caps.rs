@@ -1,0 +1,64 @@
+//! Which bounds were reached, and how that reads.
+
+use super::recent::Recent;
+use crate::degradation::{Degradation, Severity};
+use crate::endpoint::CALLERS;
+use crate::limits::Limits;
+
+/// What did not fit so far.
+#[derive(Default)]
+pub(super) struct Caps {
+    pub(super) workloads: bool,
+    pub(super) edges: bool,
+    pub(super) endpoints: bool,
+    /// Calls that a node had to count in an overflow row.
+    pub(super) calls_overflowed: u64,
+    /// Calls that were not followed through a proxy.
+    pub(super) unfollowed: u64,
+    /// Endpoints with more callers than are counted by name.
+    pub(super) callers: usize,
+    /// Endpoints with more hosts, query names or media types than are kept.
+    pub(super) names: usize,
+}
+
+impl Caps {
+    pub(super) fn degradations(&self, limits: &Limits, recent: &Recent) -> Vec<Degradation> {
+        let all = [
+            self.workloads.then(|| cap("workload-cap", format!(
+                "There are more than {} workloads ({} external peers); the others are added up as {{overflow}}.",
+                limits.workloads, limits.externals
+            ))),
+            self.edges.then(|| cap("edge-cap", format!(
+                "There are more than {} edges; the others are added up as {{overflow}}.", limits.edges
+            ))),
+            self.endpoints.then(|| cap("endpoint-cap", format!(
+                "There are more than {} endpoints ({} of one service); the others are added up as {{overflow}}.",
+                limits.endpoints, limits.endpoints_per_service
+            ))),
+            (self.calls_overflowed > 0).then(|| cap("delta-cap", format!(
+                "{} calls came under more new names in one second than a node can report; \
+                 they are added up as {{overflow}}.", self.calls_overflowed
+            ))),
+            (self.unfollowed > 0).then(|| cap("hop-cap", format!(
+                "{} calls were not followed through proxies, because there were more than {} in one second.",
+                self.unfollowed, limits.legs_per_delta
+            ))),
+            (recent.dropped() > 0).then(|| cap("log-cap", format!(
+                "{} calls are counted, but not listed one by one: more than {} came in one second.",
+                recent.dropped(), limits.rows_per_delta
+            ))),
+            (self.callers > 0).then(|| cap("caller-cap", format!(
+                "{} endpoints have more than {CALLERS} callers; those beyond are counted, but not named.", self.callers
+            ))),
+            (self.names > 0).then(|| cap("name-cap", format!(
+                "{} endpoints have more hosts, query names or media types than are kept.", self.names
+            ))),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+fn cap(code: &str, what: String) -> Degradation {
+    let severity = if matches!(code, "hop-cap" | "log-cap") { Severity::Partial } else { Severity::Notice };
+    Degradation { code: code.to_owned(), severity, what, remedy: String::new() }
+}

@@ -1,0 +1,154 @@
+//! What any group of calls adds up to: counts, bytes, latency, the time it spans.
+
+use crate::sketch::Sketch;
+use apisec_proto::call::Call;
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds in a second.
+pub const SECOND: u64 = 1_000_000_000;
+
+/// Totals of a group of calls. Adding up is exact, in any order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Calls.
+    pub calls: u64,
+    /// Calls answered 4xx or 5xx, or not at all.
+    pub errors: u64,
+    /// Calls that were not answered.
+    pub unanswered: u64,
+    /// Request bytes.
+    pub request_bytes: u64,
+    /// Response bytes.
+    pub response_bytes: u64,
+    /// First call, Unix nanoseconds; `u64::MAX` when there is none.
+    pub first: u64,
+    /// Last call, Unix nanoseconds.
+    pub last: u64,
+    /// Total time.
+    pub latency: Sketch,
+    /// Calls of the newest seconds.
+    pub seconds: Seconds,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            errors: 0,
+            unanswered: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            first: u64::MAX,
+            last: 0,
+            latency: Sketch::default(),
+            seconds: Seconds::default(),
+        }
+    }
+}
+
+impl Load {
+    /// Counts one call.
+    pub fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        self.errors += u64::from(call.is_error());
+        self.unanswered += u64::from(call.status.is_none());
+        self.request_bytes = self.request_bytes.saturating_add(call.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(call.response_bytes);
+        self.first = self.first.min(call.at);
+        self.last = self.last.max(call.at);
+        self.latency.add_ns(call.duration);
+        self.seconds.add(second_of(call.at), 1);
+    }
+
+    /// Adds the calls of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.latency.merge(&other.latency);
+        self.seconds.merge(&other.seconds);
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        let mut latency = std::mem::take(&mut self.latency);
+        latency.clear();
+        *self = Self { latency, ..Self::default() };
+    }
+}
+
+/// The second in which `at` (Unix nanoseconds) lies, good until 2106.
+#[must_use]
+pub fn second_of(at: u64) -> u32 {
+    u32::try_from(at / SECOND).unwrap_or(u32::MAX)
+}
+
+/// Seconds of which the calls are remembered one by one: enough for "the last whole second" while
+/// deltas of several nodes arrive up to three seconds apart.
+const KEPT: usize = 4;
+
+/// Calls in each of the newest four seconds in which there were any: (second, calls), newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seconds([(u32, u64); KEPT]);
+
+impl Seconds {
+    /// Adds `calls` to `second`; what is older than the newest four is forgotten.
+    pub fn add(&mut self, second: u32, calls: u64) {
+        let mut carried = (second, calls);
+        for kept in &mut self.0 {
+            if kept.0 == carried.0 {
+                kept.1 = kept.1.saturating_add(carried.1);
+                return;
+            }
+            if kept.0 < carried.0 {
+                std::mem::swap(kept, &mut carried);
+            }
+        }
+    }
+
+    /// Adds the calls of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (second, calls) in other.0 {
+            if calls > 0 {
+                self.add(second, calls);
+            }
+        }
+    }
+
+    /// Calls in `second`, 0 when it is not among the newest four.
+    #[must_use]
+    pub fn at(&self, second: u32) -> u64 {
+        self.0.iter().find(|(kept, _)| *kept == second).map_or(0, |(_, calls)| *calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(seconds: &[u32]) -> Seconds {
+        let mut kept = Seconds::default();
+        seconds.iter().for_each(|second| kept.add(*second, 1));
+        kept
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_seconds_are_exact_in_any_order(
+            a in proptest::collection::vec(1_u32..12, 0..30), b in proptest::collection::vec(1_u32..12, 0..30)
+        ) {
+            let mut ab = of(&a);
+            ab.merge(&of(&b));
+            let mut all = [a, b].concat();
+            prop_assert_eq!(ab, of(&all));
+            all.sort_unstable();
+            let newest = all.last().copied().unwrap_or(0);
+            prop_assert_eq!(ab.at(newest), all.iter().filter(|second| **second == newest).count() as u64);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! RFC 3339 in UTC from Unix nanoseconds, without reading a clock or a time zone.
+
+use crate::load::SECOND;
+
+/// `at` as RFC 3339 with nine digits, such as `2026-11-22T07:41:55.000000001Z`.
+#[must_use]
+pub fn rfc3339(at: u64) -> String {
+    let seconds = at / SECOND;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let nanos = at % SECOND;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
+///
+/// Counts from 0000-03-01, so that the leap day is the last of its year.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_moments() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(951_782_400 * SECOND), "2000-02-29T00:00:00.000000000Z");
+        assert_eq!(rfc3339(1_795_333_315 * SECOND + 1), "2026-11-22T07:41:55.000000001Z");
+        assert_eq!(rfc3339(4_107_542_399 * SECOND), "2100-02-28T23:59:59.000000000Z");
+        assert_eq!(rfc3339(4_107_542_400 * SECOND), "2100-03-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33.709551615Z");
+    }
+}

@@ -1,0 +1,235 @@
+//! One node's calls to deltas: counts every call under keys that need no history.
+//!
+//! The tables stay between deltas so that a call which resembles an earlier one allocates nothing;
+//! they are forgotten when most of what they hold is idle. No templates are learnt here.
+
+use crate::call_log::{CallChunk, CallRow, LoggedEndpoint};
+use crate::delta::{Delta, Described};
+use crate::detect::DETECTORS;
+use crate::endpoint::{EndpointKey, EndpointStats, Id, PARAMETERS, is_refusal};
+use crate::fingerprint;
+use crate::graph::EdgeKey;
+use crate::graph::hop::Legs;
+use crate::inventory::segment::type_path;
+use crate::limits::{ANY_METHOD, Limits, OVERFLOW, UNROUTED};
+use crate::load::{Load, second_of};
+use apisec_proto::call::{Call, Protocol, Vantage};
+use apisec_proto::exchange::Raw;
+use indexmap::IndexMap;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+mod journal;
+mod operation;
+mod party;
+
+use journal::Journal;
+use operation::{Operation, OperationKey, OperationRef};
+pub(crate) use party::overflow as overflow_workload;
+use party::{Parties, Slot};
+
+/// Numbers that we gave out ourselves: no attacker picks them.
+type Numbers = foldhash::fast::RandomState;
+
+/// Counts the calls of one node between two deltas.
+pub struct Observer {
+    limits: Limits,
+    parties: Parties,
+    operations: IndexMap<OperationKey, Operation>,
+    edges: IndexMap<(Slot, Slot, Protocol, Vantage), Load, Numbers>,
+    /// Calls by caller and operation, with the edge that they belong to.
+    pairs: HashMap<(Slot, u32), Pair, Numbers>,
+    journal: Journal,
+    /// What goes into the next delta as it is.
+    pending: Delta,
+    path: String,
+    values: SmallVec<[u64; PARAMETERS]>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    calls: u64,
+    edge: u32,
+}
+
+impl Observer {
+    /// An observer that has seen nothing.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            parties: Parties::new(limits),
+            operations: IndexMap::new(),
+            edges: IndexMap::default(),
+            pairs: HashMap::default(),
+            journal: Journal::new(limits),
+            pending: Delta::default(),
+            path: String::with_capacity(256),
+            values: SmallVec::new(),
+        }
+    }
+
+    /// Counts one call. `raw` is for the detectors and is not kept.
+    pub fn observe(&mut self, call: &Call, raw: &Raw<'_>) {
+        let src = self.parties.slot(&call.src, call.at);
+        let dst = self.parties.slot(&call.dst, call.at);
+        self.type_path(call);
+        let number = self.operation(call, dst);
+        let edge = self.pair(call, src, dst, number);
+        if let Some((_, load)) = self.edges.get_index_mut(edge as usize) {
+            load.add(call);
+        }
+        if let Some((key, operation)) = self.operations.get_index_mut(number as usize) {
+            operation.stats.add(call, &self.values);
+            self.journal.log(call, (src, dst), (number, key, operation));
+        }
+        self.journal.leg(call, (src, dst), self.parties.link(src, dst));
+        self.beat(call, dst);
+        for detector in DETECTORS {
+            detector.features(call, raw, &mut self.pending);
+        }
+    }
+
+    /// The typed path of the call that was observed last, such as `/users/{id:int}`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.path
+    }
+
+    /// What was observed since the last delta; `from` and `to` say when, in Unix nanoseconds.
+    pub fn take_delta(&mut self, from: u64, to: u64) -> Delta {
+        let mut delta = std::mem::take(&mut self.pending);
+        (delta.from, delta.to) = (from, to);
+        delta.workloads = self.parties.described();
+        self.drain_edges(&mut delta);
+        self.drain_operations(&mut delta);
+        let (chunk, legs) = self.journal.take(&self.parties);
+        delta.unfollowed = self.journal.take_unfollowed();
+        delta.log.extend(chunk);
+        delta.legs.extend(legs);
+        delta.ticks.trim();
+        self.forget_if_idle(&delta);
+        delta
+    }
+
+    /// Fills `self.path` and `self.values`.
+    fn type_path(&mut self, call: &Call) {
+        let values = &mut self.values;
+        values.clear();
+        type_path(&call.path, &mut self.path, |value| {
+            if values.len() < PARAMETERS {
+                values.push(fingerprint::of(value.as_bytes()));
+            }
+        });
+    }
+
+    /// The number of the call's operation, or of the row that takes what does not fit.
+    fn operation(&mut self, call: &Call, dst: Slot) -> u32 {
+        let (protocol, vantage) = (call.protocol, call.vantage);
+        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+        if let Some(number) = self.operations.get_index_of(&exact) {
+            return number as u32;
+        }
+        if let Some(path) = self.catch_all(call, dst) {
+            self.values.clear();
+            let row = OperationRef { dst, protocol, vantage, method: ANY_METHOD, path };
+            return operation::number_of(&mut self.operations, &row);
+        }
+        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+        operation::number_of(&mut self.operations, &exact)
+    }
+
+    /// The row for a call whose operation may not have one of its own.
+    fn catch_all(&mut self, call: &Call, dst: Slot) -> Option<&'static str> {
+        if self.operations.len() >= self.limits.endpoints_per_delta {
+            self.pending.overflowed += 1;
+            return Some(OVERFLOW);
+        }
+        let refused = call.status.is_some_and(is_refusal);
+        (refused && !self.parties.may_name_refusal(dst)).then_some(UNROUTED)
+    }
+
+    /// Counts the call for its caller; gives the edge's index.
+    fn pair(&mut self, call: &Call, src: Slot, dst: Slot, operation: u32) -> u32 {
+        if let Some(pair) = self.pairs.get_mut(&(src, operation)) {
+            pair.calls += 1;
+            return pair.edge;
+        }
+        let fits = self.pairs.len() < self.limits.pairs_per_delta;
+        let src = if fits { src } else { Slot::OVERFLOW };
+        let edge = self.edge((src, dst, call.protocol, call.vantage), fits);
+        let pair = self.pairs.entry((src, operation)).or_default();
+        pair.calls += 1;
+        pair.edge = edge;
+        edge
+    }
+
+    fn edge(&mut self, key: (Slot, Slot, Protocol, Vantage), fits: bool) -> u32 {
+        let full = self.edges.len() >= self.limits.edges && !self.edges.contains_key(&key);
+        self.pending.overflowed += u64::from(full || !fits);
+        let key = if full { (Slot::OVERFLOW, Slot::OVERFLOW, key.2, key.3) } else { key };
+        let entry = self.edges.entry(key);
+        let number = entry.index() as u32;
+        entry.or_default();
+        number
+    }
+
+    fn beat(&mut self, call: &Call, dst: Slot) {
+        let beat = self.pending.ticks.beat(second_of(call.at));
+        match call.vantage {
+            Vantage::Server => beat.owned.add(call),
+            Vantage::Client => beat.distant(self.parties.id(dst)).add(call),
+        }
+    }
+
+    fn drain_edges(&mut self, delta: &mut Delta) {
+        for ((src, dst, protocol, vantage), load) in &mut self.edges {
+            if load.calls == 0 {
+                continue;
+            }
+            let (src, dst) = (self.parties.id(*src).clone(), self.parties.id(*dst).clone());
+            let key = EdgeKey { src, dst, protocol: *protocol, vantage: *vantage };
+            delta.edges.push((key, load.clone()));
+            load.clear();
+        }
+    }
+
+    fn drain_operations(&mut self, delta: &mut Delta) {
+        for ((src, number), pair) in &mut self.pairs {
+            let calls = std::mem::take(&mut pair.calls);
+            if calls > 0
+                && let Some((_, operation)) = self.operations.get_index_mut(*number as usize)
+            {
+                operation.stats.callers.add(self.parties.id(*src), calls);
+            }
+        }
+        for (key, operation) in &mut self.operations {
+            operation.forget_log();
+            if operation.stats.load.calls == 0 {
+                continue;
+            }
+            delta.endpoints.push((key.to_endpoint(self.parties.id(key.dst)), operation.stats.clone()));
+            operation.stats.clear();
+        }
+    }
+
+    /// Starts anew when a table is full or mostly idle: what is still in use comes back with its next call.
+    fn forget_if_idle(&mut self, delta: &Delta) {
+        let limits = &self.limits;
+        let idle = self.operations.len() - delta.endpoints.len().min(self.operations.len());
+        let full = self.operations.len() >= limits.endpoints_per_delta
+            || self.pairs.len() >= limits.pairs_per_delta
+            || self.edges.len() >= limits.edges
+            || self.parties.is_full();
+        if full || idle > limits.endpoints_per_delta / 2 {
+            self.operations.clear();
+            self.pairs.clear();
+            self.edges.clear();
+            self.parties = Parties::new(self.limits);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

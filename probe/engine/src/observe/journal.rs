@@ -1,0 +1,164 @@
+//! The part of a delta that follows the rate: log rows, and legs for the search for hops. Both bounded.
+
+use super::*;
+use crate::graph::hop::{Leg, path_prints};
+use compact_str::CompactString;
+
+/// Hosts by which one operation is told apart in one chunk's endpoint table.
+const HOSTS: usize = 8;
+/// Sampled calls of one chunk whose fields are kept; a page of the inspector. More would crowd out the rows.
+const DETAILS: usize = 64;
+/// Legs of a delta that are carried without asking whether a proxy may be involved: while calls are few,
+/// the two legs may be seen by different observers.
+const FREE_LEGS: usize = 512;
+
+pub(super) struct Journal {
+    limits: Limits,
+    chunk: CallChunk,
+    legs: Vec<Leg>,
+    unfollowed: u64,
+    /// Index of each slot in the chunk's workload table, plus one.
+    named: Vec<u32>,
+}
+
+impl Journal {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, chunk: CallChunk::default(), legs: Vec::new(), unfollowed: 0, named: Vec::new() }
+    }
+
+    /// Adds the call's row.
+    pub(super) fn log(
+        &mut self,
+        call: &Call,
+        (src, dst): (Slot, Slot),
+        (_, key, operation): (u32, &OperationKey, &mut Operation),
+    ) {
+        if self.chunk.rows.len() >= self.limits.rows_per_delta {
+            self.chunk.dropped += 1;
+            return;
+        }
+        let (path_start, path_len) = self.path(call, operation);
+        let row = CallRow {
+            at: call.at,
+            duration: call.duration,
+            ttfb: call.ttfb.unwrap_or(u64::MAX),
+            // Slots for now; `take` puts the table's indexes in.
+            src: src.0,
+            dst: dst.0,
+            endpoint: self.endpoint(call, key, operation),
+            path_start,
+            path_len,
+            status: call.status.unwrap_or(0),
+            request_bytes: u32::try_from(call.request_bytes).unwrap_or(u32::MAX),
+            response_bytes: u32::try_from(call.response_bytes).unwrap_or(u32::MAX),
+            notes: call.notes,
+            vantage: call.vantage,
+            auth: call.auth,
+            identity: call.identity,
+            detail: self.detail(call),
+        };
+        self.chunk.rows.push(row);
+    }
+
+    /// Adds the call's leg when it may be part of a hop.
+    pub(super) fn leg(&mut self, call: &Call, (src, dst): (Slot, Slot), proxy: bool) {
+        let room = if proxy { self.limits.legs_per_delta } else { FREE_LEGS };
+        if self.legs.len() >= room.min(self.limits.legs_per_delta) {
+            self.unfollowed += u64::from(proxy);
+            return;
+        }
+        self.legs.push(Leg {
+            start: call.at,
+            end: call.at.saturating_add(call.duration),
+            src: src.0,
+            dst: dst.0,
+            trace: call.trace.unwrap_or(0),
+            path: path_prints(&call.method, &call.path),
+            vantage: call.vantage,
+        });
+    }
+
+    /// The chunk and the legs since the last time.
+    pub(super) fn take(&mut self, parties: &Parties) -> (Option<Arc<CallChunk>>, Option<Arc<Legs>>) {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        for row in &mut chunk.rows {
+            row.src = self.name(Slot(row.src), parties, &mut chunk.workloads);
+            row.dst = self.name(Slot(row.dst), parties, &mut chunk.workloads);
+        }
+        chunk.rows.sort_by_key(|row| row.at);
+        self.named.clear();
+        let mut legs = Legs { names: Vec::new(), legs: std::mem::take(&mut self.legs) };
+        for leg in &mut legs.legs {
+            leg.src = self.name(Slot(leg.src), parties, &mut legs.names);
+            leg.dst = self.name(Slot(leg.dst), parties, &mut legs.names);
+        }
+        self.named.clear();
+        let empty = chunk.rows.is_empty() && chunk.dropped == 0;
+        ((!empty).then(|| Arc::new(chunk)), (!legs.legs.is_empty()).then(|| Arc::new(legs)))
+    }
+
+    /// Legs since the last time that did not fit.
+    pub(super) fn take_unfollowed(&mut self) -> u64 {
+        std::mem::take(&mut self.unfollowed)
+    }
+
+    fn name<T: for<'a> From<&'a str>>(&mut self, slot: Slot, parties: &Parties, table: &mut Vec<T>) -> u32 {
+        let at = slot.0 as usize;
+        if self.named.len() <= at {
+            self.named.resize(at + 1, 0);
+        }
+        let Some(number) = self.named.get_mut(at) else { return 0 };
+        if *number == 0 {
+            table.push(T::from(parties.id(slot)));
+            *number = table.len() as u32;
+        }
+        *number - 1
+    }
+
+    /// Where the path stands in the text; the same path twice in a row is kept once.
+    fn path(&mut self, call: &Call, operation: &mut Operation) -> (u32, u16) {
+        let (start, len) = operation.last_path;
+        let last = self.chunk.text.get(start as usize..start as usize + usize::from(len));
+        if last != Some(call.path.as_str()) {
+            let len = call.path.floor_char_boundary(usize::from(u16::MAX));
+            operation.last_path = (self.chunk.text.len() as u32, len as u16);
+            self.chunk.text.push_str(call.path.get(..len).unwrap_or_default());
+        }
+        operation.last_path
+    }
+
+    /// The index of operation and host in the endpoint table.
+    fn endpoint(&mut self, call: &Call, key: &OperationKey, operation: &mut Operation) -> u32 {
+        let known = |number: &&u32| {
+            self.chunk
+                .endpoints
+                .get(**number as usize)
+                .is_some_and(|logged| logged.host == call.host && logged.method == call.method)
+        };
+        if let Some(number) = operation.logged.iter().find(known) {
+            return *number;
+        }
+        if operation.logged.len() >= HOSTS {
+            return operation.logged.last().copied().unwrap_or(0);
+        }
+        let number = self.chunk.endpoints.len() as u32;
+        let full = operation.logged.len() + 1 == HOSTS;
+        self.chunk.endpoints.push(LoggedEndpoint {
+            service: CompactString::from(call.dst.workload.id.as_str()),
+            protocol: call.protocol,
+            method: call.method.clone(),
+            path: CompactString::from(&*key.path),
+            host: if full { CompactString::default() } else { call.host.clone() },
+        });
+        operation.logged.push(number);
+        number
+    }
+
+    fn detail(&mut self, call: &Call) -> u32 {
+        let Some(detail) = call.detail.as_ref().filter(|_| self.chunk.details.len() < DETAILS) else {
+            return 0;
+        };
+        self.chunk.details.push((**detail).clone());
+        self.chunk.details.len() as u32
+    }
+}

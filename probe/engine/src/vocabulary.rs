@@ -1,0 +1,65 @@
+//! The words that the contract uses for protocols and authentication schemes.
+
+use apisec_proto::call::{AuthScheme, Protocol, Vantage};
+
+/// Every protocol with its word in the contract.
+pub const PROTOCOLS: [(Protocol, &str); 9] = [
+    (Protocol::Http1, "http1"),
+    (Protocol::Http2, "http2"),
+    (Protocol::Grpc, "grpc"),
+    (Protocol::Graphql, "graphql"),
+    (Protocol::Websocket, "websocket"),
+    (Protocol::Sse, "sse"),
+    (Protocol::Jsonrpc, "jsonrpc"),
+    (Protocol::Mcp, "mcp"),
+    (Protocol::Opaque, "opaque"),
+];
+
+/// Every authentication scheme with its word in the contract.
+pub const AUTH_SCHEMES: [(AuthScheme, &str); 7] = [
+    (AuthScheme::None, "none"),
+    (AuthScheme::Basic, "basic"),
+    (AuthScheme::Bearer, "bearer"),
+    (AuthScheme::Jwt, "jwt"),
+    (AuthScheme::ApiKey, "apikey"),
+    (AuthScheme::Cookie, "cookie"),
+    (AuthScheme::Other, "other"),
+];
+
+/// The word for a protocol.
+#[must_use]
+pub fn protocol(protocol: Protocol) -> &'static str {
+    PROTOCOLS.iter().find(|(known, _)| *known == protocol).map_or("opaque", |(_, word)| word)
+}
+
+/// The word for an authentication scheme.
+#[must_use]
+pub fn auth(scheme: AuthScheme) -> &'static str {
+    AUTH_SCHEMES.iter().find(|(known, _)| *known == scheme).map_or("other", |(_, word)| word)
+}
+
+/// The word for a vantage.
+#[must_use]
+pub const fn vantage(vantage: Vantage) -> &'static str {
+    match vantage {
+        Vantage::Server => "server",
+        Vantage::Client => "client",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_of_the_serialised_form() {
+        for (known, word) in PROTOCOLS {
+            assert_eq!(serde_json::to_value(known).unwrap(), word);
+            assert_eq!(protocol(known), word);
+        }
+        for (known, word) in AUTH_SCHEMES {
+            assert_eq!(serde_json::to_value(known).unwrap(), word);
+        }
+        assert_eq!(serde_json::to_value(Vantage::Client).unwrap(), vantage(Vantage::Client));
+    }
+}

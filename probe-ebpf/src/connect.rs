@@ -41,6 +41,13 @@ pub fn has_netns_cookie() -> bool {
     unsafe { core::ptr::read_volatile(&raw const HAS_NETNS_COOKIE) != 0 }
 }
 
+/// Whether `tgid` is our own process.
+#[inline(always)]
+pub fn is_ours(tgid: u32) -> bool {
+    // SAFETY: a constant that user space sets before loading.
+    tgid != 0 && tgid == unsafe { core::ptr::read_volatile(&raw const OWN_TGID) }
+}
+
 #[inline(always)]
 fn stamp(ctx: &SockAddrContext) {
     // SAFETY: the context is valid; a null socket is refused.
@@ -54,14 +61,14 @@ fn stamp(ctx: &SockAddrContext) {
     socket.client_tgid = tgid;
     socket.client_uid = bpf_get_current_uid_gid() as u32;
     socket.client_comm = bpf_get_current_comm().unwrap_or([0; 16]);
-    // SAFETY: no preconditions, and a constant that user space sets before loading.
+    // SAFETY: no preconditions; the context is valid.
     unsafe {
         socket.client_cgroup = bpf_get_current_cgroup_id();
         if has_netns_cookie() {
             socket.client_netns_cookie = bpf_get_netns_cookie(ctx.sock_addr.cast());
         }
-        if tgid == core::ptr::read_volatile(&raw const OWN_TGID) {
-            socket.verdict = VERDICT_OURS;
-        }
+    }
+    if is_ours(tgid) {
+        socket.verdict = VERDICT_OURS;
     }
 }

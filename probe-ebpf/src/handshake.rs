@@ -1,8 +1,8 @@
 //! Which end of a connection a socket is, and whether its peer is on this node: the end of the handshake.
 
-use crate::connect::has_netns_cookie;
+use crate::connect::{has_netns_cookie, is_ours};
 use crate::socket::{CALLERS, Caller, Socket, caller_key, find_or_create};
-use apisec_abi::{ROLE_CLIENT, ROLE_SERVER};
+use apisec_abi::{ROLE_CLIENT, ROLE_SERVER, VERDICT_OURS};
 use aya_ebpf::{
     bindings::{BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, bpf_sock_ops},
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
@@ -66,6 +66,9 @@ fn accepted(ops: *mut bpf_sock_ops) {
         socket.client_tgid = (*caller).tgid;
         socket.client_uid = (*caller).uid;
         socket.client_comm = (*caller).comm;
+    }
+    if is_ours(socket.client_tgid) {
+        socket.verdict = VERDICT_OURS;
     }
 }
 

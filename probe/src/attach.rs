@@ -76,14 +76,23 @@ struct SeedValue(Seed);
 // SAFETY: integers without padding, any bit pattern is a value.
 unsafe impl aya::Pod for SeedValue {}
 
+/// Whose traffic is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Ours is never captured.
+    Excluded,
+    /// Ours is captured like any other: for the self-test only.
+    Included,
+}
+
 /// Loads the object and attaches every hook; `seed` is called between the hooks that learn of new
 /// connections and the one that reads payload, and returns what is known of older connections.
 ///
 /// # Errors
 /// The kernel refuses the object or a required hook; says what to do.
-pub fn attach(seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attached, SourceError> {
+pub fn attach(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attached, SourceError> {
     let place = Place { cgroup: cgroup::root()? };
-    let mut ebpf = load(true).or_else(|_| load(false))?;
+    let mut ebpf = load(own, true).or_else(|_| load(own, false))?;
     let mut degradations = Vec::new();
     let mut seed = Some(seed);
     for hook in HOOKS {
@@ -128,12 +137,12 @@ impl Attached {
     }
 }
 
-fn load(netns_cookies: bool) -> Result<Ebpf, SourceError> {
+fn load(own: Own, netns_cookies: bool) -> Result<Ebpf, SourceError> {
     let offsets = btf::offsets().unwrap_or_default();
     EbpfLoader::new()
         .map_max_entries("EVENTS", RING_BYTES)
         .override_global("WAKE_ABOVE", &u64::from(RING_BYTES / 4), true)
-        .override_global("OWN_TGID", &std::process::id(), true)
+        .override_global("OWN_TGID", &if own == Own::Excluded { std::process::id() } else { 0 }, true)
         .override_global("HAS_NETNS_COOKIE", &u32::from(netns_cookies), true)
         .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)
         .override_global("OFFSET_MM_ARG_START", &offsets.mm_arg_start, true)

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod clock;
+pub mod doctor;
 pub mod flow;
 pub mod identity;
 pub mod pipeline;

@@ -4,7 +4,7 @@
 //! counts once: the kernel dismisses the client's end when it knows the server's; where it could not know
 //! (connections older than us, a handshake that raced), both ends arrive here and the client's is dropped.
 
-use crate::attach::{self, Attached};
+use crate::attach::{self, Attached, Own};
 use crate::clock;
 use crate::flow::Flow;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
@@ -51,8 +51,8 @@ impl Live {
     ///
     /// # Errors
     /// No rights, no cgroup2, or a kernel that refuses a required hook.
-    pub fn start(seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Self, SourceError> {
-        let attached = attach::attach(seed)?;
+    pub fn start(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Self, SourceError> {
+        let attached = attach::attach(own, seed)?;
         let epoll = watch(&attached).map_err(|error| SourceError {
             what: format!("the ring buffer cannot be waited for: {error}"),
             remedy: "raise the limit of open files (ulimit -n)".into(),

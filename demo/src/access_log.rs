@@ -7,13 +7,16 @@
 use crate::problem::Problem;
 use crate::process::complain;
 use anyhow::{Context as _, Result};
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -108,7 +111,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(log: Arc<AccessLog>, request: &Request) -> Self {
+    fn new(log: Arc<AccessLog>, request: &Request<Incoming>) -> Self {
         Self {
             log,
             at: SystemTime::now(),
@@ -141,22 +144,38 @@ impl Drop for Entry {
     }
 }
 
-/// The middleware of every server. Reads the request body whole first, as buffering proxies do: a
-/// handler that ignores a body would otherwise leave it uncounted.
-pub(crate) async fn observe(State(log): State<Arc<AccessLog>>, request: Request, next: Next) -> Response {
-    let mut entry = Entry::new(log, &request);
+/// Answers `request` with `app` and logs it.
+///
+/// The entry begins here and not in the future: the HTTP layer drops a future that it never polled when
+/// the client has closed by the time its request is read, and that request was on the wire all the same.
+pub(crate) fn observe(
+    log: Arc<AccessLog>,
+    app: TowerToHyperService<Router>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    let entry = Entry::new(log, &request);
+    answer(entry, app, request)
+}
+
+/// Reads the request body whole first, as buffering proxies do: a handler that ignores a body would
+/// otherwise leave it uncounted.
+async fn answer(
+    mut entry: Entry,
+    app: TowerToHyperService<Router>,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
     let (head, body) = request.into_parts();
-    let response = match axum::body::to_bytes(body, MAX_REQUEST_BODY).await {
+    let response = match axum::body::to_bytes(Body::new(body), MAX_REQUEST_BODY).await {
         Ok(body) => {
             entry.request_bytes = body.len() as u64;
-            next.run(Request::from_parts(head, Body::from(body))).await
+            app.call(Request::from_parts(head, Body::from(body))).await?
         }
         Err(_) => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off").into_response()
         }
     };
     entry.status = response.status().as_u16();
-    response.map(|body| Body::new(Counted { body, entry }))
+    Ok(response.map(|body| Body::new(Counted { body, entry })))
 }
 
 /// A response body that counts its bytes for the log.

@@ -4,22 +4,31 @@ use crate::access_log::{self, AccessLog};
 use crate::peers::{Peer, Peers};
 use crate::process;
 use crate::service::{self, Service};
-use crate::stop::StopSignal;
-use anyhow::{Context as _, Result, bail, ensure};
-use axum::http::header;
+use crate::stop::{StopSignal, Stopping, stopping};
+use anyhow::{Context as _, Result, ensure};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, header};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
-use axum::{Json, Router, middleware};
+use axum::{Json, Router};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// How long open requests may take to end after the wish to stop; idle connections are closed at once.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long nobody is accepted after that failed.
+const RELIEF: Duration = Duration::from_millis(100);
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -58,30 +67,80 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         );
     }
     let log = Arc::new(AccessLog::create(options.access_log.as_deref())?);
-    let app = app(role, Peers::new(options.peers), log);
+    let app = app(role, Peers::new(options.peers), &log);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     announce(role.name, listener.local_addr()?)?;
 
-    let listener = listener.tap_io(without_delay);
-    let (stopped, stopping) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { stopping.await.unwrap_or_default() })
-        .into_future();
-    let server = tokio::spawn(server);
-    stop.wait().await;
-    let _already_stopped = stopped.send(());
-    match tokio::time::timeout(GRACE, server).await {
-        Ok(ended) => ended?.context("the server failed"),
-        Err(_elapsed) => {
-            bail!("{} still had open requests {} s after the signal", role.name, GRACE.as_secs())
+    let (stopper, stopping) = stopping();
+    let mut connections =
+        Connections { app: TowerToHyperService::new(app), log, stopping, open: JoinSet::new() };
+    tokio::select! {
+        () = connections.accept(&listener) => (),
+        () = stop.wait() => stopper.stop(),
+    }
+    drop(listener);
+    connections.close().await.with_context(|| format!("{} did not stop in time", role.name))
+}
+
+/// Who is connected.
+struct Connections {
+    app: TowerToHyperService<Router>,
+    log: Arc<AccessLog>,
+    stopping: Stopping,
+    open: JoinSet<()>,
+}
+
+impl Connections {
+    /// Accepts clients for ever.
+    async fn accept(&mut self, listener: &TcpListener) {
+        loop {
+            let client = tokio::select! {
+                client = listener.accept() => client,
+                Some(_ended) = self.open.join_next() => continue,
+            };
+            match client {
+                Ok((stream, peer)) => drop(self.open.spawn(self.answer(stream, peer))),
+                Err(error) => {
+                    process::complain(&format!("a client cannot be accepted: {error}"));
+                    // Out of descriptors: nothing gets better before some of them are closed.
+                    tokio::time::sleep(RELIEF).await;
+                }
+            }
         }
+    }
+
+    /// Answers everything that comes over one connection, until either end wants no more.
+    fn answer(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<> {
+        without_delay(&stream);
+        let (app, log, mut stopping) = (self.app.clone(), Arc::clone(&self.log), self.stopping.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            access_log::observe(Arc::clone(&log), app.clone(), request)
+        });
+        async move {
+            let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            // How a connection ends is the client's business, and what was answered is in the log.
+            let _broken = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopping.wait() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+        }
+    }
+
+    /// Waits until the requests under way are answered.
+    async fn close(mut self) -> Result<()> {
+        let all = async { while self.open.join_next().await.is_some() {} };
+        tokio::time::timeout(GRACE, all).await.context("there are still open requests")
     }
 }
 
-fn app(role: &'static Service, peers: Peers, log: Arc<AccessLog>) -> Router {
-    let metrics = Arc::clone(&log);
+fn app(role: &'static Service, peers: Peers, log: &Arc<AccessLog>) -> Router {
+    let metrics = Arc::clone(log);
     (role.router)(Arc::new(peers))
         .route("/health", get(async || Json(json!({"status": "ok", "service": role.name}))))
         .route(
@@ -90,7 +149,6 @@ fn app(role: &'static Service, peers: Peers, log: Arc<AccessLog>) -> Router {
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.metrics(role.name))
             }),
         )
-        .layer(middleware::from_fn_with_state(log, access_log::observe))
 }
 
 /// Says where the server listens, which also says that it does.
@@ -99,7 +157,7 @@ fn announce(role: &str, address: SocketAddr) -> Result<()> {
     writeln!(std::io::stdout(), "{line}").context("cannot say where the server listens")
 }
 
-fn without_delay(stream: &mut TcpStream) {
+fn without_delay(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         process::complain(&format!("answers may be late: {error}"));
     }

@@ -194,10 +194,29 @@ impl Notes {
 
     /// Names, by bit, as printed.
     pub const NAMES: [&'static str; 23] = [
-        "gap", "request-cut", "response-cut", "reset", "until-close", "upgraded", "length-and-chunked",
-        "bad-length", "bad-transfer-encoding", "obs-fold", "bad-chunk", "odd-whitespace", "bad-host",
-        "early-response", "head-truncated", "mid-stream", "tunnel", "absolute-form", "interim",
-        "orphan-response", "pipelined", "retransmit", "excess",
+        "gap",
+        "request-cut",
+        "response-cut",
+        "reset",
+        "until-close",
+        "upgraded",
+        "length-and-chunked",
+        "bad-length",
+        "bad-transfer-encoding",
+        "obs-fold",
+        "bad-chunk",
+        "odd-whitespace",
+        "bad-host",
+        "early-response",
+        "head-truncated",
+        "mid-stream",
+        "tunnel",
+        "absolute-form",
+        "interim",
+        "orphan-response",
+        "pipelined",
+        "retransmit",
+        "excess",
     ];
 
     /// Adds the notes of `other`.

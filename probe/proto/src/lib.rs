@@ -4,5 +4,15 @@
 //! ever fails on what the wire holds: what cannot be read becomes a [`note`](call::Notes) or a counter.
 
 pub mod call;
+mod credential;
+pub mod decoder;
+pub mod dialect;
 pub mod exchange;
+mod keyed_hash;
+pub mod namer;
+pub mod path;
+pub mod redact;
 pub mod segment;
+pub mod sensitive;
+pub mod stream;
+pub mod wire;

@@ -1,0 +1,109 @@
+//! The search for the protocol of a connection, by its first bytes.
+//!
+//! It goes on at every turn of direction, because a connection may have been met in the middle; after a few
+//! turns with nothing known it is given up.
+
+use crate::segment::Side;
+use crate::wire::{Beginning, Context, Conversation, Identity, identify};
+
+/// First bytes of one side that are kept while they do not tell the protocol.
+const MAX_PRELUDE: usize = 256;
+/// Turns of direction with unknown bytes after which a connection is left alone. The kernel side allows as many.
+const MAX_MISSES: u8 = 8;
+
+/// How the search stands.
+pub(super) struct Openness {
+    preludes: Option<Box<[Prelude; 2]>>,
+    misses: u8,
+    /// The side whose bytes were unknown; it is heard again when the other has spoken.
+    unknown: Option<Side>,
+    beginning: Beginning,
+}
+
+/// First bytes of one side, with the time of the first.
+#[derive(Default)]
+pub(super) struct Prelude {
+    pub(super) bytes: Vec<u8>,
+    pub(super) at: u64,
+}
+
+/// What the search came to.
+pub(super) enum Found {
+    /// A protocol that is read; what was kept of the speaker's and of the other side's bytes.
+    Known { start: fn(Beginning) -> Box<dyn Conversation>, beginning: Beginning, preludes: [Prelude; 2] },
+    /// Nothing that is read.
+    Opaque,
+}
+
+impl Openness {
+    pub(super) const fn new(beginning: Beginning) -> Self {
+        Self { preludes: None, misses: 0, unknown: None, beginning }
+    }
+
+    /// Judges what `from` has sent until now. `None`: the search goes on.
+    pub(super) fn listen(&mut self, from: Side, bytes: &[u8], cx: &mut Context<'_>) -> Option<Found> {
+        if self.unknown == Some(from) {
+            return None;
+        }
+        self.unknown = None;
+        let kept = self.prelude(from).map_or(0, |prelude| prelude.bytes.len());
+        let identity = match self.prelude(from) {
+            Some(prelude) if kept > 0 => {
+                prelude.bytes.extend_from_slice(bytes);
+                let identity = identify(&prelude.bytes);
+                prelude.bytes.truncate(kept);
+                identity
+            }
+            _ => identify(bytes),
+        };
+        match identity {
+            Identity::Known(entry) => {
+                *(entry.counter)(cx.stats) += 1;
+                let Some(start) = entry.start else { return Some(Found::Opaque) };
+                let [client, server] =
+                    self.preludes.take().map_or_else(Default::default, |preludes| *preludes);
+                let preludes = if from == Side::Client { [client, server] } else { [server, client] };
+                Some(Found::Known { start, beginning: self.beginning, preludes })
+            }
+            Identity::Open if kept + bytes.len() <= MAX_PRELUDE => {
+                self.keep(from, bytes, cx.at);
+                None
+            }
+            Identity::Open | Identity::None => self.miss(from, cx),
+        }
+    }
+
+    /// Bytes of `from` are missing: what was kept of it leads nowhere.
+    pub(super) fn interrupt(&mut self, from: Side) {
+        self.beginning = Beginning::Middle;
+        if let Some(prelude) = self.prelude(from) {
+            prelude.bytes.clear();
+        }
+    }
+
+    fn prelude(&mut self, from: Side) -> Option<&mut Prelude> {
+        let [client, server] = self.preludes.as_deref_mut()?;
+        Some(if from == Side::Client { client } else { server })
+    }
+
+    fn keep(&mut self, from: Side, bytes: &[u8], at: u64) {
+        self.preludes.get_or_insert_default();
+        if let Some(prelude) = self.prelude(from) {
+            if prelude.bytes.is_empty() {
+                prelude.at = at;
+            }
+            prelude.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// The bytes are in no protocol that we know.
+    fn miss(&mut self, from: Side, cx: &mut Context<'_>) -> Option<Found> {
+        self.interrupt(from);
+        self.unknown = Some(from);
+        self.misses = self.misses.saturating_add(1);
+        (self.misses >= MAX_MISSES).then(|| {
+            cx.stats.undecodable += 1;
+            Found::Opaque
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! Exchanges to calls: who, whom, which operation, what came back, with everything secret left behind.
+
+mod trace;
+
+use crate::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage};
+use crate::credential::{Credentials, Place, is_key_field};
+use crate::dialect::DIALECTS;
+use crate::exchange::Exchange;
+use crate::keyed_hash::KeyedHash;
+use crate::path::Target;
+use crate::redact;
+use compact_str::CompactString;
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Longest host and media type that a call shows; a DNS name has at most 253 bytes.
+const MAX_HOST: usize = 260;
+const MAX_MEDIA_TYPE: usize = 64;
+/// Longest field name that is looked at.
+const MAX_FIELD: usize = 32;
+
+/// The two ends of a call: `src` sent the request.
+#[derive(Clone, Copy)]
+pub struct Ends<'a> {
+    /// Who called.
+    pub src: &'a Party,
+    /// Who was called.
+    pub dst: &'a Party,
+    /// The caller's address.
+    pub src_addr: SocketAddr,
+    /// The address that was called.
+    pub dst_addr: SocketAddr,
+    /// Where it was observed.
+    pub vantage: Vantage,
+}
+
+/// Names exchanges under one key.
+pub struct Namer {
+    hash: KeyedHash,
+    credentials: Credentials,
+    scratch: Vec<u8>,
+}
+
+impl Namer {
+    /// `key` is the installation's: under the same key the same identity has the same hash.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { hash: KeyedHash::new(&key), credentials: Credentials::new(), scratch: Vec::new() }
+    }
+
+    /// A call to be filled by [`name`](Self::name) again and again.
+    #[must_use]
+    pub fn blank(ends: Ends<'_>) -> Call {
+        Call {
+            at: 0,
+            src: ends.src.clone(),
+            dst: ends.dst.clone(),
+            src_addr: ends.src_addr,
+            dst_addr: ends.dst_addr,
+            vantage: ends.vantage,
+            protocol: Protocol::Opaque,
+            method: CompactString::default(),
+            path: CompactString::default(),
+            query: SmallVec::new(),
+            host: CompactString::default(),
+            status: None,
+            ttfb: None,
+            duration: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            request_body: 0,
+            response_body: 0,
+            auth: AuthScheme::None,
+            identity: None,
+            request_type: CompactString::default(),
+            response_type: CompactString::default(),
+            trace: None,
+            notes: Notes::default(),
+            detail: None,
+        }
+    }
+
+    /// Fills `call`, which may hold an older one, from the exchange. `ends.src` is the end that sent the request:
+    /// where `exchange.requester` is the server's side, the caller has exchanged the ends.
+    pub fn name(&mut self, exchange: &Exchange<'_>, ends: Ends<'_>, want_detail: bool, call: &mut Call) {
+        set_party(&mut call.src, ends.src);
+        set_party(&mut call.dst, ends.dst);
+        (call.src_addr, call.dst_addr, call.vantage) = (ends.src_addr, ends.dst_addr, ends.vantage);
+        measure(exchange, call);
+        if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.claims(exchange)) {
+            dialect.describe(exchange, &mut self.scratch, call);
+        }
+        self.read_request(exchange, call);
+        call.response_type.clear();
+        if let Some(media_type) =
+            exchange.response.as_ref().and_then(|response| response.fields.get("content-type"))
+        {
+            set_media_type(media_type, &mut call.response_type);
+        }
+        if want_detail {
+            let response = exchange.response.as_ref().map(|response| response.fields);
+            redact::detail(exchange.request.fields, response, call.detail.get_or_insert_default());
+        } else {
+            call.detail = None;
+        }
+    }
+
+    /// Everything that the fields of the request say, in one pass.
+    fn read_request(&mut self, exchange: &Exchange<'_>, call: &mut Call) {
+        let target = Target::parse(exchange.request.target, exchange.request.method == b"CONNECT");
+        (call.auth, call.identity, call.trace) = (AuthScheme::None, None, None);
+        call.request_type.clear();
+        set_host(target.authority, &mut call.host);
+        let mut traced = None;
+        let mut proof = None;
+        let Self { hash, credentials, .. } = self;
+        let mut prove = |place: Place, value: &[u8], call: &mut Call| {
+            if proof.is_none_or(|before| place < before)
+                && let Some(found) = credentials.identify(hash, place, value)
+            {
+                (call.auth, call.identity) = found;
+                proof = Some(place);
+            }
+        };
+        exchange.request.fields.each(&mut |name, value| {
+            let mut lower = [0; MAX_FIELD];
+            let Some(lower) = lower.get_mut(..name.len()) else { return };
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            match &*lower {
+                b"host" if call.host.is_empty() => set_host(value, &mut call.host),
+                b"content-type" => set_media_type(value, &mut call.request_type),
+                b"authorization" => prove(Place::Authorization, value, call),
+                b"cookie" => prove(Place::Cookie, value, call),
+                name if is_key_field(name) => prove(Place::KeyField, value, call),
+                name => {
+                    if let Some(source) = trace::source(name)
+                        && traced.is_none_or(|before| source < before)
+                        && let Some(id) = trace::id(source, value)
+                    {
+                        traced = Some(source);
+                        call.trace = Some(trace::hash(hash, id));
+                    }
+                }
+            }
+        });
+        if !target.query.is_empty() {
+            prove(Place::Query, target.query, call);
+        }
+    }
+}
+
+/// Takes over a party, cheaply when it is the same as before.
+fn set_party(to: &mut Party, from: &Party) {
+    if to.number != from.number || !Arc::ptr_eq(&to.workload, &from.workload) {
+        to.clone_from(from);
+    }
+}
+
+/// Times, sizes, status and notes.
+fn measure(exchange: &Exchange<'_>, call: &mut Call) {
+    let timing = &exchange.timing;
+    let request = &exchange.request.sizes;
+    call.at = timing.request_start;
+    call.notes = exchange.notes;
+    (call.request_bytes, call.request_body) = (request.wire, request.body);
+    let since = |at: u64| at.saturating_sub(timing.request_start);
+    if let Some(response) = &exchange.response {
+        call.status = Some(response.status);
+        call.ttfb = Some(since(timing.response_start));
+        call.duration = since(timing.response_end);
+        (call.response_bytes, call.response_body) = (response.sizes.wire, response.sizes.body);
+    } else {
+        (call.status, call.ttfb) = (None, None);
+        call.duration = since(timing.closed);
+        (call.response_bytes, call.response_body) = (0, 0);
+    }
+}
+
+/// A host with its port in lower case; what no host contains becomes a question mark.
+fn set_host(authority: &[u8], host: &mut CompactString) {
+    host.clear();
+    let authority = authority.trim_ascii();
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte);
+    host.extend(
+        authority
+            .iter()
+            .take(MAX_HOST)
+            .map(|byte| if is_host(byte) { char::from(byte.to_ascii_lowercase()) } else { '?' }),
+    );
+}
+
+/// A media type without its parameters in lower case.
+fn set_media_type(value: &[u8], media_type: &mut CompactString) {
+    media_type.clear();
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_media = |byte: &&u8| byte.is_ascii_alphanumeric() || b"/+-._*".contains(byte);
+    media_type.extend(
+        essence
+            .iter()
+            .take(MAX_MEDIA_TYPE)
+            .filter(is_media)
+            .map(|byte| char::from(byte.to_ascii_lowercase())),
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! An exchange while it is open, and the pool that lends the buffers for it.
+
+use super::Role;
+use super::head::{Field, Head, View};
+use crate::call::Notes;
+use crate::exchange::{Exchange, Request, Response, Sizes, Timing};
+use crate::segment::Side;
+use crate::wire::Context;
+
+/// Open exchanges whose buffers are kept for reuse.
+const MAX_FREE: usize = 1024;
+/// Buffers larger than this are not kept, so that a burst of large heads does not stay.
+const MAX_FREE_BYTES: usize = 4096;
+
+/// One half of an exchange: the head, then the captured prefix of the body.
+#[derive(Default)]
+pub(super) struct Message {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    head_len: usize,
+    pub(super) head: Head,
+    pub(super) sizes: Sizes,
+    /// A part of the body is missing: what follows is no longer its prefix.
+    broken: bool,
+}
+
+impl Message {
+    /// The bytes of the head so far.
+    pub(super) fn partial(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Appends to the head.
+    pub(super) fn push_head(&mut self, bytes: &[u8], pool: &mut Pool) {
+        self.bytes.extend_from_slice(bytes);
+        pool.held += bytes.len();
+    }
+
+    /// Reads the head with `read`; the message then has its head sizes.
+    pub(super) fn read_head(&mut self, read: impl FnOnce(&[u8], &mut Vec<Field>) -> Option<Head>) -> bool {
+        let Some(head) = read(&self.bytes, &mut self.fields) else { return false };
+        self.head = head;
+        self.head_len = self.bytes.len();
+        let len = self.head_len as u64;
+        self.sizes = Sizes { head: len, body: 0, wire: len };
+        true
+    }
+
+    /// Counts body bytes and keeps them as long as the prefix is unbroken and within the cap.
+    pub(super) fn push_body(&mut self, data: &[u8], cap: usize, room: usize) -> usize {
+        self.sizes.body = self.sizes.body.saturating_add(data.len() as u64);
+        if self.broken {
+            return 0;
+        }
+        let free = cap.saturating_sub(self.bytes.len() - self.head_len).min(room);
+        let kept = data.get(..free).unwrap_or(data);
+        self.broken = kept.len() < data.len();
+        self.bytes.extend_from_slice(kept);
+        kept.len()
+    }
+
+    /// Counts body bytes that are missing.
+    pub(super) const fn skip_body(&mut self, len: u64) {
+        self.sizes.body = self.sizes.body.saturating_add(len);
+        self.broken = true;
+    }
+
+    /// Counts bytes on the wire.
+    pub(super) const fn pass(&mut self, len: u64) {
+        self.sizes.wire = self.sizes.wire.saturating_add(len);
+    }
+
+    /// Forgets everything but the capacity, within reason.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        pool.held = pool.held.saturating_sub(self.bytes.len());
+        self.bytes.clear();
+        self.bytes.shrink_to(MAX_FREE_BYTES);
+        self.fields.clear();
+        (self.head_len, self.broken) = (0, false);
+        (self.head, self.sizes) = (Head::default(), Sizes::default());
+    }
+
+    pub(super) fn method(&self) -> &[u8] {
+        self.head.method.within(&self.bytes)
+    }
+
+    pub(super) fn target(&self) -> &[u8] {
+        self.head.target.within(&self.bytes)
+    }
+
+    fn view(&self) -> View<'_> {
+        View { bytes: self.bytes.get(..self.head_len).unwrap_or_default(), fields: &self.fields }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.bytes.get(self.head_len..).unwrap_or_default()
+    }
+}
+
+/// How a response to this request is framed, which outlives the request's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing special.
+    #[default]
+    Plain,
+    /// HEAD: no body.
+    Head,
+    /// CONNECT: a tunnel when accepted.
+    Tunnel,
+}
+
+/// An exchange that is not complete.
+#[derive(Default)]
+pub(super) struct Open {
+    pub(super) request: Message,
+    pub(super) response: Message,
+    pub(super) timing: Timing,
+    pub(super) notes: Notes,
+    pub(super) asked: Asked,
+    /// The head of the request was read.
+    pub(super) heard: bool,
+    pub(super) request_done: bool,
+    /// The head of the final response was read.
+    pub(super) answered: bool,
+    pub(super) response_done: bool,
+    /// There was no request.
+    pub(super) orphan: bool,
+    /// It was reported before its end.
+    pub(super) reported: bool,
+    /// Bytes of interim responses.
+    pub(super) interim: u64,
+}
+
+impl Open {
+    pub(super) const fn message(&mut self, role: Role) -> &mut Message {
+        match role {
+            Role::Request => &mut self.request,
+            Role::Response => &mut self.response,
+        }
+    }
+
+    /// The last byte so far of one half came at `at`.
+    pub(super) fn touch(&mut self, role: Role, at: u64) {
+        let (start, end) = match role {
+            Role::Request => (self.timing.request_start, &mut self.timing.request_end),
+            Role::Response => (self.timing.response_start, &mut self.timing.response_end),
+        };
+        *end = (*end).max(at).max(start);
+    }
+
+    /// The response that was read is an interim one: the final one is still to come.
+    pub(super) fn interim(&mut self, pool: &mut Pool) {
+        self.notes.add(Notes::INTERIM);
+        self.interim = self.interim.saturating_add(self.response.sizes.wire);
+        self.response.clear(pool);
+        (self.timing.response_start, self.timing.response_end) = (0, 0);
+    }
+
+    /// Whether a response may be for this.
+    pub(super) const fn awaits(&self) -> bool {
+        self.heard && !self.response_done
+    }
+
+    /// Hands the exchange on as it stands.
+    pub(super) fn report(&mut self, requester: Side, cx: &mut Context<'_>) {
+        if self.reported {
+            cx.stats.late_responses += u64::from(self.answered);
+            return;
+        }
+        self.reported = true;
+        if self.orphan {
+            cx.stats.orphan_responses += 1;
+            return;
+        }
+        cx.stats.exchanges += 1;
+        cx.stats.unanswered += u64::from(!self.answered);
+        self.timing.closed = cx.at.max(self.timing.request_end).max(self.timing.response_end);
+        let (asked, answer) = (self.request.view(), self.response.view());
+        let request = Request {
+            method: self.request.method(),
+            target: self.request.target(),
+            minor_version: self.request.head.minor,
+            fields: &asked,
+            body: self.request.body(),
+            sizes: self.request.sizes,
+        };
+        let response = self.answered.then(|| Response {
+            status: self.response.head.status,
+            minor_version: self.response.head.minor,
+            fields: &answer,
+            body: self.response.body(),
+            sizes: self.response.sizes,
+        });
+        (cx.out)(&Exchange {
+            conn: cx.conn,
+            requester,
+            request,
+            response,
+            timing: self.timing,
+            notes: self.notes,
+        });
+    }
+}
+
+/// Lends open exchanges with warm buffers and knows how many bytes all of them hold.
+#[derive(Default)]
+pub struct Pool {
+    #[expect(clippy::vec_box, reason = "the boxes themselves are lent: neither moved nor allocated again")]
+    free: Vec<Box<Open>>,
+    held: usize,
+}
+
+impl Pool {
+    /// Bytes of heads and bodies that open exchanges hold.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// So many body bytes were kept.
+    pub(super) const fn keep(&mut self, len: usize) {
+        self.held += len;
+    }
+
+    pub(super) fn lend(&mut self) -> Box<Open> {
+        self.free.pop().unwrap_or_default()
+    }
+
+    pub(super) fn take_back(&mut self, mut open: Box<Open>) {
+        let (mut request, mut response) =
+            (std::mem::take(&mut open.request), std::mem::take(&mut open.response));
+        request.clear(self);
+        response.clear(self);
+        if self.free.len() < MAX_FREE {
+            *open = Open { request, response, ..Open::default() };
+            self.free.push(open);
+        }
+    }
+}

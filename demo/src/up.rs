@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Play the honest twin of the scenario instead.
     #[arg(long, requires = "scenario")]
     twin: bool,
+    /// Die with this parent process.
+    #[arg(long, hide = true, value_name = "PID")]
+    parent: Option<u32>,
 }
 
 /// Where the servers listen.
@@ -78,6 +81,7 @@ impl Ports {
 /// # Errors
 /// When a server does not start or ends by itself, or the load fails.
 pub(crate) async fn run(options: Options) -> Result<()> {
+    process::die_with(options.parent)?;
     let mut stop = StopSignal::new()?;
     let mut exits = signal(SignalKind::child()).context("cannot handle signals")?;
     if let Some(folder) = &options.access_log_dir {

@@ -5,8 +5,10 @@ mod intake;
 pub mod live;
 mod open;
 pub mod pcap;
+mod sequence;
 
 pub use open::open;
+pub use sequence::open_all;
 
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};

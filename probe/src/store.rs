@@ -1,9 +1,9 @@
 //! The state folder: the key of this installation and the operator's templating rules.
 //!
-//! One program writes to it at a time; a second one reads it and says that its changes are not kept.
+//! One program may change the rules at a time; a second one reads them and says that its changes are not kept.
 //! Nothing that was on the wire is ever written here.
 
-use apisec_engine::command::{Command, TemplateRule};
+use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
@@ -26,9 +26,18 @@ const KEY_FILE: &str = "identity.key";
 const RULES_FILE: &str = "rules.json";
 const LOCK_FILE: &str = "lock";
 
+/// What somebody who opens the store wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The key and the rules as they are.
+    Read,
+    /// Also to change the rules, which one program may do at a time.
+    Change,
+}
+
 /// What is kept between runs, or in memory only when there is nowhere to keep it.
 pub struct Store {
-    /// Where changes are written; `None` when they are not.
+    /// Where changed rules are written; `None` when they are not.
     folder: Option<PathBuf>,
     key: [u8; KEY_BYTES],
     rules: Vec<TemplateRule>,
@@ -64,19 +73,28 @@ impl Store {
     ///
     /// # Errors
     /// The system gives no random bytes.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path, access: Access) -> io::Result<Self> {
         let mut store = Self::in_memory()?;
-        match lock(folder) {
-            Ok(Lock::Held(file)) => {
-                store._lock = Some(file);
-                store.folder = Some(folder.to_owned());
-            }
-            Ok(Lock::Taken(by)) => store.degradations.push(second_instance(folder, &by)),
+        match create(folder) {
+            Ok(()) => store.read_or_keep_key(folder),
             Err(error) => store.degradations.push(not_writable(folder, &error)),
         }
+        if access == Access::Change && store.degradations.is_empty() {
+            store.lock(folder);
+        }
         store.read_rules(folder);
-        store.read_or_keep_key(folder);
         Ok(store)
+    }
+
+    fn lock(&mut self, folder: &Path) {
+        match lock(folder) {
+            Ok(Lock::Held(file)) => {
+                self._lock = Some(file);
+                self.folder = Some(folder.to_owned());
+            }
+            Ok(Lock::Taken(by)) => self.degradations.push(second_instance(folder, &by)),
+            Err(error) => self.degradations.push(not_writable(folder, &error)),
+        }
     }
 
     /// The key with which identities are hashed.
@@ -97,27 +115,25 @@ impl Store {
         &self.degradations
     }
 
-    /// Whether changes outlive the program.
+    /// Whether changed rules outlive the program.
     #[must_use]
     pub const fn is_kept(&self) -> bool {
         self.folder.is_some()
     }
 
-    /// Remembers a command of the operator.
+    /// Replaces the rules that are kept.
     ///
     /// # Errors
-    /// The rules could not be written; they hold in memory.
-    pub fn remember(&mut self, command: &Command) -> io::Result<()> {
-        match command {
-            Command::Add(_) if self.rules.len() >= MAX_RULES => {
-                return Err(io::Error::other(format!("{MAX_RULES} rules are kept at most; undo some")));
-            }
-            Command::Add(rule) => self.rules.push(rule.clone()),
-            Command::UndoRule => drop(self.rules.pop()),
+    /// There are too many, or they could not be written.
+    pub fn keep(&mut self, rules: &[TemplateRule]) -> io::Result<()> {
+        if rules.len() > MAX_RULES {
+            return Err(io::Error::other(format!("{MAX_RULES} rules are kept at most; undo some")));
         }
+        self.rules = rules.to_vec();
         let Some(folder) = &self.folder else { return Ok(()) };
-        let file = RulesFile { version: 1, rules: self.rules.clone() };
-        write_whole(&folder.join(RULES_FILE), &serde_json::to_vec_pretty(&file)?)
+        let file = RulesFile { version: 1, rules: rules.to_vec() };
+        let draft = draft(folder, &serde_json::to_vec_pretty(&file)?)?;
+        fs::rename(draft, folder.join(RULES_FILE))
     }
 
     fn read_rules(&mut self, folder: &Path) {
@@ -127,7 +143,8 @@ impl Store {
         {
             Ok(file) if file.version == 1 => self.rules = file.rules,
             Ok(file) => self.unread(&path, &format!("version {} is newer than this program", file.version)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A folder that is not there, or is none, has been reported.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => self.unread(&path, &error.to_string()),
         }
     }
@@ -148,17 +165,13 @@ impl Store {
 
     fn read_or_keep_key(&mut self, folder: &Path) {
         let path = folder.join(KEY_FILE);
-        match read_capped(&path, KEY_BYTES as u64 + 1).map(<[u8; KEY_BYTES]>::try_from) {
+        match read_or_plant(&path, &self.key).map(<[u8; KEY_BYTES]>::try_from) {
             Ok(Ok(key)) => self.key = key,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.is_some() => {
-                if let Err(error) = write_whole(&path, &self.key) {
-                    self.degradations.push(not_writable(folder, &error));
-                }
-            }
             Ok(Err(_)) => self.strange_key(&path, "it is not 32 bytes long"),
-            // An absent key in a folder that cannot be written has been reported with the folder.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.strange_key(&path, &error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.strange_key(&path, &error.to_string());
+            }
+            Err(error) => self.degradations.push(not_writable(folder, &error)),
         }
     }
 
@@ -181,8 +194,11 @@ enum Lock {
     Taken(String),
 }
 
+fn create(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 fn lock(folder: &Path) -> io::Result<Lock> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(open(folder.join(LOCK_FILE), flags, Mode::RUSR | Mode::WUSR)?);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -237,14 +253,29 @@ fn read_capped(path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces the file as a whole: after a crash it holds the old bytes or the new ones.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
+/// The bytes of `path`; if there is no such file, it is made of `bytes`. Whoever comes first wins.
+fn read_or_plant(path: &Path, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    match read_capped(path, KEY_BYTES as u64 + 1) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    let draft = draft(path.parent().unwrap_or(Path::new(".")), bytes)?;
+    let planted = fs::hard_link(&draft, path);
+    fs::remove_file(draft)?;
+    match planted {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => read_capped(path, KEY_BYTES as u64 + 1),
+    }
+}
+
+/// A file with `bytes`, safe on disk, to be moved to its place as a whole.
+fn draft(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let path = folder.join(format!("draft.{}", std::process::id()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(open(&draft, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut file = File::from(open(&path, flags, Mode::RUSR | Mode::WUSR)?);
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(draft, path)
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -252,29 +283,35 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn merge(path: &str) -> Command {
-        Command::Add(TemplateRule::Merge { service: "process:nginx:80".into(), path: path.into() })
+    fn merge(path: &str) -> TemplateRule {
+        TemplateRule::Merge { service: "process:nginx:80".into(), path: path.into() }
+    }
+
+    fn open(folder: &Path) -> Store {
+        Store::open(folder, Access::Change).unwrap()
     }
 
     #[test]
     fn key_and_rules_outlive_the_store() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("deep/state");
-        let mut first = Store::open(&state).unwrap();
-        first.remember(&merge("/a")).unwrap();
-        first.remember(&merge("/b")).unwrap();
-        first.remember(&Command::UndoRule).unwrap();
+        let mut first = open(&state);
+        first.keep(&[merge("/a"), merge("/b")]).unwrap();
+        first.keep(&[merge("/a")]).unwrap();
         let key = first.key();
         drop(first);
-        let second = Store::open(&state).unwrap();
-        assert_eq!((second.key(), second.rules().len()), (key, 1));
+        let second = open(&state);
+        assert_eq!((second.key(), second.rules()), (key, &[merge("/a")][..]));
         assert!(second.degradations().is_empty());
+        let mut files: Vec<_> = fs::read_dir(state).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, [KEY_FILE, LOCK_FILE, RULES_FILE]);
     }
 
     #[test]
     fn only_the_owner_may_read_the_key() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Store::open(&folder.path().join("state")).unwrap());
+        drop(open(&folder.path().join("state")));
         let mode = fs::metadata(folder.path().join("state/identity.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -282,16 +319,25 @@ mod tests {
     #[test]
     fn a_second_instance_reads_and_does_not_write() {
         let folder = tempfile::tempdir().unwrap();
-        let mut first = Store::open(folder.path()).unwrap();
-        first.remember(&merge("/a")).unwrap();
-        let mut second = Store::open(folder.path()).unwrap();
+        let mut first = open(folder.path());
+        first.keep(&[merge("/a")]).unwrap();
+        let mut second = open(folder.path());
         assert_eq!((second.key(), second.rules().len()), (first.key(), 1));
         let degradation = second.degradations()[0].clone();
         assert_eq!(degradation.code, "second-instance");
         assert!(degradation.what.contains(&std::process::id().to_string()));
-        second.remember(&merge("/b")).unwrap();
+        second.keep(&[]).unwrap();
         drop((first, second));
-        assert_eq!(Store::open(folder.path()).unwrap().rules().len(), 1);
+        assert_eq!(open(folder.path()).rules().len(), 1);
+    }
+
+    #[test]
+    fn reading_disturbs_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path());
+        let reader = Store::open(folder.path(), Access::Read).unwrap();
+        assert!(reader.degradations().is_empty() && !reader.is_kept());
+        assert_eq!(reader.key(), first.key());
     }
 
     #[test]
@@ -299,9 +345,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let store = Store::open(&file.join("state")).unwrap();
+        let store = open(&file.join("state"));
         assert!(!store.is_kept());
-        assert_eq!(store.degradations()[0].code, "state-not-kept");
+        let codes: Vec<_> = store.degradations().iter().map(|degradation| &*degradation.code).collect();
+        assert_eq!(codes, ["state-not-kept"]);
     }
 
     #[test]
@@ -309,9 +356,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rules = folder.path().join(RULES_FILE);
         fs::write(&rules, "{\"version\":2,\"rules\":[]}").unwrap();
-        let mut store = Store::open(folder.path()).unwrap();
+        let mut store = open(folder.path());
         assert_eq!(store.degradations()[0].code, "rules-unread");
-        store.remember(&merge("/a")).unwrap();
+        store.keep(&[merge("/a")]).unwrap();
         assert_eq!(fs::read_to_string(rules).unwrap(), "{\"version\":2,\"rules\":[]}");
     }
 
@@ -319,6 +366,6 @@ mod tests {
     fn a_short_key_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(KEY_FILE), "short").unwrap();
-        assert_eq!(Store::open(folder.path()).unwrap().degradations()[0].code, "key-unread");
+        assert_eq!(open(folder.path()).degradations()[0].code, "key-unread");
     }
 }

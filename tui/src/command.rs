@@ -1,5 +1,6 @@
 //! What the program can be asked to do: one file and one line per command.
 
+mod doctor;
 mod live;
 mod print;
 mod replay;
@@ -8,8 +9,12 @@ use crate::exit::Outcome;
 use clap::{ArgMatches, Args, FromArgMatches};
 
 /// The commands, in the order of the help.
-pub const COMMANDS: &[Entry] =
-    &[Entry::of::<live::Live>(), Entry::of::<replay::Replay>(), Entry::of::<print::Print>()];
+pub const COMMANDS: &[Entry] = &[
+    Entry::of::<live::Live>(),
+    Entry::of::<replay::Replay>(),
+    Entry::of::<doctor::Doctor>(),
+    Entry::of::<print::Print>(),
+];
 
 /// What happens when no command is given.
 pub const DEFAULT: Entry = Entry::of::<live::Live>();

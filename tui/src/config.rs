@@ -7,12 +7,12 @@ mod nearest;
 
 pub use nearest::nearest;
 
-use crate::cli::Span;
+use crate::cli::{NAME, Span};
 use crate::exit::Failure;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -40,24 +40,21 @@ pub struct Config {
     /// Refuse what changes anything.
     pub read_only: Option<bool>,
     /// Shortest time between two pictures.
-    pub interval: Option<Interval>,
+    pub interval: Option<Span>,
     /// State folder; empty keeps nothing.
     pub state: Option<PathBuf>,
+    /// What we may cost.
+    pub budget: Budget,
     /// Key overrides: what the keymap makes of them is its business.
     pub keys: BTreeMap<String, toml::Value>,
 }
 
-/// A length of time in the settings file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Interval(pub Span);
-
-impl TryFrom<String> for Interval {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self)
-    }
+/// What we may cost.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// Share of one core above which work is shed.
+    pub cpu_share: Option<f64>,
 }
 
 impl Config {
@@ -72,11 +69,21 @@ impl Config {
                 Some(path) => match read(&path) {
                     Ok(text) => Self::parse(&text, &path),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-                    Err(error) => Err(unreadable(&path, &error)),
+                    Err(error) => Ok(Self::unread(&path, &error)),
                 },
                 None => Ok(Self::default()),
             },
         }
+    }
+
+    /// Nobody asked for this file, as with a `HOME` that is somebody else's: said, and no reason to stop.
+    fn unread(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        let _closed = writeln!(
+            io::stderr(),
+            "{NAME}: settings file {path} cannot be read ({error}); the defaults hold"
+        );
+        Self::default()
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
@@ -186,8 +193,9 @@ mod tests {
     #[test]
     fn the_default_shows_every_setting() {
         let shown = parse(&example()).unwrap();
-        let Config { theme, plain, ascii, read_only, interval, state, keys: _ } = shown;
+        let Config { theme, plain, ascii, read_only, interval, state, budget, keys: _ } = shown;
         assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
+        assert!(budget.cpu_share.is_some());
         assert!(interval.is_some() && state.is_some() && example().contains("[keys]"));
     }
 

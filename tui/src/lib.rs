@@ -5,5 +5,8 @@ pub mod command;
 pub mod config;
 pub mod exit;
 pub mod line_queue;
+pub mod progress;
 pub mod report;
 pub mod session;
+pub mod settings;
+pub mod shop;

@@ -42,6 +42,9 @@ pub struct Inlet {
 /// The end for the thread that writes.
 pub struct Outlet(Arc<Shared>);
 
+/// The way to end a source that waits.
+pub struct Hurry(Arc<Shared>);
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -58,6 +61,8 @@ struct State {
     ended: bool,
     /// Nobody reads any more.
     deaf: bool,
+    /// The source is to end and must not be kept waiting.
+    hurried: bool,
 }
 
 /// A queue.
@@ -78,7 +83,8 @@ impl Inlet {
     /// Appends what `write` appends, unless there is no room or nobody reads.
     pub fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.shared.lock();
-        while state.waiting.len() >= MAX_WAITING && !state.deaf && self.when_full == WhenFull::Wait {
+        let waits = self.when_full == WhenFull::Wait;
+        while waits && state.waiting.len() >= MAX_WAITING && !state.deaf && !state.hurried {
             state = self.shared.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.deaf {
@@ -97,6 +103,14 @@ impl Inlet {
     }
 }
 
+impl Hurry {
+    /// From now on lines that do not fit are dropped and counted.
+    pub fn up(&self) {
+        self.0.lock().hurried = true;
+        self.0.emptied.notify_one();
+    }
+}
+
 impl Drop for Inlet {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
@@ -105,6 +119,12 @@ impl Drop for Inlet {
 }
 
 impl Outlet {
+    /// The way to end a source that waits for this outlet.
+    #[must_use]
+    pub fn hurry(&self) -> Hurry {
+        Hurry(self.0.clone())
+    }
+
     /// Writes lines until the inlet is dropped or nobody reads.
     ///
     /// # Errors
@@ -222,6 +242,19 @@ mod tests {
         source.join().unwrap();
         assert_eq!(totals, Totals { written: pushed as u64, dropped: 0 });
         assert_eq!(read.len(), pushed * 1024);
+    }
+
+    #[test]
+    fn a_source_that_waits_can_be_ended() {
+        let (inlet, outlet) = queue(WhenFull::Wait);
+        let hurry = outlet.hurry();
+        let pushed = 2 * MAX_WAITING / 1024;
+        let source = thread::spawn(move || (0..pushed).for_each(|_| inlet.push(line)));
+        hurry.up();
+        source.join().unwrap();
+        let totals = outlet.write_all_to(&mut io::sink()).unwrap();
+        assert_eq!((totals.written + totals.dropped) as usize, pushed);
+        assert!(totals.dropped > 0);
     }
 
     #[test]

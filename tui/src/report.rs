@@ -1,14 +1,16 @@
 //! What the program prints when it does not draw: one file and one line per format.
 
 mod json;
+mod ndjson;
 mod table;
 
+use apisec_engine::ndjson::LineWriter;
 use apisec_engine::snapshot::Snapshot;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use std::io;
+use std::io::{self, IsTerminal};
 
 /// The formats, in the order of the help.
-pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT];
+pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT];
 
 /// The format of a run that was not told one.
 pub const DEFAULT: &Report = &table::REPORT;
@@ -24,11 +26,16 @@ pub struct Report {
     pub shape: Shape,
 }
 
+/// Prints a snapshot.
+pub type Print = fn(&Snapshot, &Page, &mut dyn io::Write) -> io::Result<()>;
+
 /// When a format prints.
 #[derive(Debug)]
 pub enum Shape {
     /// Once, when the run ends.
-    AtEnd(fn(&Snapshot, &Page, &mut dyn io::Write) -> io::Result<()>),
+    AtEnd(Print),
+    /// A line per call, appended to a buffer on the capture thread: must not block.
+    PerCall(LineWriter),
 }
 
 /// What a report is printed on.
@@ -38,6 +45,22 @@ pub struct Page {
     pub width: Option<usize>,
     /// Emphasis (bold, dim) may be used.
     pub styled: bool,
+}
+
+impl Page {
+    /// Standard output as it is.
+    #[must_use]
+    pub fn stdout() -> Self {
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| terminal);
+        Self {
+            width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0),
+            styled: terminal && !dumb && !set("NO_COLOR"),
+        }
+    }
 }
 
 /// Reads the name of a format from the command line.

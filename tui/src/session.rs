@@ -1,8 +1,8 @@
-//! From parsed options to a running pipeline and what is done with it.
+//! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
 use crate::cli::RunOptions;
-use crate::config::Config;
 use crate::exit::{Failure, Outcome};
+use crate::settings::Settings;
 use std::path::PathBuf;
 
 /// Where the calls come from.
@@ -19,6 +19,6 @@ pub enum Origin {
 /// # Errors
 /// It cannot start or go on.
 pub fn run(_origin: &Origin, options: &RunOptions) -> Outcome {
-    let _config = Config::load(options.config.as_deref())?;
+    let _settings = Settings::of(options)?;
     Err(Failure::new("no source of calls is in this build yet", ""))
 }

@@ -39,7 +39,7 @@ fn failure(arguments: &[&str]) -> (i32, String) {
 #[test]
 fn the_help_of_every_command_is_reviewed() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["live", "replay", "print"] {
+    for command in ["live", "replay", "doctor", "print"] {
         insta::assert_snapshot!(format!("help-{command}"), stdout(&[command, "--help"]));
     }
 }
@@ -55,7 +55,7 @@ fn what_is_not_understood_ends_with_2_and_a_hint() {
         (vec!["--durration", "5s"], "--duration"),
         (vec!["--duration", "soon"], "10s"),
         (vec!["--duration", "0s"], "longer than zero"),
-        (vec!["--output", "yaml"], "possible values: table, json"),
+        (vec!["--output", "yaml"], "possible values: table, json, ndjson"),
         (vec!["replay"], "<FILE>"),
         (vec!["reply", "x"], "replay"),
         (vec!["--state", "/tmp", "--no-state"], "cannot be used with"),
@@ -83,6 +83,7 @@ fn called_by_kubectl_it_says_that_there_is_no_cluster_mode() {
 #[test]
 fn the_schema_is_reviewed() {
     insta::assert_snapshot!("schema-json", stdout(&["print", "schema"]));
+    insta::assert_snapshot!("schema-ndjson", stdout(&["print", "schema", "ndjson"]));
 }
 
 #[test]

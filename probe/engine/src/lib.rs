@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod fingerprint;
 pub mod graph;
 pub mod inventory;
+pub mod json;
 pub mod knowledge;
 pub mod limits;
 pub mod load;

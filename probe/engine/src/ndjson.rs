@@ -1,11 +1,16 @@
 //! One call as one JSON object: the lines of `--output ndjson`. Fields are only ever added.
 
 use crate::call_log::{CallChunk, CallRow};
+use crate::json;
 use crate::moment::rfc3339;
 use crate::vocabulary;
-use apisec_proto::call::{Call, IdentityHash};
+use apisec_proto::call::{Call, IdentityHash, Notes};
+use compact_str::CompactString;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Writes a call whose operation is the second argument as a line, with its end.
+pub type LineWriter = fn(&Call, &str, &mut Vec<u8>);
 
 /// A call as it is exported. Redacted: a path without sensitive segments, hashes instead of credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +118,69 @@ fn identity(hash: IdentityHash) -> String {
     format!("{:016x}", hash.0)
 }
 
+/// Appends the object of a call and the end of the line: what [`NdjsonCall`] would print, without copying
+/// its texts first.
+pub fn line(call: &Call, endpoint: &str, out: &mut Vec<u8>) {
+    let start = out.len();
+    let line = Line {
+        at: rfc3339(call.at),
+        src: &call.src.workload.id,
+        dst: &call.dst.workload.id,
+        protocol: vocabulary::protocol(call.protocol),
+        method: &call.method,
+        path: &call.path,
+        endpoint,
+        status: call.status,
+        duration_us: call.duration / 1000,
+        request_bytes: call.request_bytes,
+        response_bytes: call.response_bytes,
+        identity: call.identity.map(identity),
+        ttfb_us: call.ttfb.map(|ttfb| ttfb / 1000),
+        src_name: &call.src.workload.name,
+        dst_name: &call.dst.workload.name,
+        host: &call.host,
+        query: &call.query,
+        auth: vocabulary::auth(call.auth),
+        vantage: vocabulary::vantage(call.vantage),
+        notes: call.notes,
+    };
+    match json::write(&line, out) {
+        Ok(()) => out.push(b'\n'),
+        // Nothing of it can fail; half a line would be worse than none.
+        Err(_) => out.truncate(start),
+    }
+}
+
+/// [`NdjsonCall`], borrowed.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    src: &'a str,
+    dst: &'a str,
+    protocol: &'a str,
+    method: &'a str,
+    path: &'a str,
+    endpoint: &'a str,
+    status: Option<u16>,
+    duration_us: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    identity: Option<String>,
+    ttfb_us: Option<u64>,
+    src_name: &'a str,
+    dst_name: &'a str,
+    host: &'a str,
+    query: &'a [CompactString],
+    auth: &'a str,
+    vantage: &'a str,
+    #[serde(serialize_with = "names")]
+    notes: Notes,
+}
+
+fn names<S: Serializer>(notes: &Notes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(notes.names())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +198,25 @@ mod tests {
         assert_eq!(json["status"], 200);
         assert_eq!(json["duration_us"], 2000);
         assert_eq!(json["identity"], "00000000000000ab");
+    }
+
+    #[test]
+    fn a_line_is_the_object() {
+        let mut call = call(&CallSpec { path: "/users/7\u{9b}".into(), ..CallSpec::default() });
+        call.identity = Some(IdentityHash(7));
+        call.query = ["page".into(), "a\"b".into()].into_iter().collect();
+        call.notes = Notes(Notes::GAP.0 | Notes::RESET.0);
+        let mut line = Vec::new();
+        super::line(&call, "/users/{id:int}", &mut line);
+        super::line(&call, "/users/{id:int}", &mut line);
+        let text = String::from_utf8(line).unwrap();
+        let expected = NdjsonCall::from(&call, "/users/{id:int}");
+        assert_eq!(text.lines().count(), 2);
+        for line in text.lines() {
+            assert_eq!(serde_json::from_str::<NdjsonCall>(line).unwrap(), expected);
+            let plain = serde_json::to_string(&expected).unwrap();
+            assert_eq!(line, plain.replace('\u{9b}', "\\u009b"));
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! A length of time as typed: `10s`, `1m30s`, `500ms`, or a bare number of seconds.
 
+use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A length of time longer than zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Span(pub Duration);
 
 impl FromStr for Span {
@@ -25,6 +27,14 @@ impl FromStr for Span {
             Ok(span) if !span.is_zero() => Ok(Self(span)),
             _ => Err(format!("`{text}` is not longer than zero; try 10s, 1m30s or 500ms")),
         }
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

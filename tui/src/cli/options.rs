@@ -3,6 +3,7 @@
 use crate::cli::Span;
 use crate::report::{self, Report};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use std::path::PathBuf;
 
 /// What a run does with what it sees.
@@ -18,11 +19,7 @@ pub struct RunOptions {
     pub duration: Option<Span>,
 
     /// What to print; implies --headless [default: table]
-    ///
-    /// json: one object when the run ends (its schema: `apisec-top print schema`).
-    /// ndjson: one object per call as it happens, and totals on standard error at the end.
-    /// table: a summary for people when the run ends.
-    #[arg(long, short, value_name = "FORMAT", value_parser = report::parser(), verbatim_doc_comment)]
+    #[arg(long, short, value_name = "FORMAT", value_parser = report::parser())]
     pub output: Option<&'static Report>,
 
     /// Show only what matches, such as `path:/cart* status>=500`
@@ -68,16 +65,19 @@ pub struct Looks {
     pub theme: Option<String>,
 
     /// Plain text that a screen reader can follow: no drawing, no colour
-    #[arg(long, env = "APISEC_TOP_PLAIN", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
-    pub plain: bool,
+    #[arg(long, env = "APISEC_TOP_PLAIN", hide_env_values = true, value_name = "yes|no", num_args = 0..=1, require_equals = true,
+        default_missing_value = "yes", hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub plain: Option<bool>,
 
     /// Draw with ASCII characters only
-    #[arg(long, env = "APISEC_TOP_ASCII", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
-    pub ascii: bool,
+    #[arg(long, env = "APISEC_TOP_ASCII", hide_env_values = true, value_name = "yes|no", num_args = 0..=1, require_equals = true,
+        default_missing_value = "yes", hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub ascii: Option<bool>,
 
     /// Refuse every action that would change anything but the picture
-    #[arg(long, env = "APISEC_TOP_READ_ONLY", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
-    pub read_only: bool,
+    #[arg(long, env = "APISEC_TOP_READ_ONLY", hide_env_values = true, value_name = "yes|no", num_args = 0..=1, require_equals = true,
+        default_missing_value = "yes", hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub read_only: Option<bool>,
 
     /// Shortest time between two pictures, 100ms to 10s [default: 250ms]
     #[arg(long, value_name = "TIME")]

@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod man;
 mod nothing;
+mod scenarios;
 mod schema;
 
 use crate::command::Job;
@@ -23,6 +24,8 @@ pub(super) struct Print {
 enum Topic {
     /// Detectors of this build
     Detectors,
+    /// Attacks that the demo shop can play, with their honest twins
+    Scenarios,
     /// The settings file with every default, commented
     Config,
     /// JSON schema of what --output prints
@@ -65,6 +68,7 @@ impl Topic {
     fn write(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Detectors => nothing::detectors(out),
+            Self::Scenarios => scenarios::write(out)?,
             Self::Config => config::write(out),
             Self::Schema(schema) => schema.write(out)?,
             Self::Rbac => nothing::rbac(out),

@@ -1,9 +1,8 @@
 //! `print schema`: what a program that reads our output may rely on.
 
 use crate::exit::Failure;
-use apisec_engine::snapshot::Snapshot;
+use apisec_engine::schema;
 use clap::{Args, ValueEnum};
-use schemars::schema_for;
 
 /// Of which output.
 #[derive(Args, Debug)]
@@ -16,15 +15,17 @@ pub(super) struct Schema {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Of {
     /// The object of --output json
-    #[value(alias = "snapshot")]
     Json,
+    /// A line of --output ndjson
+    Ndjson,
 }
 
 impl Schema {
     /// The schema, JSON Schema 2020-12.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
         let schema = match self.of {
-            Of::Json => schema_for!(Snapshot),
+            Of::Json => schema::snapshot(),
+            Of::Ndjson => schema::call(),
         };
         serde_json::to_writer_pretty(&mut *out, &schema)
             .map_err(|error| Failure::new(error.to_string(), ""))?;

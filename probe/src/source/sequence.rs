@@ -1,0 +1,247 @@
+//! Several files, one after the other, as one source.
+//!
+//! Files are opened when their turn comes, so that a folder of rotated captures costs one buffer. A
+//! connection that spans two files is two connections, the second one seen from its middle.
+
+use super::{Progress, Sink, Source, SourceError, SourceStats, open};
+use crate::flow::Flow;
+use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::degradation::Degradation;
+use apisec_proto::call::Call;
+use apisec_proto::segment::{ConnId, Segment};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// Files that the description names; the others are counted.
+const NAMED: usize = 3;
+
+/// Files, one after the other.
+struct Sequence {
+    describe: String,
+    current: Box<dyn Source>,
+    waiting: VecDeque<PathBuf>,
+    /// What is added to the connection numbers of the current file, so that no two files share one.
+    base: u64,
+    /// One more than the largest number handed on.
+    next: u64,
+    now: u64,
+    /// Of the files that are done.
+    stats: SourceStats,
+    degradations: Vec<Degradation>,
+}
+
+/// Opens `first` and then `others`; a single file is its own source.
+///
+/// # Errors
+/// A file cannot be opened or is of no known kind. All regular files are looked at before anything is read.
+pub fn open_all(first: &Path, others: &[PathBuf]) -> Result<Box<dyn Source>, SourceError> {
+    let current = open(first)?;
+    if others.is_empty() {
+        return Ok(current);
+    }
+    // A pipe can be opened only once; it waits for its turn.
+    let once = |path: &Path| path.as_os_str() == "-" || (path.exists() && !path.is_file());
+    others.iter().filter(|path| !once(path)).try_for_each(|path| open(path).map(drop))?;
+    Ok(Box::new(Sequence {
+        describe: describe(&*current, others),
+        current,
+        waiting: others.iter().cloned().collect(),
+        base: 0,
+        next: 0,
+        now: 0,
+        stats: SourceStats::default(),
+        degradations: Vec::new(),
+    }))
+}
+
+fn describe(first: &dyn Source, others: &[PathBuf]) -> String {
+    let mut text = first.describe();
+    for path in others.iter().take(NAMED.saturating_sub(1)) {
+        text.push_str(&format!(", {}", path.display()));
+    }
+    match others.len().saturating_sub(NAMED.saturating_sub(1)) {
+        0 => text,
+        more => format!("{text} and {more} more files"),
+    }
+}
+
+impl Sequence {
+    fn advance(&mut self) -> Result<Progress, SourceError> {
+        let Some(path) = self.waiting.pop_front() else { return Ok(Progress::End) };
+        let next = open(&path)?;
+        self.degradations.extend(self.current.degradations());
+        add(&mut self.stats, self.current.stats());
+        self.now = self.now.max(self.current.now());
+        self.current = next;
+        self.base = self.next;
+        Ok(Progress::Some)
+    }
+}
+
+impl Source for Sequence {
+    fn describe(&self) -> String {
+        self.describe.clone()
+    }
+
+    fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
+        let mut shifted = Shifted { base: self.base, next: self.next, sink };
+        let progress = self.current.poll(&mut shifted)?;
+        self.next = shifted.next;
+        if progress == Progress::End { self.advance() } else { Ok(progress) }
+    }
+
+    fn now(&self) -> u64 {
+        // Files may be given in any order; time does not run backwards.
+        self.now.max(self.current.now())
+    }
+
+    fn stats(&mut self) -> SourceStats {
+        let mut stats = self.stats.clone();
+        add(&mut stats, self.current.stats());
+        stats
+    }
+
+    fn degradations(&self) -> Vec<Degradation> {
+        let mut all = self.degradations.clone();
+        all.extend(self.current.degradations());
+        all
+    }
+
+    fn dismiss(&mut self, conn: ConnId) {
+        if let Some(number) = conn.0.checked_sub(self.base) {
+            self.current.dismiss(ConnId(number));
+        }
+    }
+}
+
+/// Hands on with other connection numbers.
+struct Shifted<'a> {
+    base: u64,
+    next: u64,
+    sink: &'a mut dyn Sink,
+}
+
+impl Shifted<'_> {
+    fn number(&mut self, conn: ConnId) -> ConnId {
+        let number = self.base.wrapping_add(conn.0);
+        self.next = self.next.max(number.wrapping_add(1));
+        ConnId(number)
+    }
+}
+
+impl Sink for Shifted<'_> {
+    fn segment(&mut self, segment: &Segment<'_>, flow: &Flow) {
+        let conn = self.number(segment.conn);
+        self.sink.segment(&Segment { conn, ..*segment }, flow);
+    }
+
+    fn opened(&mut self, open: &Open) {
+        self.sink.opened(open);
+    }
+
+    fn started(&mut self, exec: &Exec) {
+        self.sink.started(exec);
+    }
+
+    fn ended(&mut self, exit: &Exit) {
+        self.sink.ended(exit);
+    }
+
+    fn call(&mut self, call: &Call) {
+        self.sink.call(call);
+    }
+
+    fn discard(&mut self, conn: ConnId) {
+        let conn = self.number(conn);
+        self.sink.discard(conn);
+    }
+}
+
+fn add(total: &mut SourceStats, more: SourceStats) {
+    total.chunks = total.chunks.saturating_add(more.chunks);
+    sum(&mut total.losses, more.losses);
+    sum(&mut total.counters, more.counters);
+}
+
+fn sum(total: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+    for (name, count) in more {
+        let known = total.entry(name).or_default();
+        *known = known.saturating_add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Flow;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    /// A capture of one TCP payload per port, all of one direction, at second `at`.
+    fn capture(at: u32, ports: &[u16]) -> Vec<u8> {
+        let mut file = Vec::new();
+        file.extend_from_slice(&[
+            0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 101, 0, 0, 0,
+        ]);
+        for port in ports {
+            let builder =
+                etherparse::PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(*port, 80, 1, 1000);
+            let mut packet = Vec::new();
+            builder.write(&mut packet, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            for word in [at, 0, packet.len() as u32, packet.len() as u32] {
+                file.extend_from_slice(&word.to_le_bytes());
+            }
+            file.extend_from_slice(&packet);
+        }
+        file
+    }
+
+    #[derive(Default)]
+    struct Seen(BTreeSet<u64>);
+
+    impl Sink for Seen {
+        fn segment(&mut self, segment: &Segment<'_>, _: &Flow) {
+            self.0.insert(segment.conn.0);
+        }
+        fn opened(&mut self, _: &Open) {}
+        fn started(&mut self, _: &Exec) {}
+        fn ended(&mut self, _: &Exit) {}
+        fn call(&mut self, _: &Call) {}
+    }
+
+    fn files(captures: &[Vec<u8>]) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths =
+            (0..captures.len()).map(|number| folder.path().join(number.to_string())).collect::<Vec<_>>();
+        paths.iter().zip(captures).for_each(|(path, capture)| fs::write(path, capture).unwrap());
+        (folder, paths)
+    }
+
+    #[test]
+    fn no_two_files_share_a_connection() {
+        let (_folder, paths) =
+            files(&[capture(9, &[1000, 1001]), capture(5, &[1000]), capture(7, &[1000, 1001, 1002])]);
+        let mut source = open_all(&paths[0], &paths[1..]).unwrap();
+        let mut seen = Seen::default();
+        while source.poll(&mut seen).unwrap() != Progress::End {}
+        assert_eq!(seen.0.len(), 6);
+        assert_eq!(source.stats().chunks, 6);
+        assert_eq!(source.now(), 9_000_000_000);
+        assert!(source.describe().starts_with("pcap ") && source.describe().matches(", ").count() == 2);
+    }
+
+    #[test]
+    fn a_bad_file_is_found_before_anything_is_read() {
+        let (folder, paths) = files(&[capture(1, &[1000]), b"hello, this is text".to_vec()]);
+        let error = open_all(&paths[0], &paths[1..]).err().unwrap();
+        assert!(error.what.contains("is text"), "{error}");
+        let absent = folder.path().join("absent.pcap");
+        assert!(open_all(&paths[0], &[absent]).err().unwrap().what.contains("absent.pcap"));
+    }
+
+    #[test]
+    fn many_files_are_counted() {
+        let (_folder, paths) = files(&vec![capture(1, &[1000]); 6]);
+        assert!(open_all(&paths[0], &paths[1..]).unwrap().describe().ends_with("and 3 more files"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What holds for a run: the command line over the environment over the settings file over the defaults.
+
+use crate::cli::RunOptions;
+use crate::config::Config;
+use crate::exit::Failure;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Time between two pictures that can be asked for: a faster one cannot be read, a slower one looks dead.
+const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
+
+/// Time between two pictures when nobody asked.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Share of one core above which work is shed when nobody asked: half of one.
+const CPU_SHARE: f64 = 0.5;
+
+/// The settings of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Name of the theme; `None` lets the terminal decide.
+    pub theme: Option<String>,
+    /// Plain text for screen readers.
+    pub plain: bool,
+    /// ASCII only.
+    pub ascii: bool,
+    /// Refuse what changes anything.
+    pub read_only: bool,
+    /// Shortest time between two pictures.
+    pub interval: Duration,
+    /// State folder; `None` keeps nothing.
+    pub state: Option<PathBuf>,
+    /// Share of one core above which work is shed.
+    pub cpu_share: f64,
+    /// Key overrides as TOML, one table per context.
+    pub keys: String,
+}
+
+impl Settings {
+    /// What the options and the settings file say together.
+    ///
+    /// # Errors
+    /// The settings file is not understood, or a value is out of range.
+    pub fn of(options: &RunOptions) -> Result<Self, Failure> {
+        let config = Config::load(options.config.as_deref())?;
+        let looks = &options.looks;
+        Ok(Self {
+            theme: looks.theme.clone().or(config.theme),
+            plain: looks.plain.or(config.plain).unwrap_or(false),
+            ascii: looks.ascii.or(config.ascii).unwrap_or(false),
+            read_only: looks.read_only.or(config.read_only).unwrap_or(false),
+            interval: interval(looks.interval.or(config.interval).map(|span| span.0))?,
+            state: state(options, config.state),
+            cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
+            keys: toml::to_string(&config.keys).unwrap_or_default(),
+        })
+    }
+}
+
+fn interval(asked: Option<Duration>) -> Result<Duration, Failure> {
+    match asked {
+        None => Ok(INTERVAL),
+        Some(asked) if INTERVALS.contains(&asked) => Ok(asked),
+        Some(_) => Err(Failure::usage("the interval is out of range", "use --interval with 100ms to 10s")),
+    }
+}
+
+fn cpu_share(asked: f64) -> Result<f64, Failure> {
+    if (0.01..=1_024.0).contains(&asked) {
+        return Ok(asked);
+    }
+    Err(Failure::usage(format!("budget.cpu_share is {asked}"), "use 0.01 (a hundredth of a core) to 1024.0"))
+}
+
+fn state(options: &RunOptions, configured: Option<PathBuf>) -> Option<PathBuf> {
+    if options.no_state {
+        return None;
+    }
+    match options.state.clone().or(configured) {
+        Some(folder) => Some(folder).filter(|folder| !folder.as_os_str().is_empty()),
+        None => usual_state(),
+    }
+}
+
+fn usual_state() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/apisec-top".into());
+    }
+    let folder = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))?;
+    Some(folder.join("apisec-top"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Looks;
+    use std::path::Path;
+
+    fn options(config: &str, folder: &Path) -> RunOptions {
+        let file = folder.join("config.toml");
+        std::fs::write(&file, config).unwrap();
+        RunOptions { config: Some(file), ..RunOptions::default() }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options =
+            options("theme = \"light\"\nplain = true\nascii = true\nstate = \"/a\"", folder.path());
+        options.looks = Looks { theme: Some("mono".into()), plain: Some(false), ..Looks::default() };
+        let settings = Settings::of(&options).unwrap();
+        assert_eq!(settings.theme.as_deref(), Some("mono"));
+        assert_eq!((settings.plain, settings.ascii), (false, true));
+        assert_eq!(settings.state, Some("/a".into()));
+        options.no_state = true;
+        assert_eq!(Settings::of(&options).unwrap().state, None);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for config in [
+            "interval = \"1ms\"",
+            "interval = \"1h\"",
+            "[budget]\ncpu_share = 0.0",
+            "[budget]\ncpu_share = nan",
+        ] {
+            assert!(Settings::of(&options(config, folder.path())).is_err(), "{config}");
+        }
+    }
+
+    #[test]
+    fn an_empty_state_keeps_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Settings::of(&options("state = \"\"", folder.path())).unwrap().state, None);
+    }
+
+    #[test]
+    fn keys_are_handed_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::of(&options("[keys.global]\nquit = [\"Q\"]", folder.path())).unwrap();
+        assert_eq!(settings.keys, "[global]\nquit = [\"Q\"]\n");
+    }
+}

@@ -115,6 +115,12 @@ impl EndpointStats {
         self.load.unanswered == 0 && self.statuses.0.iter().all(|(status, _)| is_refusal(*status))
     }
 
+    /// There were more hosts, query names or media types than are kept.
+    #[must_use]
+    pub const fn has_more_names(&self) -> bool {
+        self.hosts.more() || self.query.more() || self.request_types.more() || self.response_types.more()
+    }
+
     fn add_notes(&mut self, notes: Notes) {
         let mut rest = notes.0;
         while rest != 0 {

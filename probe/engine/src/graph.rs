@@ -8,6 +8,7 @@ use crate::load::Load;
 use apisec_proto::call::{Protocol, Vantage};
 use serde::{Deserialize, Serialize};
 
+pub mod follow;
 pub mod hop;
 
 /// Names an edge the same way on every node.

@@ -7,4 +7,8 @@
 //! Naming: a parameter is `{id:<type>}` when it identifies something (`{id:int}`, `{id:uuid}`, `{id:hex}`),
 //! `{<class>}` when the class says it all (`{date}`, `{email}`, `{ip}`), and `{name}` for folded free text.
 
+pub mod rules;
 pub mod segment;
+pub mod siblings;
+pub mod template;
+pub mod words;

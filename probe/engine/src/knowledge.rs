@@ -7,7 +7,10 @@ use crate::command::{Command, TemplateRule};
 use crate::degradation::Degradation;
 use crate::delta::{Delta, Described};
 use crate::endpoint::{EndpointKey, EndpointStats, Id, is_external};
+use crate::graph::follow::Follower;
+use crate::graph::hop::{Leg, Legs};
 use crate::graph::{BothEnds, EdgeKey};
+use crate::inventory::rules::Rules;
 use crate::limits::{Limits, OVERFLOW};
 use crate::load::Load;
 use crate::observe::overflow_workload;
@@ -19,13 +22,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod caps;
+mod grouping;
 mod present;
 mod recent;
 mod service;
 
 use caps::Caps;
 use recent::Recent;
-use service::Service;
+use service::{Policy, Service};
 
 /// Numbers that we gave out ourselves: no attacker picks them.
 type Numbers = foldhash::fast::RandomState;
@@ -47,6 +51,7 @@ pub struct Knowledge {
     /// Keys of `edges` by caller, callee and protocol; empty when it must be made again.
     edge_order: Vec<(Node, Node, Protocol)>,
     endpoints: usize,
+    follower: Follower,
     ticks: Ticks,
     recent: Recent,
     capture: Capture,
@@ -84,6 +89,7 @@ impl Knowledge {
             edges: HashMap::default(),
             edge_order: Vec::new(),
             endpoints: 0,
+            follower: Follower::default(),
             ticks: Ticks::default(),
             recent: Recent::new(limits),
             capture: Capture::default(),
@@ -102,6 +108,7 @@ impl Knowledge {
         delta.workloads.iter().for_each(|described| self.describe(described));
         delta.edges.iter().for_each(|(key, load)| self.merge_edge(key, load));
         delta.endpoints.into_iter().for_each(|(key, stats)| self.merge_endpoint(key, &stats));
+        delta.legs.iter().for_each(|legs| self.merge_legs(legs));
         self.ticks.merge(&delta.ticks);
         for chunk in delta.log {
             self.recent.push(chunk);
@@ -206,14 +213,33 @@ impl Knowledge {
     fn merge_endpoint(&mut self, key: EndpointKey, stats: &EndpointStats) {
         let node = self.node(&key.service);
         let Some((id, known)) = self.workloads.get_index_mut(node as usize) else { return };
+        if known.covered && key.vantage == Vantage::Client {
+            return;
+        }
         let service = known.service.get_or_insert_with(|| Box::new(Service::new(id.clone())));
+        if service.merge_known(&key, stats) {
+            return;
+        }
         let before = service.len();
-        let room = service::Room {
-            total: self.limits.endpoints.saturating_sub(self.endpoints),
-            limits: &self.limits,
-        };
-        self.caps.endpoints |= service.merge(key, stats, &room);
-        self.endpoints = self.endpoints + service.len() - before;
+        let others = self.endpoints.saturating_sub(before);
+        let limits = &self.limits;
+        let fits = |len: usize| len < limits.endpoints_per_service && others + len < limits.endpoints;
+        let rules = Rules::of(&self.rules, id);
+        let policy = Policy { limits, rules: &rules, covered: known.covered };
+        let room = fits(service.len()) || (service.make_room(&policy) && fits(service.len()));
+        self.caps.endpoints |= !room;
+        service.merge_new(key, stats, room);
+        self.endpoints = others + service.len();
+    }
+
+    fn merge_legs(&mut self, legs: &Legs) {
+        let nodes: Vec<Node> = legs.names.iter().map(|name| self.node(name)).collect();
+        for leg in &legs.legs {
+            let ends = (nodes.get(leg.src as usize), nodes.get(leg.dst as usize));
+            if let (Some(src), Some(dst)) = ends {
+                self.follower.add(Leg { src: *src, dst: *dst, ..*leg }, &self.limits);
+            }
+        }
     }
 
     fn is_covered(&self, id: &str) -> bool {
@@ -221,7 +247,7 @@ impl Knowledge {
     }
 
     fn degradations(&self) -> Vec<Degradation> {
-        self.caps.degradations(&self.limits, &self.recent)
+        self.caps.degradations(&self.limits, &self.recent, &self.follower)
     }
 }
 

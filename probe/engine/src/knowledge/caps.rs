@@ -3,6 +3,7 @@
 use super::recent::Recent;
 use crate::degradation::{Degradation, Severity};
 use crate::endpoint::CALLERS;
+use crate::graph::follow::Follower;
 use crate::limits::Limits;
 
 /// What did not fit so far.
@@ -22,7 +23,13 @@ pub(super) struct Caps {
 }
 
 impl Caps {
-    pub(super) fn degradations(&self, limits: &Limits, recent: &Recent) -> Vec<Degradation> {
+    pub(super) fn degradations(
+        &self,
+        limits: &Limits,
+        recent: &Recent,
+        follower: &Follower,
+    ) -> Vec<Degradation> {
+        let unfollowed = self.unfollowed.saturating_add(follower.unfollowed());
         let all = [
             self.workloads.then(|| cap("workload-cap", format!(
                 "There are more than {} workloads ({} external peers); the others are added up as {{overflow}}.",
@@ -39,9 +46,11 @@ impl Caps {
                 "{} calls came under more new names in one second than a node can report; \
                  they are added up as {{overflow}}.", self.calls_overflowed
             ))),
-            (self.unfollowed > 0).then(|| cap("hop-cap", format!(
-                "{} calls were not followed through proxies, because there were more than {} in one second.",
-                self.unfollowed, limits.legs_per_delta
+            (unfollowed > 0).then(|| cap("hop-cap", format!(
+                "{unfollowed} calls were not followed through proxies: there were too many at once."
+            ))),
+            follower.is_crowded().then(|| cap("chain-cap", format!(
+                "There are more than {} ways through proxies; the others are not shown.", limits.chains
             ))),
             (recent.dropped() > 0).then(|| cap("log-cap", format!(
                 "{} calls are counted, but not listed one by one: more than {} came in one second.",

@@ -1,12 +1,16 @@
 //! Knowledge as the read model shows it.
 
-use super::{Edge, Knowledge, Workload, service::GroupName};
+use super::grouping::GroupName;
+use super::service::Policy;
+use super::{Edge, Knowledge, Workload};
 use crate::endpoint::{EndpointStats, Id};
+use crate::graph::follow::Way;
+use crate::inventory::rules::Rules;
 use crate::load::{Load, SECOND, second_of};
 use crate::moment::rfc3339;
 use crate::name_set::NameSet;
 use crate::snapshot::{
-    Capture, Drift, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
+    Capture, ChainView, Drift, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
 };
 use crate::tick::SECONDS;
 use crate::vocabulary;
@@ -26,6 +30,7 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     let edges = edges(known, second);
     let endpoints = endpoints(known, second);
     let workloads = workloads(known, &edges);
+    let chains = chains(known);
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
     Snapshot {
@@ -33,7 +38,7 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
         window: Window { start: rfc3339(from), end: rfc3339(now), start_ns: from, end_ns: now },
         workloads,
         edges,
-        chains: Vec::new(),
+        chains,
         endpoints,
         findings: Vec::new(),
         policies: Vec::new(),
@@ -118,25 +123,38 @@ fn edge((src, dst, protocol): (&Id, &Id, Protocol), load: &Load) -> EdgeView {
     }
 }
 
+/// All ways through proxies, most calls first.
+fn chains(known: &mut Knowledge) -> Vec<ChainView> {
+    let workloads = &known.workloads;
+    let covered =
+        |node: u32| workloads.get_index(node as usize).is_some_and(|(_, workload)| workload.covered);
+    let name = |node: &u32| workloads.get_index(*node as usize).map(|(id, _)| id.to_string());
+    let ways = known.follower.ways(&known.limits, covered);
+    let view = |(way, calls): (Way, u64)| ChainView { path: way.iter().filter_map(name).collect(), calls };
+    let mut chains: Vec<ChainView> = ways.into_iter().map(view).collect();
+    chains.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.path.cmp(&b.path)));
+    chains
+}
+
 /// All endpoints that count, by service, path, method and protocol.
 fn endpoints(known: &mut Knowledge, second: u32) -> Vec<EndpointView> {
     let mut services: Vec<(&Id, &mut Workload)> =
         known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
     services.sort_by(|a, b| a.0.cmp(b.0));
-    let mut views = Vec::new();
-    for (_, workload) in services {
+    let mut views = Vec::with_capacity(known.endpoints);
+    (known.endpoints, known.caps.callers, known.caps.names) = (0, 0, 0);
+    for (id, workload) in services {
         let Some(service) = &mut workload.service else { continue };
-        service.refresh(workload.covered, second);
-        views.extend(service.groups().iter().filter_map(|group| group.view.clone()));
+        let rules = Rules::of(&known.rules, id);
+        service.refresh(&Policy { limits: &known.limits, rules: &rules, covered: workload.covered }, second);
+        known.endpoints += service.len();
+        for group in service.groups() {
+            known.caps.callers += usize::from(group.capped.0);
+            known.caps.names += usize::from(group.capped.1);
+            views.extend(group.view.clone());
+        }
     }
     views
-}
-
-/// The statistics of all `members` together; borrowed when there is only one.
-pub(super) fn sum<'a>(mut members: impl Iterator<Item = &'a EndpointStats>) -> Cow<'a, EndpointStats> {
-    let mut sum = members.next().map_or_else(|| Cow::Owned(EndpointStats::default()), Cow::Borrowed);
-    members.for_each(|member| sum.to_mut().merge(member));
-    sum
 }
 
 /// One endpoint; its rate is 0.

@@ -1,14 +1,18 @@
 //! The endpoints of one service: as observed, and grouped under templates as they are shown.
 
+use super::grouping::{self, GroupName};
 use super::present;
 use crate::endpoint::{EndpointKey, EndpointStats, Id};
+use crate::inventory::rules::Rules;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW};
 use crate::snapshot::EndpointView;
-use apisec_proto::call::{Protocol, Vantage};
-use compact_str::CompactString;
+use apisec_proto::call::Vantage;
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Observed endpoints that a group keeps apart, so that a split can often tell them apart again.
+const KEPT: usize = 64;
 
 /// Endpoints of one callee.
 pub(super) struct Service {
@@ -17,10 +21,13 @@ pub(super) struct Service {
     groups: Vec<Group>,
     /// Groups must be made again.
     stale: bool,
+    /// Room was made since the last snapshot; trying again would be in vain.
+    packed: bool,
 }
 
-struct Observed {
-    stats: EndpointStats,
+#[derive(Default)]
+pub(super) struct Observed {
+    pub(super) stats: EndpointStats,
     group: Option<u32>,
 }
 
@@ -30,25 +37,21 @@ pub(super) struct Group {
     pub(super) members: Vec<u32>,
     /// As it was shown last; `None` when it has changed since.
     pub(super) view: Option<EndpointView>,
+    /// More callers, and more hosts or other names, than are kept.
+    pub(super) capped: (bool, bool),
 }
 
-/// What a group is shown as; also its order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GroupName {
-    pub(super) path: Arc<str>,
-    pub(super) method: CompactString,
-    pub(super) protocol: Protocol,
-}
-
-/// How much more fits, and how to make room.
-pub(super) struct Room<'a> {
-    pub(super) total: usize,
+/// What decides how endpoints are grouped, and how many fit.
+pub(super) struct Policy<'a> {
     pub(super) limits: &'a Limits,
+    pub(super) rules: &'a Rules,
+    /// A probe sees this service's side.
+    pub(super) covered: bool,
 }
 
 impl Service {
     pub(super) fn new(id: Id) -> Self {
-        Self { id, observed: IndexMap::new(), groups: Vec::new(), stale: true }
+        Self { id, observed: IndexMap::new(), groups: Vec::new(), stale: true, packed: false }
     }
 
     /// Endpoints as observed.
@@ -61,43 +64,56 @@ impl Service {
         self.stale = true;
     }
 
-    /// Adds calls; true when they had to go into the overflow row.
-    pub(super) fn merge(&mut self, key: EndpointKey, stats: &EndpointStats, room: &Room<'_>) -> bool {
-        if let Some(known) = self.observed.get_mut(&key) {
-            known.stats.merge(stats);
-            if let Some(group) = known.group.and_then(|group| self.groups.get_mut(group as usize)) {
-                group.view = None;
-            }
-            return false;
-        }
-        self.stale = true;
-        let fits = room.total > 0 && self.observed.len() < room.limits.endpoints_per_service;
-        let key = EndpointKey { service: self.id.clone(), ..key };
-        let key = if fits { key } else { overflow(key) };
-        let known = self
-            .observed
-            .entry(key)
-            .or_insert_with(|| Observed { stats: EndpointStats::default(), group: None });
+    /// Adds calls to an endpoint that is known; false when it is not.
+    pub(super) fn merge_known(&mut self, key: &EndpointKey, stats: &EndpointStats) -> bool {
+        let Some(known) = self.observed.get_mut(key) else { return false };
+        let was_unrouted = known.stats.is_unrouted();
         known.stats.merge(stats);
-        !fits
+        self.stale |= was_unrouted && !known.stats.is_unrouted();
+        if let Some(group) = known.group.and_then(|group| self.groups.get_mut(group as usize)) {
+            group.view = None;
+        }
+        true
+    }
+
+    /// Adds calls to a new endpoint, or to the overflow row when it does not `fit`.
+    pub(super) fn merge_new(&mut self, key: EndpointKey, stats: &EndpointStats, fits: bool) {
+        self.stale = true;
+        let service = self.id.clone();
+        let key = if fits {
+            EndpointKey { service, ..key }
+        } else {
+            EndpointKey { service, path: Arc::from(OVERFLOW), method: ANY_METHOD.into(), ..key }
+        };
+        self.observed.entry(key).or_default().stats.merge(stats);
+    }
+
+    /// Adds up what is shown as one anyway, to make room; false when that was tried since the last snapshot.
+    pub(super) fn make_room(&mut self, policy: &Policy<'_>) -> bool {
+        let first = !std::mem::replace(&mut self.packed, true);
+        if first {
+            self.make_groups(policy);
+        }
+        first
     }
 
     /// Brings the views up to date; `second` is the one that rates are of.
-    pub(super) fn refresh(&mut self, covered: bool, second: u32) {
-        if std::mem::take(&mut self.stale) {
-            self.make_groups(covered);
+    pub(super) fn refresh(&mut self, policy: &Policy<'_>, second: u32) {
+        self.packed = false;
+        if self.stale {
+            self.make_groups(policy);
         }
         let Self { id, observed, groups, .. } = self;
         for group in groups {
             let members = || group.members.iter().filter_map(|at| observed.get_index(*at as usize));
             let rate = members().map(|(_, known)| known.stats.load.seconds.at(second)).sum::<u64>() as f64;
-            match &mut group.view {
-                Some(view) => view.rate = rate,
-                none => {
-                    let stats = present::sum(members().map(|(_, known)| &known.stats));
-                    *none = Some(EndpointView { rate, ..present::endpoint(id, &group.name, &stats) });
-                }
+            if let Some(view) = &mut group.view {
+                view.rate = rate;
+                continue;
             }
+            let stats = grouping::sum(&group.name.path, members().map(|(key, known)| (key, &known.stats)));
+            group.capped = (stats.callers.others() > 0, stats.has_more_names());
+            group.view = Some(EndpointView { rate, ..present::endpoint(id, &group.name, &stats) });
         }
     }
 
@@ -106,16 +122,50 @@ impl Service {
         &self.groups
     }
 
-    /// Forgets the old groups and puts every endpoint that counts into its new one.
-    fn make_groups(&mut self, covered: bool) {
-        let counts = if covered { Vantage::Server } else { Vantage::Client };
-        let mut groups: BTreeMap<GroupName, Vec<u32>> = BTreeMap::new();
-        for (at, (key, _)) in self.observed.iter().enumerate().filter(|(_, (key, _))| key.vantage == counts) {
-            let name =
-                GroupName { path: key.path.clone(), method: key.method.clone(), protocol: key.protocol };
-            groups.entry(name).or_default().push(at as u32);
+    fn make_groups(&mut self, policy: &Policy<'_>) {
+        self.stale = false;
+        if policy.covered {
+            // What only clients saw is never shown again.
+            self.observed.retain(|key, _| key.vantage == Vantage::Server);
         }
-        self.groups = groups.into_iter().map(|(name, members)| Group { name, members, view: None }).collect();
+        let mut groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
+        if groups.values().any(|members| members.len() > 2 * KEPT) {
+            self.pack(&groups);
+            groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
+        }
+        self.adopt(groups);
+    }
+
+    /// Adds up the members of crowded groups beyond the first [`KEPT`] under the group's own name.
+    fn pack(&mut self, groups: &BTreeMap<GroupName, Vec<u32>>) {
+        let mut packed: BTreeMap<EndpointKey, EndpointStats> = BTreeMap::new();
+        let mut gone = vec![false; self.observed.len()];
+        for (name, members) in groups.iter().filter(|(_, members)| members.len() > 2 * KEPT) {
+            let surplus = || members.iter().skip(KEPT).filter_map(|at| self.observed.get_index(*at as usize));
+            let Some((first, _)) = surplus().next() else { continue };
+            let key = EndpointKey { path: name.path.clone(), method: name.method.clone(), ..first.clone() };
+            let stats = grouping::sum(&name.path, surplus().map(|(key, known)| (key, &known.stats)));
+            packed.insert(key, stats.into_owned());
+            for at in members.iter().skip(KEPT) {
+                gone.get_mut(*at as usize).into_iter().for_each(|gone| *gone = true);
+            }
+        }
+        let mut gone = gone.into_iter();
+        self.observed.retain(|_, _| !gone.next().unwrap_or(false));
+        for (key, stats) in packed {
+            self.observed.entry(key).or_default().stats.merge(&stats);
+        }
+    }
+
+    /// Takes over new groups; a group that has not changed keeps its view.
+    fn adopt(&mut self, groups: BTreeMap<GroupName, Vec<u32>>) {
+        let mut old = std::mem::take(&mut self.groups).into_iter().peekable();
+        for (name, members) in groups {
+            while old.next_if(|group| group.name < name).is_some() {}
+            let kept = old.next_if(|group| group.name == name && group.members == members);
+            let none = || Group { name, members, view: None, capped: (false, false) };
+            self.groups.push(kept.unwrap_or_else(none));
+        }
         for (number, group) in self.groups.iter().enumerate() {
             for at in &group.members {
                 if let Some((_, known)) = self.observed.get_index_mut(*at as usize) {
@@ -124,8 +174,4 @@ impl Service {
             }
         }
     }
-}
-
-fn overflow(key: EndpointKey) -> EndpointKey {
-    EndpointKey { path: Arc::from(OVERFLOW), method: ANY_METHOD.into(), ..key }
 }

@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod flow;
 pub mod identity;
 pub mod pipeline;
+pub mod record;
 pub mod source;
 pub mod store;

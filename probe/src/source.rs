@@ -6,6 +6,7 @@ pub mod live;
 mod open;
 pub mod pcap;
 mod sequence;
+pub mod session;
 
 pub use open::open;
 pub use sequence::open_all;

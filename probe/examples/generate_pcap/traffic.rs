@@ -61,7 +61,9 @@ impl<W: Write> Capture<'_, W> {
             3 => format!("/api/carts/{:08x}-1111-4222-8333-444455556666", number.wrapping_mul(2_654_435_761)),
             _ => "/api/items".into(),
         };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: shop.internal:8080\r\nUser-Agent: wrk/4.2\r\nAccept: */*\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.internal:8080\r\nUser-Agent: wrk/4.2\r\nAccept: */*\r\n\r\n"
+        );
         let status = if number.is_multiple_of(50) { "404 Not Found" } else { "200 OK" };
         let body = format!("{{\"number\":{number},\"items\":[{}]}}", "\"0123456789abcdef\",".repeat(9));
         let response = format!(
@@ -74,7 +76,13 @@ impl<W: Write> Capture<'_, W> {
         self.send(connection, true, ACK, b"")
     }
 
-    fn send(&mut self, connection: &mut Connection, client: bool, flags: u8, payload: &[u8]) -> io::Result<()> {
+    fn send(
+        &mut self,
+        connection: &mut Connection,
+        client: bool,
+        flags: u8,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let consumed = payload.len() as u32 + u32::from(flags & 3 != 0);
         let (seq, ack) = if client {
             (connection.client, connection.server)
@@ -95,7 +103,8 @@ impl<W: Write> Capture<'_, W> {
 
     fn frame(&mut self, port: u16, client: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) {
         let server = ([10, 0, 0, 2], 8080_u16);
-        let (from, to) = if client { (([10, 0, 0, 1], port), server) } else { (server, ([10, 0, 0, 1], port)) };
+        let (from, to) =
+            if client { (([10, 0, 0, 1], port), server) } else { (server, ([10, 0, 0, 1], port)) };
         let frame = &mut self.frame;
         frame.clear();
         frame.extend([2; 12]);

@@ -2,6 +2,7 @@
 
 use super::intake::{Filled, Intake};
 use super::pcap::PcapSource;
+use super::session::SessionSource;
 use super::{Source, SourceError};
 use std::fs::File;
 use std::io;
@@ -37,10 +38,13 @@ pub(super) fn recognise(name: String, mut intake: Intake) -> Result<Box<dyn Sour
     // A pipe may be quiet until the capturing program has started; it closes when that program fails.
     while intake.want(MAGIC).map_err(|error| SourceError::unreadable(&name, &error))? == Filled::Idle {}
     let head = intake.available();
-    match head.first_chunk() {
-        Some(magic) if PcapSource::recognises(*magic) => Ok(Box::new(PcapSource::new(name, intake)?)),
-        _ => Err(foreign(&name, head)),
+    if head.first_chunk().is_some_and(|magic| SessionSource::recognises(*magic)) {
+        return Ok(Box::new(SessionSource::new(name, intake)?));
     }
+    if head.first_chunk().is_some_and(|magic| PcapSource::recognises(*magic)) {
+        return Ok(Box::new(PcapSource::new(name, intake)?));
+    }
+    Err(foreign(&name, head))
 }
 
 fn foreign(name: &str, head: &[u8]) -> SourceError {

@@ -17,7 +17,7 @@ struct Connection {
 }
 
 /// Writes the capture to `out`; gives the number of packets.
-pub fn write(out: &mut impl Write, requests: u32, connections: u16) -> io::Result<u64> {
+pub(crate) fn write(out: &mut impl Write, requests: u32, connections: u16) -> io::Result<u64> {
     out.write_all(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])?;
     let mut capture = Capture { out, micros: START, packets: 0, frame: Vec::new() };
     let mut open = Vec::new();

@@ -89,14 +89,20 @@ impl Intake {
         Ok(Filled::Yes)
     }
 
+    /// Moves what is there to the front, into a larger buffer where it needs one.
     fn make_room(&mut self, count: usize) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let needed = count.max(self.end.saturating_add(STEP / 2)).next_multiple_of(STEP);
+        let held = self.end - self.start;
+        let needed = count.max(held.saturating_add(STEP / 2)).next_multiple_of(STEP);
         if self.buffer.len() < needed {
-            self.buffer.resize(needed, 0);
+            // Fresh pages are zero already; resizing would write them once more.
+            let mut larger = vec![0; needed];
+            larger.iter_mut().zip(self.available()).for_each(|(to, from)| *to = *from);
+            self.buffer = larger;
+        } else {
+            self.buffer.copy_within(self.start..self.end, 0);
         }
+        self.start = 0;
+        self.end = held;
     }
 
     fn readable(&self) -> io::Result<bool> {

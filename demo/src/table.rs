@@ -37,6 +37,11 @@ impl<K: Ord, V: Clone> Table<K, V> {
         self.rows().remove(key)
     }
 
+    /// Removes the rows that `wanted` refuses.
+    pub(crate) fn retain(&self, wanted: impl Fn(&V) -> bool) {
+        self.rows().retain(|_, row| wanted(row));
+    }
+
     /// Changes the row of `key` in place and returns what `change` returned; `None` if there is no such row.
     pub(crate) fn change<T>(&self, key: &K, change: impl FnOnce(&mut V) -> T) -> Option<T> {
         self.rows().get_mut(key).map(change)

@@ -47,7 +47,7 @@ struct Carts {
 }
 
 fn router(peers: Arc<Peers>) -> Router {
-    let carts = Carts { peers, carts: Table::new([]), created: AtomicU64::new(0) };
+    let carts = Carts { peers, carts: Table::new([]), created: AtomicU64::new(1) };
     Router::new()
         .route("/api/cart", post(create))
         .route("/api/cart/{cart}", axum::routing::get(show).delete(remove))

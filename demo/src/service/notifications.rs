@@ -37,7 +37,7 @@ fn router(_: Arc<Peers>) -> Router {
     let outbox = Outbox { messages: Table::new([]), accepted: AtomicU64::new(0) };
     Router::new()
         .route("/api/notifications", post(accept))
-        .route("/api/notifications/{email}", get(list))
+        .route("/api/notifications/{email}", get(list).delete(clear))
         .with_state(Arc::new(outbox))
 }
 
@@ -56,4 +56,10 @@ async fn accept(
 async fn list(State(outbox): State<Arc<Outbox>>, Path(email): Path<String>) -> Json<Vec<Message>> {
     let messages = outbox.messages.select(|message| message.to == email);
     Json(messages.into_iter().rev().take(SHOWN).rev().collect())
+}
+
+/// Documented, and used by nobody so far.
+async fn clear(State(outbox): State<Arc<Outbox>>, Path(email): Path<String>) -> StatusCode {
+    outbox.messages.retain(|message| message.to != email);
+    StatusCode::NO_CONTENT
 }

@@ -47,7 +47,7 @@ struct Payments {
 type Shared = State<Arc<Payments>>;
 
 fn router(_: Arc<Peers>) -> Router {
-    let payments = Payments { charges: Table::new([]), created: AtomicU64::new(0) };
+    let payments = Payments { charges: Table::new([]), created: AtomicU64::new(1) };
     Router::new()
         .route("/v1/charges", post(charge_v1))
         .route("/v2/charges", post(charge_v2))

@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing field or line is a failed test, as it should be")]
 
+mod openapi;
 mod running;
 mod wire;
 
@@ -178,6 +179,48 @@ fn the_load_is_exactly_as_long_as_asked_and_all_of_it_is_logged() -> Result<()> 
     for role in ROLES {
         assert!(!lines(&logs.path().join(format!("{role}.jsonl")))?.is_empty(), "{role} was never called");
     }
+    Ok(())
+}
+
+/// Operations that the documents name and nobody calls.
+const NEVER_CALLED: [&str; 3] = [
+    "gateway GET /api/orders/{order}/invoice",
+    "notifications DELETE /api/notifications/{email}",
+    "orders GET /api/orders/{order}/invoice",
+];
+/// Operations that the documents call deprecated; all of them are in use.
+const DEPRECATED: [&str; 3] =
+    ["catalog GET /api/v1/search", "gateway GET /api/v1/search", "payments POST /v1/charges"];
+/// Servers that customers use in a way which their documents do not name.
+const UNDOCUMENTED: [&str; 6] = ["cart", "catalog", "gateway", "orders", "payments", "users"];
+
+#[test]
+fn the_documents_are_as_right_and_as_wrong_as_they_say() -> Result<()> {
+    let logs = tempfile::tempdir()?;
+    let folder = format!("--access-log-dir={}", logs.path().display());
+    let shop = Running::up(&["--rate=4000", "--requests=2000", "--shoppers=48", &folder])?;
+    assert!(shop.finish()?.0.success());
+
+    let (mut never_called, mut deprecated, mut undocumented) = (Vec::new(), Vec::new(), Vec::new());
+    for role in ROLES {
+        let operations = openapi::operations(role)?;
+        let mut called = BTreeSet::new();
+        let mut others = 0;
+        for line in lines(&logs.path().join(format!("{role}.jsonl")))? {
+            let covering = operations.iter().filter(|o| o.covers(text(&line, "method"), text(&line, "path")));
+            match covering.min_by_key(|operation| operation.parameters()) {
+                Some(operation) => drop(called.insert(operation)),
+                None => others += u64::from(line["status"].as_u64() < Some(300)),
+            }
+        }
+        let named = |operation: &openapi::Operation| format!("{role} {operation}");
+        never_called.extend(operations.iter().filter(|operation| !called.contains(operation)).map(named));
+        deprecated.extend(called.iter().copied().filter(|operation| operation.deprecated).map(named));
+        undocumented.extend((others > 0).then_some(role));
+    }
+    assert_eq!(never_called, NEVER_CALLED);
+    assert_eq!(deprecated, DEPRECATED);
+    assert_eq!(undocumented, UNDOCUMENTED);
     Ok(())
 }
 

@@ -16,9 +16,15 @@ pub fn monotonic() -> u64 {
     (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
 }
 
-/// CPU seconds of the calling thread.
+/// CPU time of the calling thread, in nanoseconds.
+#[must_use]
+pub fn thread_cpu_nanos() -> u64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    (spent.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(spent.tv_nsec as u64)
+}
+
+/// CPU time of the calling thread, in seconds.
 #[must_use]
 pub fn thread_cpu() -> f64 {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+    thread_cpu_nanos() as f64 / 1e9
 }

@@ -1,14 +1,102 @@
-//! One source in, snapshots out: the capture thread decodes and aggregates, the knowledge thread merges.
+//! One source in, snapshots out.
+//!
+//! Two threads: the capture thread reads the source, decodes, names and aggregates; the knowledge thread
+//! merges one delta a second and publishes snapshots. Between them stands a bounded channel: when it is
+//! full the delta simply goes on growing, so nothing is lost and capture never waits.
 
-use apisec_engine::command::Command;
+mod capture;
+mod conns;
+mod cost;
+mod governor;
+mod knowledge;
+
+use crate::identity::Identity;
+use crate::record::Recorder;
+use crate::source::{Source, SourceError};
+use apisec_engine::command::{Command, TemplateRule};
+use apisec_engine::degradation::Degradation;
 use apisec_engine::snapshot::Snapshot;
+use apisec_proto::call::Call;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use tokio::sync::watch;
+
+/// Deltas that may wait to be merged; more are folded into the next.
+const WAITING_DELTAS: usize = 4;
+/// Commands of the operator that may wait.
+const WAITING_COMMANDS: usize = 64;
+
+/// Takes every call as it happens.
+pub type CallSink = Box<dyn FnMut(&Call) + Send>;
+
+/// What a pipeline is made of.
+pub struct Config {
+    /// Where traffic comes from.
+    pub source: Box<dyn Source>,
+    /// Who is at the ends of connections.
+    pub identity: Box<dyn Identity>,
+    /// Key of the hashes of identities, the same for a whole installation.
+    pub key: [u8; 32],
+    /// The operator's templating rules.
+    pub rules: Vec<TemplateRule>,
+    /// Is called with every call, on the capture thread: must not block.
+    pub on_call: Option<CallSink>,
+    /// Records every call.
+    pub recorder: Option<Recorder>,
+    /// Publish snapshots while running; otherwise only one at the end.
+    pub live_view: bool,
+    /// Share of one core above which we shed work, 0.0 to 1.0 (or more on several cores).
+    pub cpu_share: f64,
+    /// What is already known to be missing (state folder, second instance …).
+    pub degradations: Vec<Degradation>,
+}
 
 /// A running pipeline. Dropping it stops the threads and the source, which detaches from the kernel.
 pub struct Running {
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    commands: crossbeam_channel::Sender<Command>,
+    rules: watch::Receiver<Vec<TemplateRule>>,
+    commands: Sender<Command>,
+    stop: Arc<AtomicBool>,
+    capture: Option<JoinHandle<Result<(), SourceError>>>,
+    knowledge: Option<JoinHandle<()>>,
+}
+
+/// What the capture thread hands to the knowledge thread.
+pub(crate) enum Update {
+    /// One second's aggregate, with the state of the capture.
+    Delta(Box<capture::Report>),
+    /// There will be no more.
+    End(Box<capture::Report>),
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// The system gives us no thread.
+pub fn start(config: Config) -> Result<Running, SourceError> {
+    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+    let (publish_rules, rules) = watch::channel(config.rules.clone());
+    let (send, updates) = bounded(WAITING_DELTAS);
+    let (commands, asked) = bounded(WAITING_COMMANDS);
+    let stop = Arc::new(AtomicBool::new(false));
+    let merger = knowledge::Merger::new(&config, publish, publish_rules);
+    let live_view = config.live_view;
+    let capture = capture::Capture::new(config, send, stop.clone());
+    let capture = spawn("apisec-capture", move || capture.run())?;
+    let knowledge = spawn("apisec-merge", move || merger.run(&updates, &asked, live_view))?;
+    Ok(Running { snapshots, rules, commands, stop, capture: Some(capture), knowledge: Some(knowledge) })
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, SourceError> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map_err(|error| SourceError {
+        what: format!("no thread could be started: {error}"),
+        remedy: "raise the limit of processes (ulimit -u)".into(),
+    })
 }
 
 impl Running {
@@ -24,8 +112,64 @@ impl Running {
         self.snapshots.clone()
     }
 
-    /// Sends a command to the knowledge; it shows in a later snapshot.
-    pub fn send(&self, command: Command) {
-        let _closed = self.commands.send(command);
+    /// A receiver of the operator's templating rules, for whoever keeps them.
+    #[must_use]
+    pub fn rules(&self) -> watch::Receiver<Vec<TemplateRule>> {
+        self.rules.clone()
     }
+
+    /// Sends a command to the knowledge; it shows in a later snapshot. `false` when it cannot take one now.
+    pub fn send(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    /// A sender of commands that outlives this borrow.
+    #[must_use]
+    pub fn commands(&self) -> Sender<Command> {
+        self.commands.clone()
+    }
+
+    /// The source has ended by itself (a file was read, or it failed); [`Running::stop`] will not wait long.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.knowledge.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Stops, detaches, and returns the last snapshot.
+    ///
+    /// # Errors
+    /// What ended the source before it was asked to.
+    pub fn stop(mut self) -> Result<Arc<Snapshot>, SourceError> {
+        let outcome = self.join();
+        outcome.map(|()| self.snapshot())
+    }
+
+    fn join(&mut self) -> Result<(), SourceError> {
+        self.stop.store(true, Ordering::Release);
+        let captured = self.capture.take().map_or(Ok(()), joined);
+        if let Some(knowledge) = self.knowledge.take() {
+            let _panicked = knowledge.join();
+        }
+        captured
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _told = self.join();
+    }
+}
+
+fn joined(thread: JoinHandle<Result<(), SourceError>>) -> Result<(), SourceError> {
+    thread.join().unwrap_or_else(|_| {
+        Err(SourceError {
+            what: "the capture thread panicked".into(),
+            remedy: "this is a bug of apisec-top: please report it with the message above".into(),
+        })
+    })
+}
+
+/// Receives what is there within `wait`, if anything.
+pub(crate) fn receive<T>(from: &Receiver<T>, wait: std::time::Duration) -> Option<T> {
+    from.recv_timeout(wait).ok()
 }

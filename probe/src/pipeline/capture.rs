@@ -1,0 +1,368 @@
+//! The capture thread: source → decoder → names → observer, and once a second a delta.
+
+use super::conns::Conns;
+use super::cost::{Cost, Stage};
+use super::governor::{Governor, Shedding};
+use super::{CallSink, Config, Update};
+use crate::clock;
+use crate::flow::Flow;
+use crate::identity::Identity;
+use crate::record::Recorder;
+use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
+use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::delta::Delta;
+use apisec_engine::limits::Limits;
+use apisec_engine::observe::Observer;
+use apisec_engine::snapshot::Capture as CaptureView;
+use apisec_proto::call::{Call, Notes};
+use apisec_proto::decoder::{Decoder, limits::Limits as DecoderLimits};
+use apisec_proto::exchange::{Exchange, Raw};
+use apisec_proto::namer::{Ends, Namer};
+use apisec_proto::segment::{ConnId, Segment};
+use crossbeam_channel::Sender;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A delta is handed over this often, by the source's clock, in nanoseconds.
+const DELTA_EVERY: u64 = 1_000_000_000;
+/// The first delta of a live run comes sooner: the first picture must not wait.
+const FIRST_DELTA: u64 = 300_000_000;
+/// A file is read faster than its clock runs: a delta at least after so many calls bounds memory.
+const DELTA_CALLS: u64 = 65_536;
+/// Calls per second that keep their fields for the inspector.
+const DETAILS_PER_SECOND: u32 = 200;
+/// Errors per second that do so in addition.
+const ERROR_DETAILS_PER_SECOND: u32 = 200;
+
+/// One second's aggregate with the state of the capture.
+pub(crate) struct Report {
+    pub(super) delta: Delta,
+    pub(super) capture: CaptureView,
+    pub(super) now: u64,
+}
+
+/// The capture thread's state.
+pub(super) struct Capture {
+    source: Box<dyn Source>,
+    stages: Stages,
+    send: Sender<Update>,
+    stop: Arc<AtomicBool>,
+    governor: Governor,
+    /// Start of the delta that is being filled.
+    from: u64,
+    first: bool,
+    load: Load,
+}
+
+/// What the governor compares with: thread CPU seconds, wall nanoseconds, losses.
+struct Load {
+    cpu: f64,
+    wall: u64,
+    lost: u64,
+}
+
+/// What segments go through; apart from the source, which drives it.
+struct Stages {
+    decoder: Decoder,
+    desk: Desk,
+}
+
+/// Names exchanges and counts calls; apart from the decoder, which drives it.
+struct Desk {
+    namer: Namer,
+    identity: Box<dyn Identity>,
+    conns: Conns,
+    observer: Observer,
+    call: Option<Call>,
+    on_call: Option<CallSink>,
+    recorder: Option<Recorder>,
+    cost: Cost,
+    shedding: Shedding,
+    details: Details,
+    calls: u64,
+    calls_in_delta: u64,
+    unnamed: u64,
+    /// Connections that left HTTP: the source may stop sending them.
+    left: Vec<ConnId>,
+}
+
+/// How many more calls of this second keep their fields.
+struct Details {
+    any: u32,
+    errors: u32,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self { any: DETAILS_PER_SECOND, errors: ERROR_DETAILS_PER_SECOND }
+    }
+}
+
+impl Details {
+    fn grant(&mut self, exchange: &Exchange<'_>) -> bool {
+        let failed = exchange.response.as_ref().is_none_or(|response| response.status >= 400);
+        let left = if failed && self.any == 0 { &mut self.errors } else { &mut self.any };
+        let granted = *left > 0;
+        *left = left.saturating_sub(1);
+        granted
+    }
+}
+
+impl Capture {
+    pub(super) fn new(config: Config, send: Sender<Update>, stop: Arc<AtomicBool>) -> Self {
+        let desk = Desk {
+            namer: Namer::new(config.key),
+            identity: config.identity,
+            conns: Conns::default(),
+            observer: Observer::new(Limits::default()),
+            call: None,
+            on_call: config.on_call,
+            recorder: config.recorder,
+            cost: Cost::default(),
+            shedding: Shedding::Nothing,
+            details: Details::default(),
+            calls: 0,
+            calls_in_delta: 0,
+            unnamed: 0,
+            left: Vec::new(),
+        };
+        Self {
+            source: config.source,
+            stages: Stages { decoder: Decoder::new(DecoderLimits::default()), desk },
+            send,
+            stop,
+            governor: Governor::new(config.cpu_share),
+            from: 0,
+            first: true,
+            load: Load { cpu: clock::thread_cpu(), wall: clock::now(), lost: 0 },
+        }
+    }
+
+    /// Reads the source until it ends or we are told to stop.
+    pub(super) fn run(mut self) -> Result<(), SourceError> {
+        self.from = self.source.now();
+        let outcome = loop {
+            if self.stop.load(Ordering::Acquire) {
+                break Ok(());
+            }
+            match self.source.poll(&mut self.stages) {
+                Ok(Progress::End) => break Ok(()),
+                Ok(Progress::Some | Progress::Idle) => self.tick_if_due(),
+                Err(error) => break Err(error),
+            }
+            for conn in self.stages.desk.left.drain(..) {
+                self.source.dismiss(conn);
+            }
+        };
+        self.end();
+        outcome
+    }
+
+    fn tick_if_due(&mut self) {
+        let now = self.source.now();
+        let every = if self.first { FIRST_DELTA } else { DELTA_EVERY };
+        if now.saturating_sub(self.from) >= every || self.stages.desk.calls_in_delta >= DELTA_CALLS {
+            self.tick(now);
+        }
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.stages.sweep(now);
+        self.govern();
+        if self.send.is_full() {
+            return;
+        }
+        let report = Box::new(self.report(now));
+        // The knowledge thread is gone only when we are stopping.
+        let _gone = self.send.send(Update::Delta(report));
+        self.first = false;
+    }
+
+    /// Gives up what is in flight and hands over the rest.
+    fn end(&mut self) {
+        let now = self.source.now();
+        self.stages.finish(now);
+        let report = Box::new(self.report(now));
+        let _gone = self.send.send(Update::End(report));
+        if let Some(recorder) = self.stages.desk.recorder.take()
+            && let Err(error) = recorder.finish(now)
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn govern(&mut self) {
+        let (cpu, wall) = (clock::thread_cpu(), clock::now());
+        let lost = self.source.stats().losses.values().sum();
+        let seconds = wall.saturating_sub(self.load.wall) as f64 / 1e9;
+        if seconds > 0.1 {
+            self.governor.tick((cpu - self.load.cpu) / seconds, lost > self.load.lost);
+            self.load = Load { cpu, wall, lost };
+        }
+        self.stages.desk.shedding = self.governor.level();
+    }
+
+    fn report(&mut self, now: u64) -> Report {
+        let desk = &mut self.stages.desk;
+        let delta = desk.observer.take_delta(self.from, now);
+        desk.calls_in_delta = 0;
+        desk.details = Details::default();
+        self.from = now;
+        let capture = self.view();
+        if let Some(recorder) = &mut self.stages.desk.recorder {
+            let stats = SourceStats {
+                chunks: capture.chunks,
+                losses: capture.losses.clone(),
+                counters: capture.counters.clone(),
+            };
+            recorder.tick(now, &stats, &capture.degradations);
+        }
+        Report { delta, capture, now }
+    }
+
+    /// The state of the capture, as the snapshot shows it.
+    fn view(&mut self) -> CaptureView {
+        let SourceStats { chunks, mut losses, mut counters } = self.source.stats();
+        let desk = &self.stages.desk;
+        let decoder = self.stages.decoder.stats();
+        losses.extend(decoder.losses().map(owned));
+        losses.insert("connections_evicted".into(), desk.conns.evicted);
+        losses.insert("exchanges_unnamed".into(), desk.unnamed);
+        counters.extend(decoder.counters().map(owned));
+        counters.insert("connections".into(), desk.conns.len() as u64);
+        let mut degradations = self.source.degradations();
+        degradations.extend(desk.identity.degradations());
+        degradations.extend(self.governor.degradation());
+        let lost = losses.values().sum();
+        degradations.extend((lost > 0).then(|| losing(&losses)));
+        degradations.extend(desk.recorder.iter().flat_map(Recorder::degradations));
+        CaptureView {
+            source: self.source.describe(),
+            calls: desk.calls,
+            chunks,
+            lost,
+            losses,
+            counters,
+            degradations,
+            coverage: Vec::new(),
+            cost: desk.cost.seconds(),
+        }
+    }
+}
+
+fn owned((name, count): (&'static str, u64)) -> (String, u64) {
+    (name.to_owned(), count)
+}
+
+fn losing(losses: &BTreeMap<String, u64>) -> Degradation {
+    let reasons: Vec<String> = losses
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    Degradation {
+        code: "losses".into(),
+        severity: Severity::Partial,
+        what: format!("some traffic could not be read: {}", reasons.join(", ")),
+        remedy: String::new(),
+    }
+}
+
+impl Stages {
+    fn sweep(&mut self, now: u64) {
+        let Self { decoder, desk } = self;
+        decoder.sweep(now, &mut |exchange| desk.exchange(exchange));
+        desk.conns.sweep(now);
+        desk.identity.tick(now);
+    }
+
+    fn finish(&mut self, now: u64) {
+        let Self { decoder, desk } = self;
+        decoder.finish(now, &mut |exchange| desk.exchange(exchange));
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        self.desk.conns.remove(conn);
+        self.desk.identity.closed(conn);
+    }
+}
+
+impl Sink for Stages {
+    fn segment(&mut self, segment: &Segment<'_>, flow: &Flow) {
+        let Self { decoder, desk } = self;
+        desk.conns.touch(segment.conn, flow, segment.at);
+        desk.cost.begin();
+        decoder.segment(segment, &mut |exchange| desk.exchange(exchange));
+        desk.cost.charge(Stage::Decode);
+        let over = segment.rst || (segment.fin && desk.conns.end(segment.conn, segment.from));
+        if over {
+            decoder.close(segment.conn, segment.at, &mut |exchange| desk.exchange(exchange));
+            self.forget(segment.conn);
+        }
+    }
+
+    fn opened(&mut self, open: &Open) {
+        self.desk.identity.opened(open);
+    }
+
+    fn started(&mut self, exec: &Exec) {
+        self.desk.identity.started(exec);
+    }
+
+    fn ended(&mut self, exit: &Exit) {
+        self.desk.identity.ended(exit);
+    }
+
+    fn call(&mut self, call: &Call) {
+        self.desk.publish(call, &Raw { exchange: None });
+    }
+
+    fn discard(&mut self, conn: ConnId) {
+        self.decoder.close(conn, 0, &mut |_| {});
+        self.forget(conn);
+    }
+}
+
+impl Desk {
+    /// Names an exchange and counts it.
+    fn exchange(&mut self, exchange: &Exchange<'_>) {
+        self.cost.charge(Stage::Decode);
+        let at = exchange.timing.closed;
+        let named = self.conns.parties(exchange.conn, exchange.requester, at, self.identity.as_mut());
+        let Some((flow, parties)) = named else {
+            self.unnamed += 1;
+            return;
+        };
+        let ends = Ends {
+            src: &parties.src,
+            dst: &parties.dst,
+            src_addr: flow.client,
+            dst_addr: flow.server,
+            vantage: flow.vantage,
+        };
+        let detail = self.shedding < Shedding::Bodies && self.details.grant(exchange);
+        let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
+        self.namer.name(exchange, ends, detail, &mut call);
+        self.cost.charge(Stage::Name);
+        self.publish(&call, &Raw { exchange: Some(exchange) });
+        self.call = Some(call);
+        self.cost.charge(Stage::Observe);
+        if exchange.notes.any(Notes::UPGRADED) {
+            self.left.push(exchange.conn);
+        }
+    }
+
+    fn publish(&mut self, call: &Call, raw: &Raw<'_>) {
+        self.calls += 1;
+        self.calls_in_delta += 1;
+        self.observer.observe(call, raw);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(call);
+        }
+        if let Some(on_call) = &mut self.on_call {
+            on_call(call);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The named ends of the connections that are in use.
+
+use crate::flow::Flow;
+use crate::identity::{Identity, Parties};
+use apisec_proto::segment::{ConnId, Side};
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
+
+/// Connections that are remembered; beyond it the ends are looked up again when needed. 50,000 idle
+/// connections must fit, with room for as many short ones.
+const MAX_CONNS: usize = 131_072;
+/// An idle connection is forgotten after this; its ends are looked up again when it speaks.
+const FORGET_AFTER: u64 = 300 * 1_000_000_000;
+/// Ends that were not settled are asked for again after this many nanoseconds, and then ever later.
+const ASK_AGAIN: u64 = 200_000_000;
+
+/// What is known of one connection.
+pub(super) struct Conn {
+    flow: Flow,
+    parties: Option<Parties>,
+    /// When unsettled parties are asked for again; `u64::MAX` when settled.
+    ask_at: u64,
+    asked: u32,
+    last: u64,
+    ended: [bool; 2],
+}
+
+/// The table.
+#[derive(Default)]
+pub(super) struct Conns {
+    conns: HashMap<ConnId, Conn, RandomState>,
+    /// Connections that were forgotten because of [`MAX_CONNS`].
+    pub(super) evicted: u64,
+}
+
+impl Conns {
+    /// A segment of `conn` was seen.
+    pub(super) fn touch(&mut self, conn: ConnId, flow: &Flow, at: u64) {
+        if let Some(known) = self.conns.get_mut(&conn) {
+            known.last = at;
+            return;
+        }
+        if self.conns.len() >= MAX_CONNS {
+            self.forget_oldest();
+        }
+        let new = Conn { flow: *flow, parties: None, ask_at: 0, asked: 0, last: at, ended: [false; 2] };
+        self.conns.insert(conn, new);
+    }
+
+    /// One side ended; `true` when both have.
+    pub(super) fn end(&mut self, conn: ConnId, side: Side) -> bool {
+        let Some(known) = self.conns.get_mut(&conn) else { return false };
+        let [client, server] = &mut known.ended;
+        match side {
+            Side::Client => *client = true,
+            Side::Server => *server = true,
+        }
+        *client && *server
+    }
+
+    /// The ends of `conn` as the requester sees them, and their names.
+    pub(super) fn parties(
+        &mut self,
+        conn: ConnId,
+        requester: Side,
+        at: u64,
+        identity: &mut dyn Identity,
+    ) -> Option<(&Flow, &Parties)> {
+        let known = self.conns.get_mut(&conn)?;
+        let flow = if requester == Side::Server { known.flow.flipped() } else { known.flow };
+        if flow != known.flow {
+            known.flow = flow;
+            known.parties = None;
+        }
+        if known.parties.is_none() || at >= known.ask_at {
+            let parties = identity.parties(conn, &known.flow);
+            known.asked = known.asked.saturating_add(1);
+            known.ask_at =
+                if parties.settled { u64::MAX } else { at.saturating_add(ASK_AGAIN << known.asked.min(8)) };
+            known.parties = Some(parties);
+        }
+        Some((&known.flow, known.parties.as_ref()?))
+    }
+
+    /// Forgets `conn`.
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+    }
+
+    /// Forgets what has been idle for long.
+    pub(super) fn sweep(&mut self, now: u64) {
+        self.conns.retain(|_, conn| now.saturating_sub(conn.last) < FORGET_AFTER);
+    }
+
+    /// Connections that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Makes room by forgetting the older half: amortised, and rare.
+    fn forget_oldest(&mut self) {
+        let mut times: Vec<u64> = self.conns.values().map(|conn| conn.last).collect();
+        let middle = times.len() / 2;
+        let (_, median, _) = times.select_nth_unstable(middle);
+        let median = *median;
+        let before = self.conns.len();
+        self.conns.retain(|_, conn| conn.last > median);
+        self.evicted += (before - self.conns.len()) as u64;
+    }
+}

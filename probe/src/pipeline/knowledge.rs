@@ -1,0 +1,112 @@
+//! The knowledge thread: merges deltas, applies the operator's commands, publishes snapshots.
+
+use super::capture::Report;
+use super::{Config, Update, receive};
+use crate::clock;
+use apisec_engine::command::{Command, TemplateRule};
+use apisec_engine::degradation::Degradation;
+use apisec_engine::knowledge::Knowledge;
+use apisec_engine::limits::Limits;
+use apisec_engine::snapshot::{Capture, Snapshot};
+use crossbeam_channel::Receiver;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A snapshot at most this often, in nanoseconds.
+const EVERY: u64 = 250_000_000;
+/// How long commands may wait while there are no deltas.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Owns the knowledge.
+pub(super) struct Merger {
+    knowledge: Knowledge,
+    publish: watch::Sender<Arc<Snapshot>>,
+    publish_rules: watch::Sender<Vec<TemplateRule>>,
+    /// Known before the pipeline started.
+    degradations: Vec<Degradation>,
+    capture: Capture,
+    now: u64,
+    dirty: bool,
+    published: u64,
+}
+
+impl Merger {
+    pub(super) fn new(
+        config: &Config,
+        publish: watch::Sender<Arc<Snapshot>>,
+        publish_rules: watch::Sender<Vec<TemplateRule>>,
+    ) -> Self {
+        Self {
+            knowledge: Knowledge::new(Limits::default(), config.rules.clone()),
+            publish,
+            publish_rules,
+            degradations: config.degradations.clone(),
+            capture: Capture { source: config.source.describe(), ..Capture::default() },
+            now: 0,
+            dirty: false,
+            published: 0,
+        }
+    }
+
+    pub(super) fn run(mut self, updates: &Receiver<Update>, commands: &Receiver<Command>, live_view: bool) {
+        loop {
+            let update = receive(updates, WAIT);
+            while let Ok(command) = commands.try_recv() {
+                self.command(command);
+            }
+            match update {
+                Some(Update::Delta(report)) => self.merge(*report),
+                Some(Update::End(report)) => {
+                    self.merge(*report);
+                    break;
+                }
+                None if updates.is_empty() && self.capture_is_gone(updates) => break,
+                None => {}
+            }
+            if live_view {
+                self.publish_if_due();
+            }
+        }
+        self.publish();
+    }
+
+    /// The capture thread is gone without a last word: it panicked.
+    fn capture_is_gone(&self, updates: &Receiver<Update>) -> bool {
+        matches!(updates.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+    }
+
+    fn command(&mut self, command: Command) {
+        self.knowledge.apply(command);
+        self.publish_rules.send_replace(self.knowledge.rules().to_vec());
+        self.dirty = true;
+    }
+
+    fn merge(&mut self, report: Report) {
+        let Report { delta, mut capture, now } = report;
+        let started = clock::thread_cpu();
+        self.knowledge.merge(delta);
+        self.now = now;
+        self.dirty = true;
+        let merged = clock::thread_cpu();
+        let before = self.capture.cost.get("merge").copied().unwrap_or_default();
+        capture.cost.insert("merge".into(), before + (merged - started));
+        capture.cost.insert("knowledge_thread".into(), merged);
+        capture.degradations.splice(0..0, self.degradations.iter().cloned());
+        self.capture = capture;
+    }
+
+    fn publish_if_due(&mut self) {
+        let wall = clock::now();
+        if self.dirty && wall.saturating_sub(self.published) >= EVERY {
+            self.publish();
+            self.published = wall;
+        }
+    }
+
+    fn publish(&mut self) {
+        self.knowledge.set_capture(self.capture.clone());
+        self.publish.send_replace(self.knowledge.snapshot(self.now));
+        self.dirty = false;
+    }
+}

@@ -1,5 +1,34 @@
 //! Who is at the two ends of a connection.
 
+pub mod address;
+pub mod address_book;
+pub mod cgroup;
+pub mod live;
+
+mod boot;
+mod cgroup_tree;
+mod describe;
+mod holders;
+mod images;
+mod mask;
+mod namespace;
+mod netlink;
+mod process;
+mod program;
+mod registry;
+mod resolver;
+mod socket;
+mod standing;
+mod survey;
+mod surveyor;
+mod whereabouts;
+
+pub use address::AddressIdentity;
+pub use address_book::Hosts;
+pub use live::LocalIdentity;
+pub use registry::{MAX_EXTERNALS, MAX_WORKLOADS};
+pub use standing::seed;
+
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;

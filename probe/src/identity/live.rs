@@ -1,0 +1,324 @@
+//! Names the ends of connections of this node, live: servers by their listening sockets, clients by the
+//! process that called `connect`, everybody else by address.
+//!
+//! The capture thread only looks things up, and reads at most a bounded number of processes a second. What
+//! it does not know yet is asked of the [`Resolver`]; until the answer comes, names are not settled.
+
+mod callers;
+mod ends;
+mod gaps;
+mod servers;
+
+use super::address_book::{Hosts, Users};
+use super::boot::{BootClock, monotonic};
+use super::cgroup::Placement;
+use super::process::Process;
+use super::registry::Registry;
+use super::resolver::{Answer, Question, Resolver, Wanted};
+use super::standing::Standing;
+use super::survey::{Map, Survey};
+use super::surveyor::Blind;
+use super::{Identity, Parties, describe};
+use crate::flow::Flow;
+use crate::source::SourceError;
+use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::degradation::Degradation;
+use apisec_proto::segment::{ConnId, Side};
+use callers::Callers;
+use ends::Ends;
+use foldhash::fast::RandomState;
+use gaps::Gaps;
+use lru::LruCache;
+use servers::Servers;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections whose ends are remembered; the least recently asked for is forgotten and looked up anew.
+const MAX_CONNECTIONS: usize = 65_536;
+/// Cgroups whose placement is remembered.
+const MAX_CGROUPS: usize = 8_192;
+/// Processes that the capture thread reads in a second: at about 60 µs each, 3 % of a processor.
+const READS_PER_SECOND: u32 = 500;
+/// How long the start waits for the first survey before it goes on without.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+/// An answer that did not come is asked for again after so many ticks.
+const ASK_AGAIN: u64 = 2;
+/// Inode of the initial pid namespace (`PROC_PID_INIT_INO`): the one that the kernel's pids are of.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// A workload's number, and whether it is as good as it will get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    number: u32,
+    settled: bool,
+}
+
+impl Named {
+    const fn settled(number: u32) -> Self {
+        Self { number, settled: true }
+    }
+
+    const fn guess(number: u32) -> Self {
+        Self { number, settled: false }
+    }
+}
+
+/// What is known of a cgroup.
+enum Cgroup {
+    /// Asked for at this tick.
+    Asked(u64),
+    /// Walked to.
+    Known(Placement),
+}
+
+/// Names from the kernel's records, `/proc` and `sock_diag`.
+pub struct LocalIdentity {
+    registry: Registry,
+    users: Users,
+    hosts: Hosts,
+    clients: Map<IpAddr, u32>,
+    resolver: Option<Resolver>,
+    read: fn(u32) -> Option<Process>,
+    survey: Arc<Survey>,
+    generation: u64,
+    searched_until: u64,
+    blind: Blind,
+    servers: Servers,
+    callers: Callers,
+    ends: LruCache<ConnId, Ends, RandomState>,
+    standing: Map<u64, Standing>,
+    cgroups: Map<u64, Cgroup>,
+    clock: BootClock,
+    ticks: u64,
+    reads_left: u32,
+    pids_are_ours: bool,
+    gaps: Gaps,
+}
+
+impl LocalIdentity {
+    /// Surveys the node and starts the thread that keeps looking.
+    ///
+    /// # Errors
+    /// None today: what cannot be seen is a degradation. The type leaves room for a source to refuse.
+    pub fn start() -> Result<Self, SourceError> {
+        let mut identity = Self::blank(Process::read);
+        identity.resolver = Resolver::start().ok();
+        let first = identity.resolver.as_ref().and_then(|resolver| resolver.wait(START_PATIENCE));
+        identity.gaps.started_late = first.is_none();
+        if let Some(answer) = first {
+            identity.take(answer);
+        }
+        let standing = identity.resolver.as_ref().and_then(|resolver| resolver.wait(START_PATIENCE));
+        if let Some(answer) = standing {
+            identity.take(answer);
+        }
+        Ok(identity)
+    }
+
+    /// Knows nothing and asks nobody.
+    fn blank(read: fn(u32) -> Option<Process>) -> Self {
+        let namespace = rustix::fs::readlink("/proc/self/ns/pid", Vec::new()).unwrap_or_default();
+        Self {
+            registry: Registry::default(),
+            users: Users::read(),
+            hosts: Hosts::read(),
+            clients: Map::default(),
+            resolver: None,
+            read,
+            survey: Arc::default(),
+            generation: 0,
+            searched_until: 0,
+            blind: Blind::default(),
+            servers: Servers::default(),
+            callers: Callers::default(),
+            ends: LruCache::unbounded_with_hasher(RandomState::default()),
+            standing: Map::default(),
+            cgroups: Map::default(),
+            clock: BootClock::read(),
+            ticks: 0,
+            reads_left: READS_PER_SECOND,
+            pids_are_ours: namespace.to_bytes() == INITIAL_PID_NAMESPACE.as_bytes(),
+            gaps: Gaps::default(),
+        }
+    }
+
+    fn ask(&self, question: Question) -> bool {
+        self.resolver.as_ref().is_some_and(|resolver| resolver.ask(question))
+    }
+
+    fn take_answers(&mut self) {
+        while let Some(answer) = self.resolver.as_ref().and_then(Resolver::answer) {
+            self.take(answer);
+        }
+    }
+
+    fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Survey(survey, searched_until, blind) => self.take_survey(survey, searched_until, blind),
+            Answer::Standing(standing) => self.standing = standing,
+            Answer::Listener(netns, address) => self.servers.nobody_at(netns, address),
+            Answer::Process(pid, start) => self.callers.looked_at(pid, start),
+            Answer::Socket(wanted, netns, process) => self.take_socket(wanted, netns, process),
+            Answer::Cgroup(id, placement) => {
+                if self.cgroups.len() >= MAX_CGROUPS {
+                    self.cgroups.clear();
+                }
+                self.cgroups.insert(id, Cgroup::Known(placement));
+            }
+        }
+    }
+
+    fn take_survey(&mut self, survey: Arc<Survey>, searched_until: u64, blind: Blind) {
+        (self.searched_until, self.blind) = (searched_until, blind);
+        if Arc::ptr_eq(&survey, &self.survey) {
+            return;
+        }
+        self.retire_servers(&survey);
+        self.survey = survey;
+        self.generation += 1;
+        self.servers.renew(&self.survey);
+    }
+
+    /// What was found out about one end of a connection that is still open.
+    fn take_socket(&mut self, wanted: Wanted, netns: u64, process: Option<Arc<Process>>) {
+        let number = process.map(|process| match (wanted.side, self.server_of(&process)) {
+            (_, Some(server)) => self.server_number(server, None),
+            (Side::Server, None) => self.name_process(&process, Some(wanted.local.port())),
+            (Side::Client, None) => self.name_process(&process, None),
+        });
+        let Some(ends) = self.ends.peek_mut(&wanted.conn) else { return };
+        if wanted.cookie == wanted.conn.0 {
+            ends.netns = netns;
+        }
+        match wanted.side {
+            Side::Server => (ends.server, ends.server_lost) = (number, number.is_none()),
+            Side::Client => (ends.client, ends.client_lost) = (number, number.is_none()),
+        }
+    }
+
+    /// Enters a process that belongs to no server, or a server that has stopped listening.
+    fn name_process(&mut self, process: &Process, port: Option<u16>) -> u32 {
+        let user = self.users.name(process.uid);
+        self.registry.enter(describe::process(process, port, self.is_foreign(process.netns), user))
+    }
+
+    fn is_foreign(&self, netns: u64) -> bool {
+        netns != 0 && netns != self.survey.own
+    }
+
+    fn unknown(&mut self) -> u32 {
+        let unknown = describe::unknown();
+        self.registry.number(&unknown.id).unwrap_or_else(|| self.registry.enter(unknown))
+    }
+
+    fn external_client(&mut self, address: IpAddr) -> u32 {
+        if let Some(number) = self.clients.get(&address) {
+            return *number;
+        }
+        let number = self.registry.enter(describe::external_client(address, self.hosts.name(address)));
+        if self.clients.len() < super::MAX_EXTERNALS {
+            self.clients.insert(address, number);
+        }
+        number
+    }
+
+    /// A workload by its cgroup alone: enough for containers, pods and units. `None` when the cgroup
+    /// says nothing.
+    fn by_cgroup(&mut self, id: u64, program: &str) -> Option<Named> {
+        let placement = match self.cgroups.get(&id) {
+            _ if id == 0 => return None,
+            Some(Cgroup::Known(placement)) => placement.clone(),
+            Some(Cgroup::Asked(at)) if self.ticks.saturating_sub(*at) < ASK_AGAIN => return self.asked(),
+            _ => {
+                self.ask(Question::Cgroup(id)).then(|| self.cgroups.insert(id, Cgroup::Asked(self.ticks)));
+                return self.asked();
+            }
+        };
+        if placement == Placement::default() {
+            return None;
+        }
+        let described = describe::placed(&placement, program, None, None, describe::unknown());
+        Some(Named::settled(self.registry.enter(described)))
+    }
+
+    fn asked(&mut self) -> Option<Named> {
+        self.resolver.is_some().then(|| Named::guess(self.unknown()))
+    }
+
+    /// Asks whose the socket at one end is; once, and again when no answer came.
+    fn ask_socket(&mut self, wanted: Wanted) -> bool {
+        let ticks = self.ticks;
+        let asked_at = self.ends.peek(&wanted.conn).map(|ends| ends.asked(wanted.side));
+        let due = asked_at.flatten().is_none_or(|at| ticks.saturating_sub(at) >= ASK_AGAIN);
+        if due
+            && self.ask(Question::Socket(wanted))
+            && let Some(ends) = self.ends.peek_mut(&wanted.conn)
+        {
+            ends.ask(wanted.side, ticks);
+        }
+        self.resolver.is_some()
+    }
+}
+
+impl Identity for LocalIdentity {
+    fn parties(&mut self, conn: ConnId, flow: &Flow) -> Parties {
+        self.take_answers();
+        let ends = *self.ends.get_or_insert_mut(conn, Ends::default);
+        if self.ends.len() > MAX_CONNECTIONS {
+            self.ends.pop_lru();
+        }
+        let dst = self.server(conn, flow, &ends);
+        let src = self.client(conn, flow, &ends);
+        Parties {
+            src: self.registry.party(src.number),
+            dst: self.registry.party(dst.number),
+            settled: src.settled && dst.settled,
+        }
+    }
+
+    fn opened(&mut self, open: &Open) {
+        self.ends.put(ConnId(open.cookie), Ends::of(open));
+        if self.ends.len() > MAX_CONNECTIONS {
+            self.ends.pop_lru();
+        }
+    }
+
+    fn started(&mut self, exec: &Exec) {
+        self.callers.replaced(exec);
+    }
+
+    fn ended(&mut self, exit: &Exit) {
+        self.callers.ended(exit);
+        if let Some((_, server)) = self.survey.members.get(&exit.tgid) {
+            self.servers.lost_member(*server, exit.tgid, exit.at);
+        }
+    }
+
+    fn closed(&mut self, conn: ConnId) {
+        self.ends.pop(&conn);
+        self.standing.remove(&conn.0);
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.ticks += 1;
+        self.reads_left = READS_PER_SECOND;
+        self.clock = BootClock::read();
+        self.users.refresh();
+        self.hosts.refresh();
+        self.callers.tick(now);
+        self.take_answers();
+    }
+
+    fn degradations(&self) -> Vec<Degradation> {
+        let mut all = self.gaps.degradations(self.blind, self.pids_are_ours, self.resolver.is_some());
+        all.extend(super::address::overflow(&self.registry));
+        all.extend(self.callers.degradation());
+        all
+    }
+}
+
+#[cfg(test)]
+mod real_tests;
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ pub mod delta;
 pub mod detect;
 pub mod distinct;
 pub mod endpoint;
+pub mod filter;
 pub mod fingerprint;
 pub mod graph;
 pub mod inventory;

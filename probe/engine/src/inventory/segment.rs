@@ -17,8 +17,6 @@ const MIXED_DIGITS: usize = 3;
 const HEX_LEN: usize = 7;
 /// Shortest base64-like run: twelve random bytes.
 const BASE64_LEN: usize = 16;
-/// What the decoder writes in place of a sensitive segment is at most this long, with its braces.
-const MAX_PLACEHOLDER: usize = 18;
 
 /// Names that hold digits and yet are names.
 const NAMES_WITH_DIGITS: [&str; 34] = [
@@ -224,7 +222,8 @@ fn compact(segment: &str, shape: &Shape) -> Option<&'static str> {
     if len >= BASE64_LEN && shape.lower > 0 && shape.upper > 0 && is_unpronounceable(segment) {
         return Some("{id:b64}");
     }
-    (len >= MIXED_LEN && shape.digits >= MIXED_DIGITS && shape.letters() > 0).then_some("{id:mixed}")
+    let mixed = len >= MIXED_LEN && shape.digits >= MIXED_DIGITS && shape.letters() > 0;
+    (mixed && !is_title(segment)).then_some("{id:mixed}")
 }
 
 /// Forms whose dashes have fixed places.
@@ -298,28 +297,16 @@ fn numeric(segment: &str, shape: &Shape) -> Option<&'static str> {
     None
 }
 
-/// What stands in braces is the decoder's class of something it took out, or a client's odd idea.
+/// What stands in braces is the decoder's class of something it took out: braces of the wire come escaped.
 fn placeholder(segment: &str) -> &'static str {
-    const KNOWN: [&str; 14] = [
-        "{card}",
-        "{email}",
-        "{hash}",
-        "{iban}",
-        "{id}",
-        "{ip}",
-        "{jwt}",
-        "{key}",
-        "{mail}",
-        "{name}",
-        "{password}",
-        "{phone}",
-        "{secret}",
-        "{token}",
-    ];
-    if segment.len() > MAX_PLACEHOLDER {
-        return "{text}";
-    }
+    const KNOWN: [&str; 4] = ["{cut}", "{email}", "{jwt}", "{token}"];
     KNOWN.iter().find(|known| **known == segment).copied().unwrap_or("{text}")
+}
+
+/// `my-title-of-2026`: several words and a number; whether it is a value, its siblings will tell.
+fn is_title(segment: &str) -> bool {
+    let word = |part: &&str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_alphabetic());
+    segment.split(['-', '_']).filter(word).count() >= 2
 }
 
 /// `v1`, `v2.1`, `v1beta2`, `v1alpha1`, `2v`: names of versions stay literal.
@@ -434,6 +421,7 @@ mod tests {
             ("/jobs/17:cancel", "/jobs/{id:int}:cancel"),
             ("/t/{jwt}/x", "/t/{jwt}/x"),
             ("/t/{evil}", "/t/{text}"),
+            ("/a/{cut}", "/a/{cut}"),
             ("/a;jsessionid=17/b", "/a/b"),
         ] {
             assert_eq!(typed(path), expected, "{path}");
@@ -455,6 +443,7 @@ mod tests {
             "/robots.txt",
             "/static/app.js",
             "/my-long-article-title",
+            "/my-article-of-2026",
             "/users/me",
             "/wp-login.php",
             "/.well-known/openid-configuration",

@@ -126,7 +126,11 @@ impl Service {
         self.stale = false;
         if policy.covered {
             // What only clients saw is never shown again.
+            let before = self.observed.len();
             self.observed.retain(|key, _| key.vantage == Vantage::Server);
+            if self.observed.len() < before {
+                self.groups.clear();
+            }
         }
         let mut groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
         if groups.values().any(|members| members.len() > 2 * KEPT) {
@@ -150,6 +154,8 @@ impl Service {
                 gone.get_mut(*at as usize).into_iter().for_each(|gone| *gone = true);
             }
         }
+        // Members are numbers, and these change now: no group is what it was.
+        self.groups.clear();
         let mut gone = gone.into_iter();
         self.observed.retain(|_, _| !gone.next().unwrap_or(false));
         for (key, stats) in packed {

@@ -133,6 +133,12 @@ impl Recorder {
         self.flush();
     }
 
+    /// Calls that are in the file so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.tally.written()
+    }
+
     /// Calls that could not be written so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod capture_file;
 mod fences;
 mod fixtures;
 mod live;
+mod record;

@@ -7,9 +7,10 @@ use super::{Progress, Sink, Source, SourceError, SourceStats, open};
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
-use apisec_proto::call::Call;
+use apisec_proto::call::{Call, Party};
 use apisec_proto::segment::{ConnId, Segment};
-use std::collections::{BTreeMap, VecDeque};
+use compact_str::CompactString;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Files that the description names; the others are counted.
@@ -24,6 +25,7 @@ struct Sequence {
     base: u64,
     /// One more than the largest number handed on.
     next: u64,
+    parties: Parties,
     now: u64,
     /// Of the files that are done.
     stats: SourceStats,
@@ -48,6 +50,7 @@ pub fn open_all(first: &Path, others: &[PathBuf]) -> Result<Box<dyn Source>, Sou
         waiting: others.iter().cloned().collect(),
         base: 0,
         next: 0,
+        parties: Parties::default(),
         now: 0,
         stats: SourceStats::default(),
         degradations: Vec::new(),
@@ -74,6 +77,7 @@ impl Sequence {
         self.now = self.now.max(self.current.now());
         self.current = next;
         self.base = self.next;
+        self.parties.of_file.clear();
         Ok(Progress::Some)
     }
 }
@@ -84,7 +88,7 @@ impl Source for Sequence {
     }
 
     fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
-        let mut shifted = Shifted { base: self.base, next: self.next, sink };
+        let mut shifted = Shifted { base: self.base, next: self.next, parties: &mut self.parties, sink };
         let progress = self.current.poll(&mut shifted)?;
         self.next = shifted.next;
         if progress == Progress::End { self.advance() } else { Ok(progress) }
@@ -114,10 +118,34 @@ impl Source for Sequence {
     }
 }
 
-/// Hands on with other connection numbers.
+/// The numbers of workloads over all sessions. As many as the sessions hold, which bound theirs.
+#[derive(Default)]
+struct Parties {
+    by_id: HashMap<CompactString, u32, foldhash::fast::RandomState>,
+    /// What the numbers of the current file mean here.
+    of_file: HashMap<u32, u32, foldhash::fast::RandomState>,
+    next: u32,
+}
+
+impl Parties {
+    fn renumber(&mut self, party: &mut Party) {
+        let of_file = self.of_file.entry(party.number).or_insert_with(|| {
+            *self.by_id.entry(party.workload.id.clone()).or_insert_with(|| {
+                self.next = self.next.max(party.number);
+                let number = self.next;
+                self.next = number.saturating_add(1);
+                number
+            })
+        });
+        party.number = *of_file;
+    }
+}
+
+/// Hands on with other numbers of connections and workloads.
 struct Shifted<'a> {
     base: u64,
     next: u64,
+    parties: &'a mut Parties,
     sink: &'a mut dyn Sink,
 }
 
@@ -148,7 +176,10 @@ impl Sink for Shifted<'_> {
     }
 
     fn call(&mut self, call: &Call) {
-        self.sink.call(call);
+        let mut call = call.clone();
+        self.parties.renumber(&mut call.src);
+        self.parties.renumber(&mut call.dst);
+        self.sink.call(&call);
     }
 
     fn discard(&mut self, conn: ConnId) {
@@ -174,6 +205,7 @@ fn sum(total: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
 mod tests {
     use super::*;
     use crate::flow::Flow;
+    use crate::source::session;
     use std::collections::BTreeSet;
     use std::fs;
 
@@ -197,7 +229,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Seen(BTreeSet<u64>);
+    struct Seen(BTreeSet<u64>, Vec<(String, u32)>);
 
     impl Sink for Seen {
         fn segment(&mut self, segment: &Segment<'_>, _: &Flow) {
@@ -206,7 +238,10 @@ mod tests {
         fn opened(&mut self, _: &Open) {}
         fn started(&mut self, _: &Exec) {}
         fn ended(&mut self, _: &Exit) {}
-        fn call(&mut self, _: &Call) {}
+        fn call(&mut self, call: &Call) {
+            let parties = [&call.src, &call.dst];
+            self.1.extend(parties.map(|party| (party.workload.id.to_string(), party.number)));
+        }
     }
 
     fn files(captures: &[Vec<u8>]) -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -228,6 +263,21 @@ mod tests {
         assert_eq!(source.stats().chunks, 6);
         assert_eq!(source.now(), 9_000_000_000);
         assert!(source.describe().starts_with("pcap ") && source.describe().matches(", ").count() == 2);
+    }
+
+    #[test]
+    fn workloads_of_several_sessions_have_one_number_each() {
+        let (folder, mut paths) = files(&[capture(1, &[1000])]);
+        for (name, order) in [("a", [1, 2]), ("b", [2, 3]), ("c", [3, 1])] {
+            paths.push(folder.path().join(name));
+            session::recorded(&paths[paths.len() - 1], order);
+        }
+        let mut source = open_all(&paths[0], &paths[1..]).unwrap();
+        let mut seen = Seen::default();
+        while source.poll(&mut seen).unwrap() != Progress::End {}
+        let pairs: BTreeSet<_> = seen.1.iter().cloned().collect();
+        let numbers: BTreeSet<_> = pairs.iter().map(|(_, number)| number).collect();
+        assert_eq!((seen.1.len(), pairs.len(), numbers.len()), (6, 3, 3), "{pairs:?}");
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use golden::recorded;
+
 use super::intake::{Filled, Intake};
 use super::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_engine::degradation::{Degradation, Severity};
@@ -27,6 +30,8 @@ use std::sync::Arc;
 const BATCH: usize = 4096;
 /// Workloads of one session: eight times the largest node that is planned for.
 const MAX_WORKLOADS: usize = 16_384;
+/// Parties of sessions are numbered from here: a capture that is read in the same run numbers its own from 0.
+const FIRST_PARTY: u32 = 1 << 31;
 /// Frames that look right and are not, before the file is given up: each costs a checksum of up to 4 MiB.
 const MAX_FALSE_FRAMES: u64 = 1024;
 
@@ -214,7 +219,7 @@ impl Replay {
         if number >= MAX_WORKLOADS {
             return None;
         }
-        let party = Party { number: number as u32, workload: Arc::new(workload) };
+        let party = Party { number: FIRST_PARTY + number as u32, workload: Arc::new(workload) };
         self.parties.insert(party.workload.id.clone(), party.clone());
         Some(party)
     }

@@ -70,6 +70,14 @@ pub(super) fn call(src: &Party, dst: &Party) -> Call {
     }
 }
 
+/// Records a session with one call between the workloads with these numbers.
+pub(in crate::source) fn recorded(path: &Path, [src, dst]: [u32; 2]) {
+    let party = |number| workload(number, WorkloadKind::Process);
+    let mut recorder = Recorder::create(path, &header(), false).unwrap();
+    recorder.record(&call(&party(src), &party(dst)));
+    recorder.finish(T).unwrap();
+}
+
 /// One call for every variant, and one with everything absent.
 fn calls() -> Vec<Call> {
     use WorkloadKind::{Container, External, Pod, Process, Unit};

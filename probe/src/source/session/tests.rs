@@ -219,7 +219,7 @@ fn workloads_are_bounded_and_numbered_anew() {
     let mut source = replay(&session(&frames), &mut kept);
     assert_eq!(kept.calls.len(), MAX_WORKLOADS);
     assert_eq!(source.stats().losses["session_records_refused"], 20);
-    assert!(kept.calls.iter().zip(0..).all(|(call, number)| call.src.number == number));
+    assert!(kept.calls.iter().zip(FIRST_PARTY..).all(|(call, number)| call.src.number == number));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_workload_may_be_described_better_later() {
     replay(&std::fs::read(path).unwrap(), &mut kept);
     let seen: Vec<_> =
         kept.calls.iter().map(|call| (call.src.number, call.src.workload.exe.as_str())).collect();
-    assert_eq!(seen, [(0, "/usr/sbin/nginx"), (0, "/usr/bin/curl")]);
+    assert_eq!(seen, [(FIRST_PARTY, "/usr/sbin/nginx"), (FIRST_PARTY, "/usr/bin/curl")]);
 }
 
 #[test]

@@ -47,16 +47,22 @@ impl Decoder {
     /// Takes a segment and lends every exchange that it completes.
     pub fn segment(&mut self, segment: &Segment<'_>, out: &mut dyn FnMut(&Exchange<'_>)) {
         self.stats.segments += 1;
-        if !self.connections.contains(&segment.conn) {
+        if !self.take(segment, out) {
             self.admit(segment, out);
+            self.take(segment, out);
         }
+    }
+
+    /// Gives the segment to its connection. Whether that is known.
+    fn take(&mut self, segment: &Segment<'_>, out: &mut dyn FnMut(&Exchange<'_>)) -> bool {
         let (connection, room, mut cx) = self.open(segment.conn, segment.at, out);
-        let Some(connection) = connection else { return };
+        let Some(connection) = connection else { return false };
         let was_over = connection.is_over();
         connection.segment(segment, room, &mut cx);
         if connection.is_over() && !was_over {
             self.over.push_back((segment.conn, segment.at));
         }
+        true
     }
 
     /// The connection is known to be gone: reports what is open on it.

@@ -6,6 +6,7 @@ pub mod rest;
 
 use crate::call::Call;
 use crate::exchange::Exchange;
+use crate::path::Target;
 
 /// A way to read exchanges.
 pub trait Dialect: Sync {
@@ -15,8 +16,8 @@ pub trait Dialect: Sync {
     /// Whether the exchange is in this dialect.
     fn claims(&self, exchange: &Exchange<'_>) -> bool;
 
-    /// Writes protocol, method, path and query of the call. `scratch` is reused between calls.
-    fn describe(&self, exchange: &Exchange<'_>, scratch: &mut Vec<u8>, call: &mut Call);
+    /// Writes protocol, method, path and query of the call. `target` is that of the request; `scratch` is reused between calls.
+    fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Vec<u8>, call: &mut Call);
 }
 
 /// The dialects, in the order in which they are asked. REST claims what is left.

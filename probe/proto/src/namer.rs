@@ -14,9 +14,6 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Longest host and media type that a call shows; a DNS name has at most 253 bytes.
-const MAX_HOST: usize = 260;
-const MAX_MEDIA_TYPE: usize = 64;
 /// Longest field name that is looked at.
 const MAX_FIELD: usize = 32;
 
@@ -88,16 +85,13 @@ impl Namer {
         set_party(&mut call.dst, ends.dst);
         (call.src_addr, call.dst_addr, call.vantage) = (ends.src_addr, ends.dst_addr, ends.vantage);
         measure(exchange, call);
+        let target = Target::parse(exchange.request.target, exchange.request.method == b"CONNECT");
         if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.claims(exchange)) {
-            dialect.describe(exchange, &mut self.scratch, call);
+            dialect.describe(exchange, &target, &mut self.scratch, call);
         }
-        self.read_request(exchange, call);
-        call.response_type.clear();
-        if let Some(media_type) =
-            exchange.response.as_ref().and_then(|response| response.fields.get("content-type"))
-        {
-            set_media_type(media_type, &mut call.response_type);
-        }
+        self.read_request(exchange, &target, call);
+        let answered = exchange.response.as_ref().and_then(|response| response.fields.get("content-type"));
+        set_media_type(answered.unwrap_or_default(), &mut call.response_type);
         if want_detail {
             let response = exchange.response.as_ref().map(|response| response.fields);
             redact::detail(exchange.request.fields, response, call.detail.get_or_insert_default());
@@ -107,13 +101,13 @@ impl Namer {
     }
 
     /// Everything that the fields of the request say, in one pass.
-    fn read_request(&mut self, exchange: &Exchange<'_>, call: &mut Call) {
-        let target = Target::parse(exchange.request.target, exchange.request.method == b"CONNECT");
+    fn read_request(&mut self, exchange: &Exchange<'_>, target: &Target<'_>, call: &mut Call) {
         (call.auth, call.identity, call.trace) = (AuthScheme::None, None, None);
-        call.request_type.clear();
-        set_host(target.authority, &mut call.host);
-        let mut traced = None;
-        let mut proof = None;
+        let mut hosted = !target.authority.is_empty();
+        if hosted {
+            set_host(target.authority, &mut call.host);
+        }
+        let (mut typed, mut traced, mut proof) = (false, None, None);
         let Self { hash, credentials, .. } = self;
         let mut prove = |place: Place, value: &[u8], call: &mut Call| {
             if proof.is_none_or(|before| place < before)
@@ -129,8 +123,14 @@ impl Namer {
             lower.copy_from_slice(name);
             lower.make_ascii_lowercase();
             match &*lower {
-                b"host" if call.host.is_empty() => set_host(value, &mut call.host),
-                b"content-type" => set_media_type(value, &mut call.request_type),
+                b"host" if !hosted => {
+                    set_host(value, &mut call.host);
+                    hosted = true;
+                }
+                b"content-type" => {
+                    set_media_type(value, &mut call.request_type);
+                    typed = true;
+                }
                 b"authorization" => prove(Place::Authorization, value, call),
                 b"cookie" => prove(Place::Cookie, value, call),
                 name if is_key_field(name) => prove(Place::KeyField, value, call),
@@ -147,6 +147,12 @@ impl Namer {
         });
         if !target.query.is_empty() {
             prove(Place::Query, target.query, call);
+        }
+        if !hosted {
+            call.host.clear();
+        }
+        if !typed {
+            call.request_type.clear();
         }
     }
 }
@@ -180,29 +186,33 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
 
 /// A host with its port in lower case; what no host contains becomes a question mark.
 fn set_host(authority: &[u8], host: &mut CompactString) {
-    host.clear();
-    let authority = authority.trim_ascii();
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte);
-    host.extend(
-        authority
-            .iter()
-            .take(MAX_HOST)
-            .map(|byte| if is_host(byte) { char::from(byte.to_ascii_lowercase()) } else { '?' }),
-    );
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
+    set(authority.trim_ascii(), host, |byte| if is_host(byte) { byte.to_ascii_lowercase() } else { b'?' });
 }
 
 /// A media type without its parameters in lower case.
 fn set_media_type(value: &[u8], media_type: &mut CompactString) {
-    media_type.clear();
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is_media = |byte: &&u8| byte.is_ascii_alphanumeric() || b"/+-._*".contains(byte);
-    media_type.extend(
-        essence
-            .iter()
-            .take(MAX_MEDIA_TYPE)
-            .filter(is_media)
-            .map(|byte| char::from(byte.to_ascii_lowercase())),
-    );
+    let is_media = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._*".contains(&byte);
+    set(essence, media_type, |byte| if is_media(byte) { byte.to_ascii_lowercase() } else { b'?' });
+}
+
+/// Longest host and media type that a call shows; a DNS name has at most 253 bytes.
+const MAX_TEXT: usize = 260;
+
+/// Replaces `text` by what `clean` makes of the bytes, each of which it turns into ASCII and leaves alone the second
+/// time: so a text that is equal already, as that of the last call mostly is, can stay.
+fn set(bytes: &[u8], text: &mut CompactString, clean: impl Fn(u8) -> u8) {
+    if text.as_bytes() == bytes {
+        return;
+    }
+    text.clear();
+    let mut buffer = [0; MAX_TEXT];
+    let len = bytes.len().min(MAX_TEXT);
+    for (to, from) in buffer.iter_mut().zip(bytes) {
+        *to = clean(*from);
+    }
+    text.push_str(str::from_utf8(buffer.get(..len).unwrap_or_default()).unwrap_or_default());
 }
 
 #[cfg(test)]

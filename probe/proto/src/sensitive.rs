@@ -7,6 +7,12 @@
 const MIN_TOKEN: usize = 20;
 /// Shortest token where its neighbour says that one follows.
 const MIN_ANNOUNCED: usize = 12;
+/// Shortest word with an issuer's mark that is a token.
+const MIN_MARKED: usize = 16;
+/// No shorter word of letters, digits, `.`, `-` and `_` is sensitive.
+pub(crate) const MIN_SUSPECT: usize = MIN_ANNOUNCED;
+/// No shorter such word without a digit is sensitive.
+pub(crate) const MIN_WORDY: usize = MIN_MARKED;
 
 /// Why a word must not be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +78,9 @@ const ANNOUNCING: [&[u8]; 18] = [
 /// The class of a word that stands alone.
 #[must_use]
 pub fn classify(word: &[u8]) -> Option<Sensitive> {
-    if is_email(word) {
+    if word.len() < MIN_MARKED && !word.iter().any(|byte| matches!(byte, b'@' | b'%')) {
+        None
+    } else if is_email(word) {
         Some(Sensitive::Email)
     } else if is_jwt(word) {
         Some(Sensitive::Jwt)
@@ -114,7 +122,7 @@ pub(crate) fn is_jwt(word: &[u8]) -> bool {
 }
 
 fn is_token(word: &[u8]) -> bool {
-    if word.len() >= 16 && PREFIXES.iter().any(|prefix| word.starts_with(prefix)) {
+    if word.len() >= MIN_MARKED && PREFIXES.iter().any(|prefix| word.starts_with(prefix)) {
         return true;
     }
     word.len() >= MIN_TOKEN

@@ -4,6 +4,7 @@ use super::Dialect;
 use crate::call::{Call, Protocol};
 use crate::exchange::Exchange;
 use crate::path::{Target, normalise, query_names};
+use compact_str::CompactString;
 
 /// Longest method that a call shows.
 const MAX_METHOD: usize = 24;
@@ -20,14 +21,20 @@ impl Dialect for Rest {
         true
     }
 
-    fn describe(&self, exchange: &Exchange<'_>, scratch: &mut Vec<u8>, call: &mut Call) {
-        let method = exchange.request.method;
-        let target = Target::parse(exchange.request.target, method == b"CONNECT");
+    fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Vec<u8>, call: &mut Call) {
         call.protocol = Protocol::Http1;
-        call.method.clear();
-        let shown = method.get(..MAX_METHOD).unwrap_or(method);
-        call.method.extend(shown.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)));
+        set_method(exchange.request.method, &mut call.method);
         normalise(target.path, scratch, &mut call.path);
         query_names(target.query, scratch, &mut call.query);
     }
+}
+
+/// A method without what no token contains.
+fn set_method(method: &[u8], shown: &mut CompactString) {
+    let method = method.get(..MAX_METHOD).unwrap_or(method);
+    if shown.as_bytes() == method {
+        return;
+    }
+    shown.clear();
+    shown.extend(method.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)));
 }

@@ -156,6 +156,13 @@ impl Http1 {
     fn head(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let Some((reader, open)) = self.current(role) else { return self.abandon(role, bytes.len(), cx) };
         let message = open.message(role);
+        if message.partial().is_empty() {
+            let room = cx.limits.buffered.saturating_sub(cx.pool.held());
+            if let Some(taken) = message.take_head(role, bytes, room, cx.pool) {
+                open.touch(role, cx.at);
+                return if self.headed(role, false, cx) { Step::Left(taken) } else { Step::Took(taken) };
+            }
+        }
         let end = reader.scan.end(bytes);
         let take = end.unwrap_or(bytes.len());
         let room =

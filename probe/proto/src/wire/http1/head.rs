@@ -174,6 +174,7 @@ pub(super) struct Head {
 
 impl Head {
     /// Takes into account a field as far as framing needs it.
+    #[inline]
     fn learn(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
@@ -240,7 +241,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 pub(super) fn read(role: Role, bytes: &[u8], scan: &Scan, fields: &mut Vec<Field>) -> Option<Head> {
     fields.clear();
     let mut head = match strict(role, bytes, fields) {
-        Some(head) => head,
+        Some((head, _)) => head,
         None => tolerant::read(role, bytes, fields)?,
     };
     if scan.odd {
@@ -262,16 +263,45 @@ pub(super) fn read_cut(role: Role, bytes: &[u8], scan: &Scan, fields: &mut Vec<F
     Some(head)
 }
 
-fn strict(role: Role, bytes: &[u8], fields: &mut Vec<Field>) -> Option<Head> {
+/// Reads a head that lies whole at the beginning of `bytes`, as nearly all do; also says how long it is. `None`:
+/// it does not, or it is not well-formed.
+pub(super) fn read_whole(role: Role, bytes: &[u8], fields: &mut Vec<Field>) -> Option<(Head, usize)> {
+    fields.clear();
+    let (mut head, len) = strict(role, bytes.get(..MAX_HEAD).unwrap_or(bytes), fields)?;
+    if has_bare_feed(bytes, fields, len) {
+        head.notes.add(Notes::ODD_WHITESPACE);
+    }
+    head.conclude(role);
+    Some((head, len))
+}
+
+/// Whether a line of a head that was read ends in LF alone: one more line than there are CR at line ends.
+fn has_bare_feed(bytes: &[u8], fields: &[Field], len: usize) -> bool {
+    let ends_bare = |from: usize| {
+        let rest = bytes.get(from..len).unwrap_or_default();
+        rest.iter().find(|byte| !matches!(byte, b' ' | b'\t')) != Some(&b'\r')
+    };
+    let bare_field = |field: &Field| ends_bare(usize::from(field.value.at) + usize::from(field.value.len));
+    let line = fields.first().map_or(len, |field| usize::from(field.name.at));
+    let start_line = bytes.get(..line).unwrap_or_default();
+    let bare_start = !fields.is_empty() && !start_line.ends_with(b"\r\n");
+    let bare_end = !bytes.get(..len).unwrap_or_default().ends_with(b"\r\n\r\n");
+    bare_start || bare_end || fields.iter().any(bare_field)
+}
+
+fn strict(role: Role, bytes: &[u8], fields: &mut Vec<Field>) -> Option<(Head, usize)> {
     let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut head = Head::default();
     let parsed: &[httparse::Header<'_>];
+    let len;
     match role {
         Role::Request => {
             let mut request = httparse::Request::new(&mut []);
-            if !request.parse_with_uninit_headers(bytes, &mut room).ok()?.is_complete() {
+            let httparse::Status::Complete(end) = request.parse_with_uninit_headers(bytes, &mut room).ok()?
+            else {
                 return None;
-            }
+            };
+            len = end;
             head.method = Span::of(bytes, request.method?.as_bytes());
             head.target = Span::of(bytes, request.path?.as_bytes());
             head.minor = request.version?;
@@ -281,9 +311,8 @@ fn strict(role: Role, bytes: &[u8], fields: &mut Vec<Field>) -> Option<Head> {
             let mut response = httparse::Response::new(&mut []);
             let config = httparse::ParserConfig::default();
             let status = config.parse_response_with_uninit_headers(&mut response, bytes, &mut room);
-            if !status.ok()?.is_complete() {
-                return None;
-            }
+            let httparse::Status::Complete(end) = status.ok()? else { return None };
+            len = end;
             head.status = response.code.filter(|code| *code >= 100)?;
             head.minor = response.version?;
             parsed = response.headers;
@@ -294,7 +323,7 @@ fn strict(role: Role, bytes: &[u8], fields: &mut Vec<Field>) -> Option<Head> {
         fields.push(Field { name: Span::of(bytes, name), value: Span::of(bytes, header.value) });
         head.learn(name, header.value);
     }
-    Some(head)
+    Some((head, len))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! An exchange while it is open, and the pool that lends the buffers for it.
 
 use super::Role;
-use super::head::{Field, Head, View};
+use super::head::{self, Field, Head, View};
 use crate::call::Notes;
 use crate::exchange::{Exchange, Request, Response, Sizes, Timing};
 use crate::segment::Side;
@@ -36,14 +36,31 @@ impl Message {
         pool.held += bytes.len();
     }
 
+    /// Takes a head that lies whole in `bytes`; says how long it is.
+    pub(super) fn take_head(
+        &mut self,
+        role: Role,
+        bytes: &[u8],
+        room: usize,
+        pool: &mut Pool,
+    ) -> Option<usize> {
+        let (head, len) = head::read_whole(role, bytes, &mut self.fields).filter(|(_, len)| *len <= room)?;
+        self.push_head(bytes.get(..len)?, pool);
+        self.set_head(head);
+        Some(len)
+    }
+
     /// Reads the head with `read`; the message then has its head sizes.
     pub(super) fn read_head(&mut self, read: impl FnOnce(&[u8], &mut Vec<Field>) -> Option<Head>) -> bool {
-        let Some(head) = read(&self.bytes, &mut self.fields) else { return false };
+        let head = read(&self.bytes, &mut self.fields);
+        head.map(|head| self.set_head(head)).is_some()
+    }
+
+    const fn set_head(&mut self, head: Head) {
         self.head = head;
         self.head_len = self.bytes.len();
         let len = self.head_len as u64;
         self.sizes = Sizes { head: len, body: 0, wire: len };
-        true
     }
 
     /// Counts body bytes and keeps them as long as the prefix is unbroken and within the cap.
@@ -139,6 +156,16 @@ impl Open {
         }
     }
 
+    /// Forgets everything but the buffers' capacity.
+    fn clear(&mut self, pool: &mut Pool) {
+        let Self { request, response, timing, notes, asked, interim, .. } = self;
+        request.clear(pool);
+        response.clear(pool);
+        (*timing, *notes, *asked, *interim) = Default::default();
+        let Self { heard, request_done, answered, response_done, orphan, reported, .. } = self;
+        (*heard, *request_done, *answered, *response_done, *orphan, *reported) = Default::default();
+    }
+
     /// The last byte so far of one half came at `at`.
     pub(super) fn touch(&mut self, role: Role, at: u64) {
         let (start, end) = match role {
@@ -227,12 +254,8 @@ impl Pool {
     }
 
     pub(super) fn take_back(&mut self, mut open: Box<Open>) {
-        let (mut request, mut response) =
-            (std::mem::take(&mut open.request), std::mem::take(&mut open.response));
-        request.clear(self);
-        response.clear(self);
+        open.clear(self);
         if self.free.len() < MAX_FREE {
-            *open = Open { request, response, ..Open::default() };
             self.free.push(open);
         }
     }

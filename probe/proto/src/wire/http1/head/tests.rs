@@ -98,6 +98,21 @@ proptest! {
         prop_assert_eq!(scan.first_line, whole.first_line);
     }
 
+    /// The quick reader agrees with the one that collects, wherever it takes a head at all.
+    #[test]
+    fn both_readers_agree(text in "(GET / HTTP/1\\.1|HTTP/1\\.1 200 OK)[\r]?\n((A|Content-Length|Transfer-Encoding)(:| :)[ ]?(1|chunked|)[ ]?[\r]?\n){0,4}[\r]?\n") {
+        let bytes = text.as_bytes();
+        let role = if text.starts_with('G') { Role::Request } else { Role::Response };
+        let (mut quick, mut slow) = (Vec::new(), Vec::new());
+        let mut scan = Scan::default();
+        let end = scan.end(bytes).unwrap();
+        let head = read(role, &bytes[..end], &scan, &mut slow).unwrap();
+        if let Some((taken, len)) = read_whole(role, bytes, &mut quick) {
+            prop_assert_eq!(len, end);
+            prop_assert_eq!(format!("{taken:?} {quick:?}"), format!("{head:?} {slow:?}"));
+        }
+    }
+
     #[test]
     fn arbitrary_heads_never_panic(text in "(GET / HTTP/1.1\r\n|HTTP/1.1 200 OK\r\n)?[ -~\r\n\t\\x00\\xff]{0,200}") {
         let bytes = text.as_bytes();

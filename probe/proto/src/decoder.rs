@@ -26,6 +26,8 @@ pub struct Decoder {
     connections: LruCache<ConnId, Connection, FixedState>,
     /// Closed connections that are still remembered, with the time of their end.
     over: VecDeque<(ConnId, u64)>,
+    /// Connections on which something was open when they last spoke: those that time can change.
+    watched: Vec<ConnId>,
     room: Room,
     pool: http1::Pool,
 }
@@ -38,6 +40,7 @@ impl Decoder {
             stats: DecoderStats::default(),
             connections: LruCache::unbounded_with_hasher(FixedState::default()),
             over: VecDeque::new(),
+            watched: Vec::new(),
             room: Room { used: 0, limit: limits.buffered },
             pool: http1::Pool::default(),
             limits,
@@ -59,7 +62,13 @@ impl Decoder {
         let Some(connection) = connection else { return false };
         let was_over = connection.is_over();
         connection.segment(segment, room, &mut cx);
-        if connection.is_over() && !was_over {
+        let watch = !connection.watched && !connection.is_idle();
+        connection.watched |= watch;
+        let is_over = connection.is_over() && !was_over;
+        if watch {
+            self.watched.push(segment.conn);
+        }
+        if is_over {
             self.over.push_back((segment.conn, segment.at));
         }
         true
@@ -78,11 +87,14 @@ impl Decoder {
     /// Reports what has waited too long and forgets what is idle. To be called about once a second.
     pub fn sweep(&mut self, now: u64, out: &mut dyn FnMut(&Exchange<'_>)) {
         self.forget_over(now);
-        let Self { connections, limits, stats, pool, room, .. } = self;
-        for (conn, connection) in connections.iter_mut() {
+        let Self { connections, limits, stats, pool, room, watched, .. } = self;
+        watched.retain(|conn| {
+            let Some(connection) = connections.peek_mut(conn) else { return false };
             let mut cx = Context { conn: *conn, at: now, pool, stats, limits, out: &mut *out };
             connection.sweep(now, room, &mut cx);
-        }
+            connection.watched = !connection.is_idle();
+            connection.watched
+        });
         while self.connections.peek_lru().is_some_and(|(_, connection)| {
             connection.is_idle() && connection.last.saturating_add(self.limits.idle) < now
         }) {

@@ -12,6 +12,8 @@ pub(super) struct Connection {
     speech: Speech,
     /// When it last sent something.
     pub(super) last: u64,
+    /// It is in the decoder's list of those that time can change.
+    pub(super) watched: bool,
 }
 
 /// What is spoken, as far as known.
@@ -36,18 +38,17 @@ const fn index(side: Side) -> usize {
 impl Connection {
     pub(super) fn new(segment: &Segment<'_>) -> Self {
         let beginning = if segment.syn_seen { Beginning::First } else { Beginning::Middle };
-        Self { streams: Default::default(), speech: Speech::new(beginning), last: segment.at }
+        Self { streams: Default::default(), speech: Speech::new(beginning), last: segment.at, watched: false }
     }
 
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.speech, Speech::Over)
     }
 
+    /// Nothing is open on it: time cannot change it.
     pub(super) fn is_idle(&self) -> bool {
-        match &self.speech {
-            Speech::Known(conversation) => conversation.is_idle(),
-            Speech::Open(_) | Speech::Opaque | Speech::Over => true,
-        }
+        let speaks = matches!(&self.speech, Speech::Known(conversation) if !conversation.is_idle());
+        !speaks && self.streams.iter().all(|stream| stream.held_since().is_none())
     }
 
     /// Takes a segment.
@@ -94,19 +95,21 @@ impl Connection {
     /// Gives up the holes of one side or of both, in the order in which what waits behind them came.
     fn give_up(&mut self, side: Option<Side>, room: &mut Room, cx: &mut Context<'_>) {
         let Self { streams, speech, .. } = self;
+        let now = cx.at;
         loop {
             let oldest = [Side::Client, Side::Server]
                 .into_iter()
                 .filter(|one| side.is_none_or(|side| side == *one))
                 .filter_map(|one| Some((streams.get(index(one))?.held_since()?, one)))
                 .min_by_key(|(since, _)| *since);
-            let Some((_, one)) = oldest else { return };
-            let Some(stream) = streams.get_mut(index(one)) else { return };
+            let Some((_, one)) = oldest else { break };
+            let Some(stream) = streams.get_mut(index(one)) else { break };
             stream.give_up(room, &mut |at, run| {
-                cx.at = cx.at.max(at);
+                cx.at = at;
                 speech.run(one, run, cx);
             });
         }
+        cx.at = now;
     }
 
     /// The connection is gone: reports what is open.

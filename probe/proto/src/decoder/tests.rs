@@ -321,3 +321,4 @@ proptest! {
 
 mod budget;
 mod hostile;
+mod time;

@@ -1,11 +1,14 @@
 //! A connection that speaks HTTP/1: pairs what one side asks with what the other answers.
 
+mod opening;
+mod request;
+mod response;
+
 use super::Role;
-use super::chunked::Chunked;
-use super::head::{self, Coding, Head, Length, MAX_HEAD, Scan};
-use super::open::{Asked, Open};
-use super::reader::{Body, Phase, Reader, read_body, skip_body};
-use super::start_line::{is_line, plausible};
+use super::head::Scan;
+use super::open::Open;
+use super::reader::{Phase, Reader, read_body, skip_body};
+use super::start_line::plausible;
 use crate::call::Notes;
 use crate::segment::Side;
 use crate::wire::{Beginning, Context, Conversation, Match, Reading};
@@ -92,255 +95,10 @@ impl Http1 {
         }
     }
 
-    /// Looks for the first byte of a message.
-    fn begin(&mut self, role: Role, bytes: &[u8], fresh: bool, cx: &mut Context<'_>) -> Step {
-        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        if blank > 0 {
-            return Step::Took(blank);
-        }
-        let seeking = matches!(self.reader(role).phase, Phase::Seek);
-        if seeking && !fresh {
-            return self.unframed(role, bytes.len(), cx);
-        }
-        if plausible(role, bytes) == Match::No {
-            if self.open.is_empty() && !self.settled && plausible(role.other(), bytes) == Match::Yes {
-                self.requester = Some(self.requester().peer());
-                return Step::Took(0);
-            }
-            self.seek(role, cx);
-            return self.unframed(role, bytes.len(), cx);
-        }
-        let began = match role {
-            Role::Request => self.begin_request(fresh, cx),
-            Role::Response => self.begin_response(cx),
-        };
-        if !began {
-            return Step::Refused;
-        }
-        *self.reader(role) = Reader { phase: Phase::Head, scan: Scan::default() };
-        Step::Took(0)
-    }
-
-    fn begin_request(&mut self, fresh: bool, cx: &mut Context<'_>) -> bool {
-        if self.open.len() <= 1 && self.responses.phase.is_blind() {
-            self.done(Role::Response, cx);
-        }
-        if self.open.len() >= MAX_PIPELINED {
-            cx.stats.pipelines_too_deep += 1;
-            self.close(false, cx);
-            return false;
-        }
-        self.pipelining |= !fresh && !self.open.is_empty();
-        let mut open = cx.pool.lend();
-        open.timing.request_start = cx.at;
-        if std::mem::take(&mut self.middle) {
-            open.notes.add(Notes::MID_STREAM);
-        }
-        self.open.push(open);
-        true
-    }
-
-    fn begin_response(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.open.iter().any(|open| open.awaits()) {
-            let mut orphan = cx.pool.lend();
-            (orphan.orphan, orphan.heard, orphan.request_done) = (true, true, true);
-            self.open.insert(0, orphan);
-        }
-        if let Some((_, open)) = self.current(Role::Response) {
-            open.timing.response_start = cx.at;
-        }
-        true
-    }
-
-    /// Collects a head.
-    fn head(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        let Some((reader, open)) = self.current(role) else { return self.abandon(role, bytes.len(), cx) };
-        let message = open.message(role);
-        if message.partial().is_empty() {
-            let room = cx.limits.buffered.saturating_sub(cx.pool.held());
-            if let Some(taken) = message.take_head(role, bytes, room, cx.pool) {
-                open.touch(role, cx.at);
-                return if self.headed(role, false, cx) { Step::Left(taken) } else { Step::Took(taken) };
-            }
-        }
-        let end = reader.scan.end(bytes);
-        let take = end.unwrap_or(bytes.len());
-        let room =
-            (MAX_HEAD - message.partial().len()).min(cx.limits.buffered.saturating_sub(cx.pool.held()));
-        if take > room {
-            message.push_head(bytes.get(..room).unwrap_or_default(), cx.pool);
-            cx.stats.heads_too_large += 1;
-            let going = self.cut_head(role, Notes::default(), cx);
-            return if going { Step::Took(room) } else { self.unframed(role, bytes.len(), cx) };
-        }
-        let unread = reader.scan.first_line.filter(|line| *line as usize > message.partial().len());
-        message.push_head(bytes.get(..take).unwrap_or_default(), cx.pool);
-        if end.is_none() {
-            let line = unread.and_then(|line| message.partial().get(..line as usize));
-            let wrong = line.is_some_and(|line| !is_line(role, line));
-            return if wrong { self.abandon(role, take, cx) } else { Step::Took(take) };
-        }
-        let scan = reader.scan;
-        if !message.read_head(|bytes, fields| head::read(role, bytes, &scan, fields)) {
-            return self.abandon(role, take, cx);
-        }
-        open.touch(role, cx.at);
-        if self.headed(role, false, cx) { Step::Left(take) } else { Step::Took(take) }
-    }
-
-    /// A head was read, or its beginning when it was `cut`. Whether the connection leaves HTTP/1 with it.
-    fn headed(&mut self, role: Role, cut: bool, cx: &mut Context<'_>) -> bool {
-        self.proven = true;
-        match role {
-            Role::Request => {
-                self.asked(cut, cx);
-                false
-            }
-            Role::Response => self.answered(cut, cx),
-        }
-    }
-
-    fn asked(&mut self, cut: bool, cx: &mut Context<'_>) {
-        let before = self.open.len().checked_sub(2).and_then(|at| self.open.get_mut(at));
-        if let Some(before) = before {
-            before.notes.add(Notes::PIPELINED);
-        }
-        let Some((reader, open)) = self.current(Role::Request) else { return };
-        open.heard = true;
-        open.notes.add(open.request.head.notes);
-        open.asked = match open.request.method() {
-            b"HEAD" => Asked::Head,
-            b"CONNECT" => Asked::Tunnel,
-            _ => Asked::Plain,
-        };
-        if open.asked == Asked::Tunnel {
-            open.notes.add(Notes::TUNNEL);
-        } else if is_absolute(open.request.target()) {
-            open.notes.add(Notes::ABSOLUTE_FORM);
-        }
-        let body = if cut { Some(Body::Blind) } else { request_body(&open.request.head) };
-        match body {
-            Some(body) => reader.phase = Phase::Body(body),
-            None => self.done(Role::Request, cx),
-        }
-    }
-
-    fn answered(&mut self, cut: bool, cx: &mut Context<'_>) -> bool {
-        if self.adrift {
-            self.regain(cx);
-        }
-        let Some((reader, open)) = self.current(Role::Response) else { return false };
-        let head = open.response.head;
-        open.notes.add(head.notes);
-        if (100..200).contains(&head.status) && head.status != 101 {
-            open.interim(cx.pool);
-            reader.phase = if cut { Phase::Seek } else { Phase::Start };
-            return false;
-        }
-        open.answered = true;
-        let leaves = head.status == 101 || (open.asked == Asked::Tunnel && head.status / 100 == 2);
-        let body = if cut { Some(Body::Blind) } else { response_body(&head, open.asked) };
-        reader.phase = body.map_or(Phase::Start, Phase::Body);
-        if matches!(body, Some(Body::UntilClose)) && !leaves {
-            open.notes.add(Notes::UNTIL_CLOSE);
-        }
-        let (interim, request_done) = (open.interim, open.request_done);
-        open.response.pass(interim);
-        if self.requests.phase.is_blind() {
-            self.done(Role::Request, cx);
-            self.requests.phase = Phase::Seek;
-        } else if !request_done {
-            self.note_current(Role::Response, Notes::EARLY_RESPONSE);
-        }
-        if leaves {
-            self.leave(cx);
-        } else if body.is_none() {
-            self.done(Role::Response, cx);
-        }
-        leaves
-    }
-
-    /// The connection leaves HTTP/1 with the response whose head was read.
-    fn leave(&mut self, cx: &mut Context<'_>) {
-        cx.stats.upgraded += 1;
-        self.note_current(Role::Response, Notes::UPGRADED);
-        if let Some((_, open)) = self.current(Role::Response) {
-            (open.request_done, open.response_done) = (true, true);
-        }
-        (self.requests.phase, self.responses.phase) = (Phase::Ended, Phase::Ended);
-        self.close(false, cx);
-    }
-
     fn note_current(&mut self, role: Role, notes: Notes) {
         if let Some((_, open)) = self.current(role) {
             open.notes.add(notes);
         }
-    }
-
-    /// After a hole that may have swallowed responses: without pipelining, this one is for the newest request,
-    /// and the older ones were answered out of our sight.
-    fn regain(&mut self, cx: &mut Context<'_>) {
-        self.adrift = false;
-        let waiting = self.open.iter().filter(|open| open.awaits()).count();
-        let Some(missed) = waiting.checked_sub(1).filter(|missed| *missed > 0 && !self.pipelining) else {
-            return;
-        };
-        let Some(last) = self.open.iter().rposition(|open| open.awaits()) else { return };
-        let Some((before, [newest, ..])) = self.open.split_at_mut_checked(last) else { return };
-        if let Some(oldest) = before.iter_mut().find(|open| open.awaits()) {
-            std::mem::swap(&mut oldest.response, &mut newest.response);
-            newest.timing.response_start = std::mem::take(&mut oldest.timing.response_start);
-            newest.timing.response_end = std::mem::take(&mut oldest.timing.response_end);
-        }
-        for open in before.iter_mut().filter(|open| open.awaits()).take(missed) {
-            open.notes.add(Notes::GAP);
-            (open.request_done, open.response_done) = (true, true);
-        }
-        self.settle(cx);
-    }
-
-    /// The head ends here as far as we see: takes what its start line says, and follows the rest blindly.
-    fn cut_head(&mut self, role: Role, why: Notes, cx: &mut Context<'_>) -> bool {
-        let Some((reader, open)) = self.current(role) else { return false };
-        let scan = reader.scan;
-        if !open.message(role).read_head(|bytes, fields| head::read_cut(role, bytes, &scan, fields)) {
-            open.notes.add(why);
-            self.abandon(role, 0, cx);
-            return false;
-        }
-        open.notes.add(why);
-        open.touch(role, cx.at);
-        self.headed(role, true, cx);
-        true
-    }
-
-    /// What was collected is not a head.
-    fn abandon(&mut self, role: Role, taken: usize, cx: &mut Context<'_>) -> Step {
-        cx.stats.bad_heads += 1;
-        let mut collected = 0;
-        if let Some((_, open)) = self.current(role) {
-            collected = open.message(role).partial().len();
-            open.message(role).clear(cx.pool);
-            if role == Role::Response {
-                (open.timing.response_start, open.timing.response_end) = (0, 0);
-            }
-        }
-        let dropped = match role {
-            Role::Request => self.open.pop(),
-            Role::Response => {
-                self.adrift = true;
-                self.open.first().is_some_and(|open| open.orphan).then(|| self.open.remove(0))
-            }
-        };
-        if let Some(open) = dropped {
-            cx.pool.take_back(open);
-        }
-        if !self.proven {
-            return Step::Refused;
-        }
-        cx.stats.unframed_bytes += collected as u64;
-        self.seek(role, cx);
-        Step::Took(taken)
     }
 
     fn seek(&mut self, role: Role, cx: &mut Context<'_>) {
@@ -381,13 +139,6 @@ impl Http1 {
         Step::Took(taken.used)
     }
 
-    /// Whether a body without a visible end is followed here by the answer to the next request.
-    fn answers_next(&self, bytes: &[u8]) -> bool {
-        self.responses.phase.is_blind()
-            && plausible(Role::Response, bytes) == Match::Yes
-            && self.open.iter().filter(|open| open.awaits()).nth(1).is_some()
-    }
-
     /// A message has ended.
     fn done(&mut self, role: Role, cx: &mut Context<'_>) {
         let Some((reader, open)) = self.current(role) else { return };
@@ -416,62 +167,6 @@ impl Http1 {
         for open in &mut self.open {
             open.notes.add(notes);
         }
-    }
-
-    /// The requester sends nothing more.
-    fn end_requests(&mut self, cx: &mut Context<'_>) {
-        let phase = std::mem::replace(&mut self.requests.phase, Phase::Ended);
-        if matches!(phase, Phase::Head) {
-            self.requests.phase = phase;
-            if self.cut_head(Role::Request, Notes::REQUEST_CUT, cx) {
-                self.done(Role::Request, cx);
-            }
-        } else if let (Phase::Body(body), Some(open)) = (phase, self.open.last_mut()) {
-            if !body.is_blind() {
-                open.notes.add(Notes::REQUEST_CUT);
-            }
-            self.done(Role::Request, cx);
-        }
-        self.requests.phase = Phase::Ended;
-    }
-
-    /// The responder sends nothing more: what is unanswered stays so.
-    fn end_responses(&mut self, cx: &mut Context<'_>) {
-        let phase = std::mem::replace(&mut self.responses.phase, Phase::Ended);
-        match phase {
-            Phase::Head => {
-                self.responses.phase = phase;
-                if self.cut_head(Role::Response, Notes::RESPONSE_CUT, cx) {
-                    self.done(Role::Response, cx);
-                }
-            }
-            Phase::Body(body) => {
-                if let Some((_, open)) = self.current(Role::Response)
-                    && matches!(body, Body::Length(_) | Body::Chunked(_))
-                    && !body.is_blind()
-                {
-                    open.notes.add(Notes::RESPONSE_CUT);
-                }
-                self.done(Role::Response, cx);
-            }
-            Phase::Start | Phase::Seek | Phase::Ended => {}
-        }
-        self.responses.phase = Phase::Ended;
-        for open in &mut self.open {
-            open.response_done |= open.heard;
-        }
-        // Nobody listens to the rest of a request that was answered or given up.
-        if self.open.first().is_some_and(|open| open.response_done && !open.request_done) {
-            let blind = self.requests.phase.is_blind();
-            if let Some(open) = self.open.first_mut() {
-                open.request_done = true;
-                open.notes.add(if blind { Notes::default() } else { Notes::REQUEST_CUT });
-            }
-            if !matches!(self.requests.phase, Phase::Ended) {
-                self.requests.phase = Phase::Seek;
-            }
-        }
-        self.settle(cx);
     }
 }
 
@@ -587,35 +282,5 @@ impl Conversation for Http1 {
 
     fn is_idle(&self) -> bool {
         self.open.is_empty()
-    }
-}
-
-/// `scheme://`, as for proxies (RFC 9112 §3.2.2).
-fn is_absolute(target: &[u8]) -> bool {
-    let scheme =
-        target.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    target.get(scheme.count()..).is_some_and(|rest| rest.starts_with(b"://"))
-}
-
-/// How a request body is framed (RFC 9112 §6.3); `None` when there is none.
-fn request_body(head: &Head) -> Option<Body> {
-    match (head.coding, head.length) {
-        (Coding::Chunked, _) => Some(Body::Chunked(Chunked::new())),
-        (Coding::Bad, _) | (Coding::None, Length::Bad) => Some(Body::Blind),
-        (Coding::None, Length::Known(length)) => (length > 0).then_some(Body::Length(length)),
-        (Coding::None, Length::None) => None,
-    }
-}
-
-/// How a response body is framed (RFC 9112 §6.3); `None` when there is none.
-fn response_body(head: &Head, asked: Asked) -> Option<Body> {
-    if asked == Asked::Head || matches!(head.status, 100..200 | 204 | 304) {
-        return None;
-    }
-    match (head.coding, head.length) {
-        (Coding::Chunked, _) => Some(Body::Chunked(Chunked::new())),
-        (Coding::None, Length::Bad) => Some(Body::Blind),
-        (Coding::None, Length::Known(length)) => (length > 0).then_some(Body::Length(length)),
-        (Coding::Bad, _) | (Coding::None, Length::None) => Some(Body::UntilClose),
     }
 }

@@ -202,10 +202,7 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
         decide(ctx, socket, packet, direction);
     }
     match socket.verdict {
-        VERDICT_HTTP1 | VERDICT_UNDECIDED => {
-            add(counter::BYTES_HTTP1, packet.payload as u64);
-            ship(ctx, socket, packet, direction);
-        }
+        VERDICT_HTTP1 | VERDICT_UNDECIDED => ship(ctx, socket, packet, direction),
         VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
         _ => {}
     }
@@ -297,7 +294,6 @@ fn budget(role: u8, direction: usize) -> u32 {
 /// Beyond the budget: remember the run, report it when a write ends, when it grows long, or at a turn.
 #[inline(always)]
 fn skip(socket: &mut Socket, packet: &Packet, side: usize) {
-    add(counter::BYTES_SKIPPED, packet.payload as u64);
     let expected = socket.skipped_from[side].wrapping_add(socket.skipped_len[side]);
     if socket.skipped_len[side] != 0 && packet.seq != expected {
         record::skipped(socket, side, 0);

@@ -52,24 +52,49 @@ pub enum Unparsed {
     TooManyHeaders,
 }
 
+/// Bytes of an IPv4 header without options and a TCP header without options.
+const PLAIN_HEADERS: usize = 40;
+const PLAIN_IPV4: u8 = 0x45;
+
 /// Parses the headers of a packet that starts at its IP header.
 #[inline(always)]
 pub fn parse(ctx: &SkBuffContext) -> Result<Packet, Unparsed> {
-    let first: u8 = ctx.load(0).map_err(|_| Unparsed::NotTcp)?;
-    let tcp_at = match first >> 4 {
-        4 => ((first & 15) as usize) * 4,
+    let headers: [u8; PLAIN_HEADERS] = ctx.load(0).map_err(|_| Unparsed::NotTcp)?;
+    if headers[0] == PLAIN_IPV4 {
+        let tcp = [
+            headers[24],
+            headers[25],
+            headers[26],
+            headers[27],
+            headers[28],
+            headers[29],
+            headers[30],
+            headers[31],
+            headers[32],
+            headers[33],
+        ];
+        return Ok(packet(ctx, 20, tcp));
+    }
+    let tcp_at = match headers[0] >> 4 {
+        4 => ((headers[0] & 15) as usize) * 4,
         6 => ipv6_payload(ctx)?,
         _ => return Err(Unparsed::NotTcp),
     };
-    let tcp: [u8; 14] = ctx.load(tcp_at).map_err(|_| Unparsed::NotTcp)?;
-    let offset = (tcp_at + ((tcp[12] >> 4) as usize) * 4) as u32;
-    Ok(Packet {
-        seq: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
-        ack: u32::from_be_bytes([tcp[8], tcp[9], tcp[10], tcp[11]]),
+    let tcp: [u8; 10] = ctx.load(tcp_at + 4).map_err(|_| Unparsed::NotTcp)?;
+    Ok(packet(ctx, tcp_at, tcp))
+}
+
+/// `tcp` are the bytes of the TCP header from the sequence number to the flags.
+#[inline(always)]
+fn packet(ctx: &SkBuffContext, tcp_at: usize, tcp: [u8; 10]) -> Packet {
+    let offset = (tcp_at + ((tcp[8] >> 4) as usize) * 4) as u32;
+    Packet {
+        seq: u32::from_be_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]),
+        ack: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
         offset,
         payload: ctx.len().saturating_sub(offset),
-        flags: tcp[13],
-    })
+        flags: tcp[9],
+    }
 }
 
 #[inline(always)]

@@ -1,7 +1,6 @@
 //! The ring buffer to user space. Events do not wake the reader: it polls, and is woken early only when
 //! the ring fills, because a wake-up per event costs several times more than the capture.
 
-use apisec_abi::counter;
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit},
@@ -35,7 +34,6 @@ pub fn reserve<const N: usize>(lost: u32) -> Option<*mut c_void> {
 /// Hands a reserved record over.
 #[inline(always)]
 pub fn submit(record: *mut c_void) {
-    crate::counters::add(counter::RECORDS, 1);
     // SAFETY: `EVENTS` is a ring buffer map and `record` was reserved from it.
     unsafe {
         let unread = bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), BPF_RB_AVAIL_DATA as u64);

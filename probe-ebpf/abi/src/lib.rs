@@ -195,49 +195,43 @@ pub struct Seed {
     pub pad: [u8; 6],
 }
 
-/// Index into the per-CPU counter map `COUNTERS`; see [`COUNTER_NAMES`].
+/// Index into the per-CPU counter map `COUNTERS`; see [`COUNTER_NAMES`]. What user space can add up from
+/// the records themselves is not counted here: a counter costs every packet.
 pub mod counter {
-    /// Records written to the ring.
-    pub const RECORDS: u32 = 0;
     /// Payload records that did not fit the ring.
-    pub const LOST_RING_FULL: u32 = 1;
+    pub const LOST_RING_FULL: u32 = 0;
     /// Identity and lifecycle records that did not fit the ring.
-    pub const LOST_IDENTITY: u32 = 2;
+    pub const LOST_IDENTITY: u32 = 1;
     /// Payload that could not be copied out of the packet.
-    pub const LOST_COPY: u32 = 3;
+    pub const LOST_COPY: u32 = 2;
     /// Per-socket state that could not be allocated.
-    pub const LOST_STATE: u32 = 4;
+    pub const LOST_STATE: u32 = 3;
     /// Connections dismissed as not HTTP.
-    pub const DISMISSED: u32 = 5;
+    pub const DISMISSED: u32 = 4;
     /// Dismissals that expired at a direction turn because the handshake was not seen.
-    pub const DISMISSAL_EXPIRED: u32 = 6;
+    pub const DISMISSAL_EXPIRED: u32 = 5;
     /// Connections recognised as HTTP/1.
-    pub const CONNS_HTTP1: u32 = 7;
+    pub const CONNS_HTTP1: u32 = 6;
     /// Connections recognised as TLS.
-    pub const CONNS_TLS: u32 = 8;
+    pub const CONNS_TLS: u32 = 7;
     /// Connections recognised as HTTP/2.
-    pub const CONNS_HTTP2: u32 = 9;
-    /// Payload bytes of TLS connections.
-    pub const BYTES_TLS: u32 = 10;
-    /// Payload bytes of dismissed connections.
+    pub const CONNS_HTTP2: u32 = 8;
+    /// Bytes of TLS connections, with their IP headers.
+    pub const BYTES_TLS: u32 = 9;
+    /// Bytes of HTTP/2 connections, with their IP headers.
+    pub const BYTES_HTTP2: u32 = 10;
+    /// Bytes of dismissed connections, with their IP headers.
     pub const BYTES_DISMISSED: u32 = 11;
-    /// Payload bytes of HTTP/1 connections.
-    pub const BYTES_HTTP1: u32 = 12;
-    /// Payload bytes of HTTP/1 that were beyond the budget and not copied.
-    pub const BYTES_SKIPPED: u32 = 13;
+    /// Bytes from or to UDP port 443, with their IP headers: QUIC, which is not read.
+    pub const BYTES_QUIC: u32 = 12;
     /// IPv6 packets whose extension headers were too many to walk.
-    pub const UNWALKED_HEADERS: u32 = 14;
-    /// UDP packets from or to port 443: QUIC, which is not read.
-    pub const BYTES_QUIC: u32 = 15;
-    /// Payload bytes of HTTP/2 connections.
-    pub const BYTES_HTTP2: u32 = 16;
+    pub const UNWALKED_HEADERS: u32 = 13;
     /// Number of counters.
-    pub const COUNT: u32 = 17;
+    pub const COUNT: u32 = 14;
 }
 
 /// Names of the counters, by index.
 pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
-    "records",
     "lost_ring_full",
     "lost_identity",
     "lost_copy",
@@ -248,12 +242,10 @@ pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
     "conns_tls",
     "conns_http2",
     "bytes_tls",
-    "bytes_dismissed",
-    "bytes_http1",
-    "bytes_skipped",
-    "unwalked_headers",
-    "bytes_quic",
     "bytes_http2",
+    "bytes_dismissed",
+    "bytes_quic",
+    "unwalked_headers",
 ];
 
 const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);

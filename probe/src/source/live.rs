@@ -42,6 +42,7 @@ pub struct Live {
     ends: Ends,
     chunks: u64,
     unreadable: u64,
+    shipped: Shipped,
     /// The last poll found something.
     busy: bool,
 }
@@ -64,6 +65,7 @@ impl Live {
             ends: Ends::default(),
             chunks: 0,
             unreadable: 0,
+            shipped: Shipped::default(),
             busy: false,
         })
     }
@@ -74,7 +76,7 @@ impl Live {
         while read < BATCH {
             let Some(item) = self.attached.ring.next() else { break };
             read += 1;
-            if !hand_on(&item, self.clock_offset, &mut self.ends, sink) {
+            if !hand_on(&item, self.clock_offset, &mut self.ends, &mut self.shipped, sink) {
                 self.unreadable += 1;
             }
         }
@@ -121,6 +123,8 @@ impl Source for Live {
         }
         stats.losses.insert("unreadable_records".into(), self.unreadable);
         stats.counters.insert("joined_late".into(), self.ends.joined);
+        stats.counters.insert("bytes_http1".into(), self.shipped.total);
+        stats.counters.insert("bytes_skipped".into(), self.shipped.total - self.shipped.copied);
         stats
     }
 
@@ -142,11 +146,18 @@ fn watch(attached: &Attached) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Decodes one record; `false` when it is not one that this build knows.
-fn hand_on(record: &[u8], clock_offset: u64, ends: &mut Ends, sink: &mut dyn Sink) -> bool {
+fn hand_on(
+    record: &[u8],
+    clock_offset: u64,
+    ends: &mut Ends,
+    shipped: &mut Shipped,
+    sink: &mut dyn Sink,
+) -> bool {
     match record.first() {
         Some(&KIND_DATA) => {
             let Some((header, payload)) = data(record) else { return false };
             if !ends.is_covered(header.cookie) {
+                shipped.add(&header);
                 segment(&header, payload, clock_offset, sink);
             }
         }
@@ -223,6 +234,20 @@ fn fixed<T: Plain>(record: &[u8]) -> Option<T> {
     let bytes = record.get(..size_of::<T>())?;
     // SAFETY: `bytes` is as long as `T`, and every bit pattern of `T` is a value.
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Payload bytes of the records that were handed on.
+#[derive(Default)]
+struct Shipped {
+    total: u64,
+    copied: u64,
+}
+
+impl Shipped {
+    fn add(&mut self, header: &DataHeader) {
+        self.total += u64::from(header.total);
+        self.copied += u64::from(header.captured.min(header.total));
+    }
 }
 
 /// Joins the two ends of local connections that the kernel could not join.

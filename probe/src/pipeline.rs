@@ -28,8 +28,8 @@ const WAITING_DELTAS: usize = 4;
 /// Commands of the operator that may wait.
 const WAITING_COMMANDS: usize = 64;
 
-/// Takes every call as it happens.
-pub type CallSink = Box<dyn FnMut(&Call) + Send>;
+/// Takes every call as it happens, with the name of its operation.
+pub type CallSink = Box<dyn FnMut(&Call, &str) + Send>;
 
 /// What a pipeline is made of.
 pub struct Config {

@@ -8,7 +8,7 @@ pub mod pcap;
 mod sequence;
 pub mod session;
 
-pub use open::open;
+pub use open::{open, open_bytes};
 pub use sequence::open_all;
 
 use crate::flow::Flow;

@@ -1,5 +1,6 @@
 //! What the program can be asked to do: one file and one line per command.
 
+mod demo;
 mod doctor;
 mod live;
 mod print;
@@ -12,6 +13,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 pub const COMMANDS: &[Entry] = &[
     Entry::of::<live::Live>(),
     Entry::of::<replay::Replay>(),
+    Entry::of::<demo::Demo>(),
     Entry::of::<doctor::Doctor>(),
     Entry::of::<print::Print>(),
 ];

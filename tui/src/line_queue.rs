@@ -42,8 +42,8 @@ pub struct Inlet {
 /// The end for the thread that writes.
 pub struct Outlet(Arc<Shared>);
 
-/// The way to end a source that waits.
-pub struct Hurry(Arc<Shared>);
+/// A view from beside: ends a source that waits, and counts.
+pub struct Overseer(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -103,11 +103,17 @@ impl Inlet {
     }
 }
 
-impl Hurry {
+impl Overseer {
     /// From now on lines that do not fit are dropped and counted.
-    pub fn up(&self) {
+    pub fn hurry(&self) {
         self.0.lock().hurried = true;
         self.0.emptied.notify_one();
+    }
+
+    /// What has become of the lines so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.lock().totals
     }
 }
 
@@ -119,17 +125,17 @@ impl Drop for Inlet {
 }
 
 impl Outlet {
-    /// The way to end a source that waits for this outlet.
+    /// A view from beside.
     #[must_use]
-    pub fn hurry(&self) -> Hurry {
-        Hurry(self.0.clone())
+    pub fn overseer(&self) -> Overseer {
+        Overseer(self.0.clone())
     }
 
     /// Writes lines until the inlet is dropped or nobody reads.
     ///
     /// # Errors
     /// `out` failed for another reason than a closed pipe, which is a quiet end.
-    pub fn write_all_to(self, out: &mut dyn Write) -> io::Result<Totals> {
+    pub fn write_all_to(self, out: &mut dyn Write) -> io::Result<()> {
         let mut batch = Vec::new();
         while let Some(lines) = self.take(&mut batch) {
             match out.write_all(&batch).and_then(|()| out.flush()) {
@@ -138,7 +144,7 @@ impl Outlet {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.0.lock().totals)
+        Ok(())
     }
 
     /// Exchanges `batch` for the lines that wait; `None` when there are none and none will come.
@@ -200,16 +206,18 @@ mod tests {
     #[test]
     fn every_line_arrives_in_order() {
         let (inlet, outlet) = queue(WhenFull::Drop);
+        let overseer = outlet.overseer();
         let reader = thread::spawn(move || {
             let mut read = Vec::new();
-            (outlet.write_all_to(&mut read).unwrap(), read)
+            outlet.write_all_to(&mut read).unwrap();
+            read
         });
         for number in 0..1_000 {
             inlet.push(|bytes| bytes.extend_from_slice(format!("{number}\n").as_bytes()));
         }
         drop(inlet);
-        let (totals, read) = reader.join().unwrap();
-        assert_eq!(totals, Totals { written: 1_000, dropped: 0 });
+        let read = reader.join().unwrap();
+        assert_eq!(overseer.totals(), Totals { written: 1_000, dropped: 0 });
         let expected: String = (0..1_000).map(|number| format!("{number}\n")).collect();
         assert_eq!(String::from_utf8(read).unwrap(), expected);
     }
@@ -217,16 +225,19 @@ mod tests {
     #[test]
     fn a_slow_reader_costs_lines_and_never_time() {
         let (inlet, outlet) = queue(WhenFull::Drop);
+        let overseer = outlet.overseer();
         let (permit, permits) = mpsc::channel();
         let reader = thread::spawn(move || {
             let mut slow = Hesitant { permits, read: Vec::new() };
-            (outlet.write_all_to(&mut slow).unwrap(), slow.read.len() / 1024)
+            outlet.write_all_to(&mut slow).unwrap();
+            slow.read.len() / 1024
         });
         // Twice what the queue and the batch in the reader's hands can hold.
         let pushed = 4 * MAX_WAITING / 1024;
         (0..pushed).for_each(|_| inlet.push(line));
         drop((inlet, permit));
-        let (totals, read) = reader.join().unwrap();
+        let read = reader.join().unwrap();
+        let totals = overseer.totals();
         assert!(totals.dropped > 0);
         assert_eq!(totals.written as usize, read);
         assert_eq!((totals.written + totals.dropped) as usize, pushed);
@@ -235,24 +246,26 @@ mod tests {
     #[test]
     fn a_file_waits_for_its_reader() {
         let (inlet, outlet) = queue(WhenFull::Wait);
+        let overseer = outlet.overseer();
         let pushed = 4 * MAX_WAITING / 1024;
         let source = thread::spawn(move || (0..pushed).for_each(|_| inlet.push(line)));
         let mut read = Vec::new();
-        let totals = outlet.write_all_to(&mut read).unwrap();
+        outlet.write_all_to(&mut read).unwrap();
         source.join().unwrap();
-        assert_eq!(totals, Totals { written: pushed as u64, dropped: 0 });
+        assert_eq!(overseer.totals(), Totals { written: pushed as u64, dropped: 0 });
         assert_eq!(read.len(), pushed * 1024);
     }
 
     #[test]
     fn a_source_that_waits_can_be_ended() {
         let (inlet, outlet) = queue(WhenFull::Wait);
-        let hurry = outlet.hurry();
+        let overseer = outlet.overseer();
         let pushed = 2 * MAX_WAITING / 1024;
         let source = thread::spawn(move || (0..pushed).for_each(|_| inlet.push(line)));
-        hurry.up();
+        overseer.hurry();
         source.join().unwrap();
-        let totals = outlet.write_all_to(&mut io::sink()).unwrap();
+        outlet.write_all_to(&mut io::sink()).unwrap();
+        let totals = overseer.totals();
         assert_eq!((totals.written + totals.dropped) as usize, pushed);
         assert!(totals.dropped > 0);
     }
@@ -270,7 +283,7 @@ mod tests {
         }
         let (inlet, outlet) = queue(WhenFull::Wait);
         inlet.push(line);
-        assert_eq!(outlet.write_all_to(&mut Closed).unwrap(), Totals::default());
+        outlet.write_all_to(&mut Closed).unwrap();
         // With nobody reading, not even a waiting source is held up.
         (0..2 * MAX_WAITING / 1024).for_each(|_| inlet.push(line));
     }

@@ -1,24 +1,116 @@
 //! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
-use crate::cli::RunOptions;
-use crate::exit::{Failure, Outcome};
-use crate::settings::Settings;
-use std::path::PathBuf;
+mod origin;
+#[cfg_attr(not(test), expect(dead_code, reason = "the terminal, which changes rules, is not merged yet"))]
+mod rules;
 
-/// Where the calls come from.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// This node's kernel.
-    Live,
-    /// Files, one after the other.
-    Files(Vec<PathBuf>),
-}
+pub use origin::Origin;
+
+use crate::cli::{NAME, RunOptions};
+use crate::exit::{Failure, Outcome};
+use crate::headless::{self, Plan};
+use crate::report::{self, Report};
+use crate::settings::Settings;
+use apisec_engine::filter::Filter;
+use apisec_probe::clock;
+use apisec_probe::pipeline::{self, CallSink, Running};
+use apisec_probe::record::{Recorder, SessionHeader};
+use apisec_probe::store::{Access, Store};
+use origin::Opened;
+use std::io::{IsTerminal, stdout};
+use std::path::Path;
 
 /// Runs a session to its end.
 ///
 /// # Errors
 /// It cannot start or go on.
-pub fn run(_origin: &Origin, options: &RunOptions) -> Outcome {
-    let _settings = Settings::of(options)?;
-    Err(Failure::new("no source of calls is in this build yet", ""))
+pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
+    let settings = Settings::of(options)?;
+    let filter = options.filter.as_deref().map(filter).transpose()?;
+    let report = headless_report(options);
+    let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
+    let mut opened = origin.open(report)?;
+    // The shop of a demo is closed after everything else.
+    let _shop = opened.shop.take();
+    let session = Session { options, settings, store };
+    match report {
+        Some(report) => {
+            let plan = Plan {
+                report,
+                duration: options.duration.map(|span| span.0),
+                filter,
+                bounded: opened.bounded,
+            };
+            headless::run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
+        }
+        None => session.interactive(opened),
+    }
+}
+
+/// What is decided before anything runs.
+struct Session<'a> {
+    options: &'a RunOptions,
+    settings: Settings,
+    store: Store,
+}
+
+impl Session<'_> {
+    fn start(&self, opened: Opened, on_call: Option<CallSink>, live_view: bool) -> Result<Running, Failure> {
+        let recorder = self.options.record.as_deref().map(|path| record(path, &opened)).transpose()?;
+        let mut degradations = opened.degradations;
+        degradations.extend_from_slice(self.store.degradations());
+        let config = pipeline::Config {
+            source: opened.source,
+            identity: opened.identity,
+            key: self.store.key(),
+            rules: self.store.rules().to_vec(),
+            on_call,
+            recorder,
+            live_view,
+            // Nobody's work waits behind a file: it may have all that it needs.
+            cpu_share: if opened.bounded { f64::INFINITY } else { self.settings.cpu_share },
+            degradations,
+        };
+        Ok(pipeline::start(config)?)
+    }
+
+    fn interactive(self, opened: Opened) -> Outcome {
+        let _title = opened.title;
+        Err(Failure::new("the terminal views are not in this build yet", "use --headless"))
+    }
+}
+
+/// The format of a run that prints; `None` when it draws.
+fn headless_report(options: &RunOptions) -> Option<&'static Report> {
+    let prints = options.headless || options.output.is_some() || !stdout().is_terminal();
+    prints.then(|| options.output.unwrap_or(report::DEFAULT))
+}
+
+fn filter(text: &str) -> Result<Filter, Failure> {
+    Filter::parse(text).map_err(|error| {
+        let (before, at) = (error.at.min(text.len()), "^");
+        Failure::usage(
+            format!("the filter is not understood: {error}\n    {text}\n    {:before$}{at}", ""),
+            "",
+        )
+    })
+}
+
+fn store(settings: &Settings, access: Access) -> Result<Store, Failure> {
+    let store = match &settings.state {
+        Some(folder) => Store::open(folder, access),
+        None => Store::in_memory(),
+    };
+    store.map_err(|error| {
+        Failure::new(format!("the system gives no random bytes: {error}"), "look at /dev/urandom")
+    })
+}
+
+fn record(path: &Path, opened: &Opened) -> Result<Recorder, Failure> {
+    let header = SessionHeader {
+        program: format!("{NAME} {}", env!("CARGO_PKG_VERSION")),
+        source: opened.source.describe(),
+        started: clock::now(),
+    };
+    Recorder::create(path, &header, false).map_err(|error| Failure::new(error.what, error.remedy))
 }

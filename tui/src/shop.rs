@@ -2,7 +2,6 @@
 
 use crate::exit::Failure;
 use rustix::process::{Pid, Signal, kill_process};
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -134,39 +133,9 @@ fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-/// A recorded session of the shop, for those who cannot capture.
-pub fn recording() -> Option<PathBuf> {
-    let ours = std::env::current_exe().unwrap_or_default();
-    let here = std::env::current_dir().unwrap_or_default();
-    let folders = ours.ancestors().chain(here.ancestors());
-    let places = folders
-        .flat_map(|folder| ["demo/sessions", "share/apisec-top/sessions"].map(|place| folder.join(place)));
-    places.filter_map(|place| first_session(&place)).next()
-}
-
-fn first_session(folder: &Path) -> Option<PathBuf> {
-    let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter(|path| path.extension() == Some(OsStr::new("apisec"))).min()
-}
-
 fn not_open(why: &str) -> Failure {
     Failure::new(
         format!("the demo shop does not start: {}", why.trim()),
         "apisec-shop up (shows what it says)",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_session_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.apisec", "a.apisec", "0.pcap"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        assert_eq!(first_session(folder.path()), Some(folder.path().join("a.apisec")));
-        assert_eq!(first_session(&folder.path().join("absent")), None);
-    }
 }

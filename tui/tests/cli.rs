@@ -39,7 +39,7 @@ fn failure(arguments: &[&str]) -> (i32, String) {
 #[test]
 fn the_help_of_every_command_is_reviewed() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["live", "replay", "doctor", "print"] {
+    for command in ["live", "replay", "demo", "doctor", "print"] {
         insta::assert_snapshot!(format!("help-{command}"), stdout(&[command, "--help"]));
     }
 }

@@ -105,13 +105,14 @@ impl Filter {
         self.passes(workload)
     }
 
-    /// The endpoints and edges of `snapshot` that pass, with the workloads that they name.
+    /// The endpoints and edges of `snapshot` that pass, with the workloads that they name; totals stay whole.
     #[must_use]
     pub fn snapshot(&self, snapshot: &Snapshot) -> Snapshot {
         let mut kept = snapshot.clone();
         if self.is_empty() {
             return kept;
         }
+        self.text.clone_into(&mut kept.capture.filter);
         kept.endpoints.retain(|endpoint| self.endpoint(endpoint));
         kept.edges.retain(|edge| self.edge(edge));
         let ends = kept.edges.iter().flat_map(|edge| [&edge.src, &edge.dst]);

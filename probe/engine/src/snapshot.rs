@@ -232,6 +232,9 @@ pub struct Capture {
     pub counters: BTreeMap<String, u64>,
     /// What we cannot see or do, and why.
     pub degradations: Vec<Degradation>,
+    /// Expression that the rows of this object passed, empty when all are there; the counts above are whole.
+    #[serde(default)]
+    pub filter: String,
     /// Per workload coverage; filled when TLS and other protocols are decoded.
     pub coverage: Vec<serde_json::Value>,
     /// CPU seconds spent by us per stage since the start.

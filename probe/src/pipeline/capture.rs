@@ -7,7 +7,7 @@ use super::{CallSink, Config, Update};
 use crate::clock;
 use crate::flow::Flow;
 use crate::identity::Identity;
-use crate::record::Recorder;
+use crate::record::{RecordError, Recorder};
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::{Degradation, Severity};
@@ -84,6 +84,8 @@ struct Desk {
     calls: u64,
     calls_in_delta: u64,
     unnamed: u64,
+    /// When the first segment or call happened, Unix nanoseconds; 0 before it.
+    began: u64,
     /// Connections that left HTTP: the source may stop sending them.
     left: Vec<ConnId>,
 }
@@ -126,6 +128,7 @@ impl Capture {
             calls: 0,
             calls_in_delta: 0,
             unnamed: 0,
+            began: 0,
             left: Vec::new(),
         };
         Self {
@@ -184,13 +187,11 @@ impl Capture {
     fn end(&mut self) {
         let now = self.source.now();
         self.stages.finish(now);
-        let report = Box::new(self.report(now));
-        let _gone = self.send.send(Update::End(report));
-        if let Some(recorder) = self.stages.desk.recorder.take()
-            && let Err(error) = recorder.finish(now)
-        {
-            tracing::warn!("{error}");
+        let mut report = self.report(now);
+        if let Some(recorder) = self.stages.desk.recorder.take() {
+            report.capture.degradations.extend(recorder.finish(now).err().map(unfinished));
         }
+        let _gone = self.send.send(Update::End(Box::new(report)));
     }
 
     fn govern(&mut self) {
@@ -206,6 +207,10 @@ impl Capture {
 
     fn report(&mut self, now: u64) -> Report {
         let desk = &mut self.stages.desk;
+        if self.from == 0 {
+            // A file knows its time only when its first record was read.
+            self.from = desk.began;
+        }
         let delta = desk.observer.take_delta(self.from, now);
         desk.calls_in_delta = 0;
         desk.details = Details::default();
@@ -246,6 +251,7 @@ impl Capture {
             losses,
             counters,
             degradations,
+            filter: String::new(),
             coverage: Vec::new(),
             cost: desk.cost.seconds(),
         }
@@ -254,6 +260,15 @@ impl Capture {
 
 fn owned((name, count): (&'static str, u64)) -> (String, u64) {
     (name.to_owned(), count)
+}
+
+fn unfinished(error: RecordError) -> Degradation {
+    Degradation {
+        code: "record-unfinished".into(),
+        severity: Severity::Partial,
+        what: error.what,
+        remedy: error.remedy,
+    }
 }
 
 fn losing(losses: &BTreeMap<String, u64>) -> Degradation {
@@ -292,6 +307,7 @@ impl Stages {
 impl Sink for Stages {
     fn segment(&mut self, segment: &Segment<'_>, flow: &Flow) {
         let Self { decoder, desk } = self;
+        desk.begin(segment.at);
         desk.conns.touch(segment.conn, flow, segment.at);
         desk.cost.begin();
         decoder.segment(segment, &mut |exchange| desk.exchange(exchange));
@@ -316,6 +332,7 @@ impl Sink for Stages {
     }
 
     fn call(&mut self, call: &Call) {
+        self.desk.begin(call.at);
         self.desk.publish(call, &Raw { exchange: None });
     }
 
@@ -326,6 +343,12 @@ impl Sink for Stages {
 }
 
 impl Desk {
+    fn begin(&mut self, at: u64) {
+        if self.began == 0 {
+            self.began = at;
+        }
+    }
+
     /// Names an exchange and counts it.
     fn exchange(&mut self, exchange: &Exchange<'_>) {
         self.cost.charge(Stage::Decode);
@@ -362,7 +385,7 @@ impl Desk {
             recorder.record(call);
         }
         if let Some(on_call) = &mut self.on_call {
-            on_call(call);
+            on_call(call, self.observer.endpoint());
         }
     }
 }

@@ -44,8 +44,12 @@ impl Governor {
         self.level
     }
 
-    /// Takes the share of the last second (about) and whether the ring lost records in it.
+    /// Takes the share of the last second (about) and whether the ring lost records in it. Without a limit
+    /// nothing is shed: nobody waits behind a file.
     pub(super) fn tick(&mut self, share: f64, lost: bool) {
+        if self.limit.is_infinite() {
+            return;
+        }
         self.share = share;
         if share > self.limit || lost {
             self.calm = 0;

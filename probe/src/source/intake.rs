@@ -52,8 +52,7 @@ impl Intake {
     }
 
     /// Reads from memory.
-    #[cfg(test)]
-    pub(crate) fn memory(bytes: Vec<u8>) -> Self {
+    pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         Self::reader(Box::new(io::Cursor::new(bytes)))
     }
 

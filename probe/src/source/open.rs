@@ -25,6 +25,14 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     recognise(name, intake)
 }
 
+/// Opens a recording or capture that is in memory, such as one that was built in.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(name: &str, bytes: &'static [u8]) -> Result<Box<dyn Source>, SourceError> {
+    recognise(name.to_owned(), Intake::memory(bytes))
+}
+
 fn file(path: &Path) -> io::Result<Intake> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {

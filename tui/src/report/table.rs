@@ -61,7 +61,11 @@ fn headline(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Re
     let (callers, edges, endpoints) =
         (snapshot.workloads.len(), snapshot.edges.len(), snapshot.endpoints.len());
     writeln!(out, "  {} calls ({rate:.1}/s), {lost} lost", grouped(calls))?;
-    writeln!(out, "  {callers} workloads, {edges} edges, {endpoints} endpoints")
+    writeln!(out, "  {callers} workloads, {edges} edges, {endpoints} endpoints")?;
+    match snapshot.capture.filter.as_str() {
+        "" => Ok(()),
+        filter => writeln!(out, "  rows filtered by: {}", harmless(filter)),
+    }
 }
 
 fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {

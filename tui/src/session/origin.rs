@@ -1,0 +1,118 @@
+//! Where the calls come from, opened: a source, names for it, and what there is to say about it.
+
+use crate::exit::Failure;
+use crate::report::Report;
+use crate::shop::Shop;
+use apisec_engine::degradation::{Degradation, Severity};
+use apisec_probe::attach::Own;
+use apisec_probe::identity::{self, AddressIdentity, Hosts, Identity, LocalIdentity};
+use apisec_probe::source::live::Live;
+use apisec_probe::source::{self, Source, SourceError};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Some seconds of the shop, for those who cannot capture. How it is made: `demo/README.md`.
+static RECORDED_DEMO: &[u8] = include_bytes!("../../../demo/sessions/shop.apisec");
+
+/// Where the calls come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// This node's kernel.
+    Live,
+    /// Files, one after the other.
+    Files(Vec<PathBuf>),
+    /// The demo shop: live if that is possible, else its recording.
+    Demo {
+        /// An attack to play.
+        scenario: Option<String>,
+    },
+}
+
+/// An origin that is ready to be read.
+pub(super) struct Opened {
+    /// The traffic.
+    pub(super) source: Box<dyn Source>,
+    /// Who is at its ends.
+    pub(super) identity: Box<dyn Identity>,
+    /// It ends by itself and can be made to wait.
+    pub(super) bounded: bool,
+    /// `LIVE` or `REPLAY`, with what is replayed.
+    pub(super) title: String,
+    /// The shop that has to stay open as long.
+    pub(super) shop: Option<Shop>,
+    /// What is known to be missing.
+    pub(super) degradations: Vec<Degradation>,
+}
+
+impl Origin {
+    /// Opens it; `report` is how it will be printed, if it is.
+    pub(super) fn open(&self, report: Option<&Report>) -> Result<Opened, Failure> {
+        match self {
+            Self::Live => Ok(live(capture()?, None)?),
+            Self::Files(paths) => files(paths),
+            Self::Demo { scenario } => match capture() {
+                Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
+                Err(why) => recorded_demo(&why.into(), report),
+            },
+        }
+    }
+}
+
+fn capture() -> Result<Live, SourceError> {
+    Live::start(Own::Excluded, identity::seed)
+}
+
+/// Names come last: who listens in the shop is known from the first call on.
+fn live(source: Live, shop: Option<Shop>) -> Result<Opened, SourceError> {
+    Ok(Opened {
+        source: Box::new(source),
+        identity: Box::new(LocalIdentity::start()?),
+        bounded: false,
+        title: "LIVE".into(),
+        shop,
+        degradations: Vec::new(),
+    })
+}
+
+fn files(paths: &[PathBuf]) -> Result<Opened, Failure> {
+    let Some((first, others)) = paths.split_first() else {
+        return Err(Failure::usage("no file was given", "apisec-top replay FILE"));
+    };
+    Ok(replay(source::open_all(first, others)?))
+}
+
+fn replay(source: Box<dyn Source>) -> Opened {
+    Opened {
+        title: format!("REPLAY {}", source.describe()),
+        source,
+        identity: Box::new(AddressIdentity::new(Hosts::default())),
+        bounded: true,
+        shop: None,
+        degradations: Vec::new(),
+    }
+}
+
+fn recorded_demo(why: &Failure, report: Option<&Report>) -> Result<Opened, Failure> {
+    let opened = replay(source::open_bytes("demo shop", RECORDED_DEMO)?);
+    announce(
+        &format!("REPLAY of a recorded demo shop, because live capture is not possible here: {why}"),
+        report,
+    );
+    let degradation = Degradation {
+        code: "demo-replay".into(),
+        severity: Severity::Partial,
+        what: format!("this is a recording, because live capture is not possible here: {}", why.what),
+        remedy: why.remedy.clone(),
+    };
+    Ok(Opened { degradations: vec![degradation], ..opened })
+}
+
+/// Says it before anything else: on standard output where people read that, else beside it.
+fn announce(line: &str, report: Option<&Report>) {
+    let for_people = report.is_some_and(|report| report.name == "table");
+    let _closed = if for_people {
+        writeln!(std::io::stdout(), "{line}\n")
+    } else {
+        writeln!(std::io::stderr(), "{line}")
+    };
+}

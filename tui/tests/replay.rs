@@ -1,0 +1,238 @@
+//! A capture file through the whole program: what comes out, in every format, and what is said about it.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails should fail the test")]
+
+#[path = "replay/capture.rs"]
+mod capture;
+
+use capture::Capture;
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_apisec-top");
+
+/// 20 answered calls of two endpoints, 3 of them errors, and one that nobody answered.
+fn shop(folder: &Path) -> PathBuf {
+    let mut capture = Capture::default();
+    for number in 0..12 {
+        capture.exchange(&format!("GET /users/{} HTTP/1.1\r\nHost: shop\r\n\r\n", 1000 + number), 200);
+    }
+    for number in 0..8 {
+        capture.exchange(
+            "POST /cart HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\n{}",
+            if number < 3 { 500 } else { 201 },
+        );
+    }
+    capture.request("GET /never-answered HTTP/1.1\r\nHost: shop\r\n\r\n");
+    let path = folder.join("shop.pcap");
+    std::fs::write(&path, capture.file()).unwrap();
+    path
+}
+
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).args(["--state".as_ref(), folder.join("state").as_os_str()]);
+    command.stdin(Stdio::null()).env_clear().env("HOME", folder);
+    command
+}
+
+fn replay(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    let mut all = vec!["replay", file.to_str().unwrap()];
+    all.extend(arguments);
+    program(folder.path(), &all).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = replay(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn schema(of: &str) -> jsonschema::Validator {
+    let output = Command::new(PROGRAM).args(["print", "schema", of]).output().unwrap();
+    jsonschema::validator_for(&serde_json::from_slice(&output.stdout).unwrap()).unwrap()
+}
+
+#[test]
+fn json_keeps_its_schema_and_counts_every_call() {
+    let object: Value = serde_json::from_str(&stdout(&["--output", "json"])).unwrap();
+    let problems: Vec<String> = schema("json").iter_errors(&object).map(|error| error.to_string()).collect();
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(object["schema"], "apisec-top/1");
+    assert_eq!(object["capture"]["calls"], 21);
+    assert!(
+        object["window"]["start"].as_str().unwrap().starts_with("2026-01-02T03:04:05"),
+        "{}",
+        object["window"]
+    );
+    let endpoints = object["endpoints"].as_array().unwrap();
+    let count = |method: &str, path: &str| {
+        endpoints.iter().find(|endpoint| endpoint["method"] == method && endpoint["path"] == path).unwrap()
+    };
+    let cart = count("POST", "/cart");
+    assert_eq!((&cart["calls"], &cart["errors"]), (&8.into(), &3.into()));
+    assert_eq!(cart["statuses"], serde_json::json!({"201": 5, "500": 3}));
+    assert_eq!(count("GET", "/never-answered")["unanswered"], 1);
+    let users: u64 = endpoints
+        .iter()
+        .filter(|e| e["path"].as_str().unwrap().starts_with("/users/"))
+        .map(|e| e["calls"].as_u64().unwrap())
+        .sum();
+    assert_eq!(users, 12);
+}
+
+#[test]
+fn every_line_of_ndjson_keeps_its_schema() {
+    let schema = schema("ndjson");
+    let text = stdout(&["--output", "ndjson"]);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 21);
+    for line in &lines {
+        assert!(schema.is_valid(line), "{line}");
+    }
+    assert_eq!(lines.iter().filter(|line| line["status"] == 500).count(), 3);
+    assert_eq!(lines.iter().filter(|line| line["status"].is_null()).count(), 1);
+}
+
+#[test]
+fn a_tail_ends_with_its_totals() {
+    let output = replay(&["--output", "ndjson"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stats: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!((&stats["calls"], &stats["written"], &stats["dropped"]), (&21.into(), &21.into(), &0.into()));
+}
+
+#[test]
+fn the_table_is_for_people() {
+    let text = stdout(&[]);
+    for expected in ["21 calls", "/cart", "Endpoints", "3 (37.5 %)"] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn a_filter_takes_rows_and_leaves_totals() {
+    let lines = stdout(&["--output", "ndjson", "--filter", "status>=500"]);
+    assert_eq!(lines.lines().count(), 3);
+    let object: Value =
+        serde_json::from_str(&stdout(&["--output", "json", "--filter", "path:/cart"])).unwrap();
+    assert!(schema("json").is_valid(&object));
+    assert_eq!(object["endpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(object["capture"]["calls"], 21);
+    assert_eq!(object["capture"]["filter"], "path:/cart");
+    assert!(stdout(&["--filter", "path:/cart"]).contains("rows filtered by: path:/cart"));
+}
+
+#[test]
+fn a_filter_that_is_no_filter_is_a_usage_error() {
+    let output = replay(&["--filter", "status>=("]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the filter is not understood"), "{stderr}");
+}
+
+#[test]
+fn a_recording_replays_to_the_same_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    let session = folder.path().join("shop.apisec");
+    let (file, session) = (file.to_str().unwrap(), session.to_str().unwrap());
+    let first = program(folder.path(), &["replay", file, "--record", session, "--output", "ndjson"])
+        .output()
+        .unwrap();
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let second = program(folder.path(), &["replay", session, "--output", "ndjson"]).output().unwrap();
+    assert_eq!(String::from_utf8(first.stdout), String::from_utf8(second.stdout));
+    let again = program(folder.path(), &["replay", file, "--record", session]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("exists"));
+}
+
+#[test]
+fn a_file_that_is_none_is_named_with_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "just some text\n").unwrap();
+    for (file, expected) in [(file.to_str().unwrap(), "is text"), ("/nonexistent.pcap", "check the path")] {
+        let output = program(folder.path(), &["replay", file]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn a_recording_that_has_no_room_is_said_before_the_run() {
+    let output = replay(&["--record", "/nonexistent/folder/x.apisec"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("make the folder first"), "{stderr}");
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    for format in ["json", "ndjson", "table"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let arguments = ["replay", file.to_str().unwrap(), "--output", format];
+        let output = program(folder.path(), &arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {stderr}");
+        assert!(stderr.contains("free some space"), "{format}: {stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_had_enough_is_a_quiet_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    for format in ["json", "ndjson", "table"] {
+        let arguments = ["replay", file.to_str().unwrap(), "--output", format];
+        let mut command = program(folder.path(), &arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_pipe_that_stays_open_is_read_until_the_duration_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(shop(folder.path())).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, &bytes).unwrap();
+    let mut command = program(folder.path(), &["replay", "-", "--duration", "700ms", "--output", "json"]);
+    let output = command.stdin(reader).output().unwrap();
+    drop(writer);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["capture"]["calls"], 21);
+}
+
+#[test]
+fn an_interrupted_replay_prints_what_it_has_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(shop(folder.path())).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, &bytes).unwrap();
+    let mut command = program(folder.path(), &["replay", "-", "--output", "ndjson"]);
+    let mut child = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // A line on its way out proves that it runs.
+    let mut stdout = child.stdout.take().unwrap();
+    let mut first = [0; 1];
+    stdout.read_exact(&mut first).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.ends_with('\n'));
+    drop(writer);
+}

@@ -16,6 +16,7 @@ use apisec_engine::degradation::{Degradation, Severity};
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use std::fs::File;
+use std::io;
 
 /// The kernel programs, as built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
@@ -172,8 +173,22 @@ fn broken(error: &dyn std::fmt::Display) -> SourceError {
 }
 
 fn not_loaded(error: &aya::EbpfError) -> SourceError {
-    let error = chain(error);
-    SourceError { what: format!("the kernel does not accept our maps: {error}"), remedy: remedy() }
+    let what = match cause(error) {
+        Some(io::ErrorKind::PermissionDenied) => {
+            "this process may not load programs into the kernel".to_owned()
+        }
+        Some(io::ErrorKind::Unsupported) => {
+            "this kernel, or the container's filter, has no bpf(2)".to_owned()
+        }
+        _ => format!("the kernel does not accept our maps: {}", chain(error)),
+    };
+    SourceError { what, remedy: remedy() }
+}
+
+/// The answer of the system behind an error.
+fn cause(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    let own = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    own.or_else(|| error.source().and_then(cause))
 }
 
 fn refused(hook: &Hook, error: &HookError) -> SourceError {

@@ -32,8 +32,11 @@ pub struct Entry {
     /// Its counter of connections.
     pub(crate) counter: fn(&mut DecoderStats) -> &mut u64,
     /// Begins to read it; `None` for a protocol that is recognised, counted and left unread.
-    pub(crate) start: Option<fn(Beginning) -> Box<dyn Conversation>>,
+    pub(crate) start: Option<Start>,
 }
+
+/// Begins a conversation, told the first bytes that one side sent; they are read afterwards.
+pub(crate) type Start = fn(Beginning, Side, &[u8]) -> Box<dyn Conversation>;
 
 /// The protocols, in the order in which they are tried.
 pub const PROTOCOLS: &[Entry] = &[tls::ENTRY, http2::ENTRY, http1::ENTRY];

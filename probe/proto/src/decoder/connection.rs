@@ -217,11 +217,11 @@ impl Speech {
 
     /// The protocol was found, or will not be. The bytes that were kept are read before the newest.
     fn found(&mut self, found: Found, from: Side, bytes: &[u8], cx: &mut Context<'_>) {
-        let Found::Known { start, beginning, preludes } = found else {
+        let Found::Known { conversation, preludes } = found else {
             *self = Self::Opaque;
             return;
         };
-        *self = Self::Known(start(beginning));
+        *self = Self::Known(conversation);
         let now = cx.at;
         let [own, other] = preludes;
         if !own.bytes.is_empty() {

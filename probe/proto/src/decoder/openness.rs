@@ -30,7 +30,7 @@ pub(super) struct Prelude {
 /// What the search came to.
 pub(super) enum Found {
     /// A protocol that is read; what was kept of the speaker's and of the other side's bytes.
-    Known { start: fn(Beginning) -> Box<dyn Conversation>, beginning: Beginning, preludes: [Prelude; 2] },
+    Known { conversation: Box<dyn Conversation>, preludes: [Prelude; 2] },
     /// Nothing that is read.
     Opaque,
 }
@@ -47,29 +47,29 @@ impl Openness {
         }
         self.unknown = None;
         let kept = self.prelude(from).map_or(0, |prelude| prelude.bytes.len());
+        let beginning = self.beginning;
         let identity = match self.prelude(from) {
             Some(prelude) if kept > 0 => {
                 prelude.bytes.extend_from_slice(bytes);
-                let identity = identify(&prelude.bytes);
+                let identity = judge(beginning, from, &prelude.bytes, cx);
                 prelude.bytes.truncate(kept);
                 identity
             }
-            _ => identify(bytes),
+            _ => judge(beginning, from, bytes, cx),
         };
         match identity {
-            Identity::Known(entry) => {
-                *(entry.counter)(cx.stats) += 1;
-                let Some(start) = entry.start else { return Some(Found::Opaque) };
+            Judgement::Read(conversation) => {
                 let [client, server] =
                     self.preludes.take().map_or_else(Default::default, |preludes| *preludes);
                 let preludes = if from == Side::Client { [client, server] } else { [server, client] };
-                Some(Found::Known { start, beginning: self.beginning, preludes })
+                Some(Found::Known { conversation, preludes })
             }
-            Identity::Open if kept + bytes.len() <= MAX_PRELUDE => {
+            Judgement::Unread => Some(Found::Opaque),
+            Judgement::Open if kept + bytes.len() <= MAX_PRELUDE => {
                 self.keep(from, bytes, cx.at);
                 None
             }
-            Identity::Open | Identity::None => self.miss(from, cx),
+            Judgement::Open | Judgement::Unknown => self.miss(from, cx),
         }
     }
 
@@ -105,5 +105,25 @@ impl Openness {
             cx.stats.undecodable += 1;
             Found::Opaque
         })
+    }
+}
+
+/// What first bytes are.
+enum Judgement {
+    Read(Box<dyn Conversation>),
+    Unread,
+    Open,
+    Unknown,
+}
+
+/// Asks the protocols, and begins the one that the first bytes of `from` belong to.
+fn judge(beginning: Beginning, from: Side, first: &[u8], cx: &mut Context<'_>) -> Judgement {
+    match identify(first) {
+        Identity::Known(entry) => {
+            *(entry.counter)(cx.stats) += 1;
+            entry.start.map_or(Judgement::Unread, |start| Judgement::Read(start(beginning, from, first)))
+        }
+        Identity::Open => Judgement::Open,
+        Identity::None => Judgement::Unknown,
     }
 }

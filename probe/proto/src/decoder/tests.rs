@@ -307,7 +307,7 @@ fn disturb(packets: &[Packet], dice: &mut Dice) -> Vec<Packet> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn scripts_disturbed(seed in any::<u64>()) {

@@ -30,7 +30,7 @@ enum Step {
 /// The state of a connection.
 pub(super) struct Http1 {
     /// Who asks; by content, not by what the source believes.
-    requester: Option<Side>,
+    requester: Side,
     requests: Reader,
     responses: Reader,
     /// In the order of their requests.
@@ -48,12 +48,13 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn start(beginning: Beginning) -> Box<dyn Conversation> {
+    pub(super) fn start(beginning: Beginning, from: Side, first: &[u8]) -> Box<dyn Conversation> {
+        let answers = plausible(Role::Response, first.trim_ascii_start()) == Match::Yes;
         let middle = beginning == Beginning::Middle;
         let phase = if middle { Phase::Seek } else { Phase::Start };
         let reader = Reader { phase, scan: Scan::default() };
         Box::new(Self {
-            requester: None,
+            requester: if answers { from.peer() } else { from },
             requests: reader,
             responses: reader,
             open: SmallVec::new(),
@@ -65,16 +66,8 @@ impl Http1 {
         })
     }
 
-    /// Who `from` is, which the first bytes decide.
-    fn role(&mut self, from: Side, bytes: &[u8]) -> Role {
-        let requester = *self.requester.get_or_insert_with(|| {
-            if plausible(Role::Response, bytes) == Match::Yes { from.peer() } else { from }
-        });
-        if requester == from { Role::Request } else { Role::Response }
-    }
-
-    fn requester(&self) -> Side {
-        self.requester.unwrap_or(Side::Client)
+    fn role(&self, from: Side) -> Role {
+        if self.requester == from { Role::Request } else { Role::Response }
     }
 
     const fn reader(&mut self, role: Role) -> &mut Reader {
@@ -155,7 +148,7 @@ impl Http1 {
         while self.open.first().is_some_and(|open| open.request_done && open.response_done) {
             self.settled = true;
             let mut open = self.open.remove(0);
-            open.report(self.requester(), cx);
+            open.report(self.requester, cx);
             cx.pool.take_back(open);
         }
         if self.open.is_empty() && self.open.spilled() {
@@ -175,7 +168,7 @@ impl Conversation for Http1 {
         let mut rest = bytes;
         let mut fresh = true;
         while !rest.is_empty() {
-            let role = self.role(from, rest);
+            let role = self.role(from);
             let step = match self.reader(role).phase {
                 Phase::Start | Phase::Seek => self.begin(role, rest, fresh, cx),
                 Phase::Head => self.head(role, rest, cx),
@@ -195,7 +188,7 @@ impl Conversation for Http1 {
     }
 
     fn gap(&mut self, from: Side, len: u64, lost: bool, cx: &mut Context<'_>) {
-        let role = self.role(from, &[]);
+        let role = self.role(from);
         let why = if lost { Notes::GAP } else { Notes::default() };
         let mut left = len;
         if matches!(self.reader(role).phase, Phase::Head) {
@@ -223,7 +216,7 @@ impl Conversation for Http1 {
     }
 
     fn end(&mut self, from: Side, cx: &mut Context<'_>) {
-        match self.role(from, &[]) {
+        match self.role(from) {
             Role::Request => self.end_requests(cx),
             Role::Response => self.end_responses(cx),
         }
@@ -237,7 +230,7 @@ impl Conversation for Http1 {
         self.end_responses(cx);
         while let Some(mut open) = (!self.open.is_empty()).then(|| self.open.remove(0)) {
             if open.heard {
-                open.report(self.requester(), cx);
+                open.report(self.requester, cx);
             }
             cx.pool.take_back(open);
         }
@@ -251,7 +244,7 @@ impl Conversation for Http1 {
             self.done(Role::Response, cx);
             self.responses.phase = Phase::Seek;
         }
-        let requester = self.requester();
+        let requester = self.requester;
         for open in &mut self.open {
             if now > open.timing.request_start.saturating_add(cx.limits.longest_exchange)
                 && open.heard
@@ -266,7 +259,7 @@ impl Conversation for Http1 {
     }
 
     fn turns(&self, from: Side) -> bool {
-        if self.requester() == from {
+        if self.requester == from {
             self.requests.phase.is_between() && (!self.pipelining || self.open.len() <= 1)
         } else {
             self.responses.phase.is_between() && !self.open.iter().any(|open| open.awaits())
@@ -274,7 +267,7 @@ impl Conversation for Http1 {
     }
 
     fn repeated(&mut self, from: Side) {
-        let role = self.role(from, &[]);
+        let role = self.role(from);
         if let Some((_, open)) = self.current(role) {
             open.notes.add(Notes::RETRANSMIT);
         }

@@ -21,7 +21,7 @@ impl Http1 {
         }
         if plausible(role, bytes) == Match::No {
             if self.open.is_empty() && !self.settled && plausible(role.other(), bytes) == Match::Yes {
-                self.requester = Some(self.requester().peer());
+                self.requester = self.requester.peer();
                 return Step::Took(0);
             }
             self.seek(role, cx);

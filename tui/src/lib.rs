@@ -11,3 +11,22 @@ pub mod report;
 pub mod session;
 pub mod settings;
 pub mod shop;
+
+pub mod action;
+pub mod app;
+pub mod canvas;
+pub mod event;
+pub mod filter;
+pub mod format;
+pub mod frame;
+pub mod keymap;
+pub mod label;
+pub mod layer;
+pub mod past;
+pub mod run;
+pub mod theme;
+pub mod view;
+pub mod widget;
+
+#[cfg(test)]
+mod fixture;

@@ -1,6 +1,6 @@
 //! The bounded log of recent redacted calls, as immutable chunks that a snapshot shares without copying.
 
-use apisec_proto::call::{AuthScheme, Detail, IdentityHash, Notes, Protocol, Vantage};
+pub use apisec_proto::call::{AuthScheme, Detail, IdentityHash, Notes, Protocol, ShownField, Vantage};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

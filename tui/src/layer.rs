@@ -1,0 +1,42 @@
+//! Dialogs over the view, as a stack: the topmost hears the keys.
+
+pub mod confirm;
+pub mod filter_input;
+pub mod help;
+pub mod inspector;
+pub mod palette;
+
+use crate::action::{Action, Effect};
+use crate::canvas::{Canvas, Viewport};
+use crate::view::World;
+use ratatui::layout::Rect;
+
+/// What a dialog made of an action.
+pub enum LayerReply {
+    /// Stay open.
+    Stay,
+    /// Stay open, and this shall follow.
+    Act(Action),
+    /// Stay open, and the outside world shall do this.
+    Effect(Effect),
+    /// Close, and these shall follow.
+    Close(Vec<Action>),
+}
+
+/// A dialog.
+pub trait Layer {
+    /// The context of its keys: `dialog` or `input`.
+    fn context(&self) -> &'static str;
+
+    /// What the operator can do here.
+    fn can(&self) -> Vec<Action>;
+
+    /// Does `action`.
+    fn update(&mut self, action: &Action, world: &World<'_>) -> LayerReply;
+
+    /// Draws itself over `area`, which is the whole screen.
+    fn draw(&self, canvas: &mut Canvas<'_>, area: Rect);
+
+    /// Learns what of its list was visible.
+    fn drawn(&mut self, viewport: Viewport);
+}

@@ -1,0 +1,221 @@
+//! The run loop: the only place of the terminal that reads keys, hears signals, watches snapshots and draws.
+
+mod input;
+mod terminal;
+
+use crate::action::Effect;
+use crate::app::{App, Setup};
+use crate::event::Event;
+use crate::frame;
+use crate::keymap::Keymap;
+use crate::theme::{Terminal as Environment, Theme};
+use anyhow::Context as _;
+use apisec_engine::command::Command;
+use apisec_engine::snapshot::Snapshot;
+use apisec_probe::pipeline::Running;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use terminal::Screen;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Least time between two pictures: ten a second.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Keeps a command that was sent.
+pub type Keep = Box<dyn FnMut(&Command)>;
+
+/// What the operator decided before the terminal starts.
+#[derive(Default)]
+pub struct Options {
+    /// `LIVE`, or `REPLAY` with what is replayed.
+    pub title: String,
+    /// Name of a built-in theme, or path of a theme file; empty for the default.
+    pub theme: String,
+    /// The operator's keys: contexts, in them actions with their keys.
+    pub keys: BTreeMap<String, toml::Value>,
+    /// Nothing may be changed.
+    pub read_only: bool,
+    /// Linear text for screen readers.
+    pub plain: bool,
+    /// ASCII shapes only.
+    pub ascii: bool,
+    /// What the environment says about the terminal.
+    pub environment: Environment,
+    /// Called with each command after it was sent, so that the state folder can keep it.
+    pub on_command: Option<Keep>,
+}
+
+/// Shows `running` until the operator leaves or a signal ends it.
+///
+/// # Errors
+/// The terminal cannot be used, with whose fault it is.
+pub fn run(running: Running, mut options: Options) -> anyhow::Result<()> {
+    let snapshots = running.subscribe();
+    let mut keep = options.on_command.take();
+    let send = |command: Command| {
+        if let Some(keep) = &mut keep {
+            keep(&command);
+        }
+        running.send(command);
+    };
+    let shown = show(snapshots, send, options);
+    // Only now: dropping it detaches from the kernel.
+    drop(running);
+    shown
+}
+
+/// As [`run`], over any stream of snapshots and any taker of commands.
+///
+/// # Errors
+/// The terminal cannot be used, with whose fault it is.
+pub fn show(
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    send: impl FnMut(Command),
+    options: Options,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
+    let app = prepare(options, screen.size()?);
+    runtime.block_on(Loop { app, screen, send, snapshots }.run())
+}
+
+/// The state before the first event. What was not understood is the first message.
+fn prepare(options: Options, size: (u16, u16)) -> App {
+    let (keymap, mut warnings) = Keymap::load(&options.keys);
+    let depth = options.environment.depth();
+    let (theme, more) = choose(&options.theme, depth.forces());
+    warnings.extend(more);
+    let setup = Setup {
+        title: options.title,
+        keymap,
+        read_only: options.read_only,
+        plain: options.plain,
+        ascii: options.ascii,
+    };
+    let mut app = App::new(setup, theme.reduced(depth), depth.forces().is_some(), size);
+    if let Some(first) = warnings.first() {
+        let more = warnings.len() - 1;
+        let rest = if more > 0 { format!(" ({more} more)") } else { String::new() };
+        app.say(format!("{first}{rest}"));
+    }
+    app
+}
+
+/// The theme that was asked for, unless the terminal cannot show it.
+fn choose(wanted: &str, forced: Option<&str>) -> (Theme, Vec<String>) {
+    let wanted = if wanted.is_empty() { "dark" } else { wanted };
+    // `mono` and `ansi16` need no more than any terminal has.
+    let name = forced.filter(|forced| !(wanted == "mono" || wanted == *forced)).unwrap_or(wanted);
+    if let Some(theme) = Theme::named(name) {
+        return (theme, Vec::new());
+    }
+    match std::fs::read_to_string(name) {
+        Ok(text) => Theme::parse(Path::new(name).file_stem().and_then(|s| s.to_str()).unwrap_or(name), &text),
+        Err(error) => (Theme::parse("dark", "inherits = \"dark\"").0, vec![format!("theme {name}: {error}")]),
+    }
+}
+
+struct Loop<S> {
+    app: App,
+    screen: Screen,
+    send: S,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// How the loop goes on.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    On,
+    Leave,
+}
+
+/// Signals that end the terminal in good order.
+struct Signals {
+    term: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.hangup.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl<S: FnMut(Command)> Loop<S> {
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut signals = Signals::listen()?;
+        let (_reader, mut events) = input::Reader::start()?;
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        let newest = Arc::clone(&self.snapshots.borrow_and_update());
+        self.app.handle(Event::Snapshot(newest));
+        let mut watching = true;
+        let mut due = Some(Instant::now());
+        let mut last = Instant::now() - FRAME;
+        loop {
+            let draw_at = due.unwrap_or_else(Instant::now);
+            let event = tokio::select! {
+                biased;
+                () = signals.any() => return Ok(()),
+                () = tokio::time::sleep_until(draw_at), if due.is_some() => {
+                    self.draw()?;
+                    (due, last) = (None, Instant::now());
+                    continue;
+                }
+                event = events.recv() => match event {
+                    Some(event) => event,
+                    None => return Ok(()),
+                },
+                changed = self.snapshots.changed(), if watching => {
+                    watching = changed.is_ok();
+                    let newest = Arc::clone(&self.snapshots.borrow_and_update());
+                    if watching { Event::Snapshot(newest) } else { Event::Ended }
+                }
+                _ = seconds.tick() => Event::Second,
+            };
+            let (changed, effects) = self.app.handle(event);
+            if changed {
+                due = Some(last + FRAME);
+            }
+            if self.apply(effects)? == Flow::Leave {
+                return Ok(());
+            }
+        }
+    }
+
+    fn draw(&mut self) -> anyhow::Result<()> {
+        let app = &self.app;
+        let report = self.screen.draw(|buffer| frame::draw(app, buffer))?;
+        self.app.drawn(report);
+        Ok(())
+    }
+
+    fn apply(&mut self, effects: Vec<Effect>) -> anyhow::Result<Flow> {
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(Flow::Leave),
+                Effect::Send(command) => (self.send)(command),
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Suspend => self.screen.suspend()?,
+            }
+        }
+        Ok(Flow::On)
+    }
+}

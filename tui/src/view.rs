@@ -1,0 +1,104 @@
+//! The views, and what a view is: one file, one line in [`VIEWS`].
+//!
+//! A view owns where the operator is in it, derives its rows when the snapshot changes and draws them; it does no
+//! IO, knows no key and no colour.
+
+mod calls;
+mod endpoints;
+mod graph;
+mod overview;
+
+use crate::action::{Action, Effect};
+use crate::canvas::{Canvas, Viewport};
+use crate::filter::Filter;
+use crate::label::Labels;
+use crate::layer::Layer;
+use apisec_engine::snapshot::Snapshot;
+use ratatui::layout::Rect;
+
+/// A view that can be shown.
+pub struct Registration {
+    /// Its name in the keymap (`show-<name>`, and its own context).
+    pub name: &'static str,
+    /// What its tab says.
+    pub title: &'static str,
+    /// Makes it.
+    pub new: fn() -> Box<dyn View>,
+}
+
+/// Every view, in the order of the tabs.
+pub const VIEWS: &[Registration] = &[
+    Registration { name: "overview", title: "Overview", new: || Box::new(overview::Overview::default()) },
+    Registration { name: "graph", title: "Graph", new: || Box::new(graph::Graph::default()) },
+    Registration { name: "endpoints", title: "Endpoints", new: || Box::new(endpoints::Endpoints::default()) },
+    Registration { name: "calls", title: "Calls", new: || Box::new(calls::Calls::default()) },
+];
+
+/// What a view may look at.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// What is on screen: the newest snapshot, a frozen or an earlier one.
+    pub snapshot: &'a Snapshot,
+    /// Names of its workloads.
+    pub labels: &'a Labels,
+    /// What the operator wants to see.
+    pub filter: &'a Filter,
+    /// Nothing may be changed.
+    pub read_only: bool,
+    /// For screen readers.
+    pub plain: bool,
+}
+
+/// What a view made of an action.
+pub enum Reply {
+    /// It is none of its business.
+    Ignored,
+    /// Done.
+    Done,
+    /// Done, and these shall follow.
+    Act(Vec<Action>),
+    /// Done, and the outside world shall do this.
+    Effect(Effect),
+    /// A dialog shall open.
+    Open(Box<dyn Layer>),
+    /// It cannot be done, and why.
+    Refused(String),
+}
+
+/// A view.
+pub trait View {
+    /// Derives what it shows from a new snapshot, filter or order.
+    fn refresh(&mut self, world: &World<'_>);
+
+    /// What the operator can do here now, most useful first.
+    fn can(&self, world: &World<'_>) -> Vec<Action>;
+
+    /// Does `action`.
+    fn update(&mut self, action: &Action, world: &World<'_>) -> Reply;
+
+    /// Draws itself.
+    fn draw(&self, world: &World<'_>, canvas: &mut Canvas<'_>, area: Rect);
+
+    /// Learns what of its list was visible.
+    fn drawn(&mut self, viewport: Viewport);
+}
+
+/// The motions of a list, for [`View::can`].
+pub(crate) const MOTIONS: &[Action] =
+    &[Action::Up, Action::Down, Action::PageUp, Action::PageDown, Action::First, Action::Last];
+
+/// Says that there is nothing to show, and why.
+pub(crate) fn nothing(world: &World<'_>, canvas: &mut Canvas<'_>, area: Rect, what: &str) {
+    let text = if world.filter.is_empty() {
+        format!("No {what} yet. Waiting for traffic.")
+    } else {
+        format!("No {what} match the filter.")
+    };
+    canvas.put(area, 2, 1.min(area.height.saturating_sub(1)), &text, crate::theme::Role::Dim);
+}
+
+pub(crate) use graph::workload_lines;
+pub(crate) use overview::severity_role;
+
+#[cfg(test)]
+pub(crate) mod tests;

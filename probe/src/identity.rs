@@ -46,7 +46,8 @@ pub struct Parties {
     pub settled: bool,
 }
 
-/// Names the ends of connections. Lives on the capture thread: `parties` is called once or a few times
+/// Names the ends of connections. Times in the records are Unix nanoseconds, as everything is behind a
+/// source. Lives on the capture thread: `parties` is called once or a few times
 /// per connection, not per call; the rest once per event.
 pub trait Identity: Send {
     /// The workloads at the ends of `conn`. Never fails: what is unknown is an external peer by address.

@@ -12,7 +12,7 @@ const REMEMBERED: u64 = 60_000_000_000;
 /// A program image.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
-    /// Monotonic nanoseconds of its start.
+    /// Its start, Unix nanoseconds.
     pub(super) at: u64,
     /// cgroup v2 id, 0 when unknown.
     pub(super) cgroup: u64,
@@ -67,7 +67,7 @@ impl Images {
         }
     }
 
-    /// The program that `pid` ran at `at` (monotonic; 0 when unknown).
+    /// The program that `pid` ran at `at` (Unix nanoseconds; 0 when unknown).
     pub(super) fn get(&self, pid: u32, at: u64) -> Option<&Image> {
         self.by_pid.get(&pid).filter(|image| at == 0 || image.at <= at)
     }

@@ -10,7 +10,7 @@ mod gaps;
 mod servers;
 
 use super::address_book::{Hosts, Users};
-use super::boot::{BootClock, monotonic};
+use super::boot::BootClock;
 use super::cgroup::Placement;
 use super::process::Process;
 use super::registry::Registry;
@@ -32,7 +32,7 @@ use lru::LruCache;
 use servers::Servers;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections whose ends are remembered; the least recently asked for is forgotten and looked up anew.
 const MAX_CONNECTIONS: usize = 65_536;
@@ -42,25 +42,48 @@ const MAX_CGROUPS: usize = 8_192;
 const READS_PER_SECOND: u32 = 500;
 /// How long the start waits for the first survey before it goes on without.
 const START_PATIENCE: Duration = Duration::from_secs(2);
+/// A name that is not settled is waited for this long when a connection is first asked about...
+const WAIT: Duration = Duration::from_millis(50);
+/// ...and in all so long in a second, so that the capture goes on whatever the node does.
+const WAIT_PER_SECOND: Duration = Duration::from_millis(100);
 /// An answer that did not come is asked for again after so many ticks.
 const ASK_AGAIN: u64 = 2;
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`): the one that the kernel's pids are of.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// A workload's number, and whether it is as good as it will get.
+/// A workload's number, and how good it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Named {
     number: u32,
-    settled: bool,
+    trust: Trust,
+}
+
+/// How good a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// As good as it will get.
+    Settled,
+    /// A guess; the thread that looks was asked.
+    Asked,
+    /// A guess; the kernel or the next second may tell more.
+    Early,
 }
 
 impl Named {
     const fn settled(number: u32) -> Self {
-        Self { number, settled: true }
+        Self { number, trust: Trust::Settled }
     }
 
-    const fn guess(number: u32) -> Self {
-        Self { number, settled: false }
+    const fn asked(number: u32) -> Self {
+        Self { number, trust: Trust::Asked }
+    }
+
+    const fn early(number: u32) -> Self {
+        Self { number, trust: Trust::Early }
+    }
+
+    fn is_settled(self) -> bool {
+        self.trust == Trust::Settled
     }
 }
 
@@ -92,6 +115,7 @@ pub struct LocalIdentity {
     clock: BootClock,
     ticks: u64,
     reads_left: u32,
+    wait_left: Duration,
     pids_are_ours: bool,
     gaps: Gaps,
 }
@@ -138,9 +162,36 @@ impl LocalIdentity {
             clock: BootClock::read(),
             ticks: 0,
             reads_left: READS_PER_SECOND,
+            wait_left: WAIT_PER_SECOND,
             pids_are_ours: namespace.to_bytes() == INITIAL_PID_NAMESPACE.as_bytes(),
             gaps: Gaps::default(),
         }
+    }
+
+    /// Names the ends with what is known now.
+    fn name(&mut self, conn: ConnId, flow: &Flow) -> (Named, Named) {
+        let ends = *self.ends.get_or_insert_mut(conn, Ends::default);
+        if self.ends.len() > MAX_CONNECTIONS {
+            self.ends.pop_lru();
+        }
+        let dst = self.server(conn, flow, &ends);
+        let src = self.client(conn, flow, &ends);
+        (src, dst)
+    }
+
+    /// Waits a little for the thread that looks: the first call of a connection shall have its right name.
+    fn name_patiently(&mut self, conn: ConnId, flow: &Flow, mut named: (Named, Named)) -> (Named, Named) {
+        let began = Instant::now();
+        let most = WAIT.min(self.wait_left);
+        while named.0.trust == Trust::Asked || named.1.trust == Trust::Asked {
+            let left = most.saturating_sub(began.elapsed());
+            let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.wait(left)) else { break };
+            self.take(answer);
+            self.take_answers();
+            named = self.name(conn, flow);
+        }
+        self.wait_left = self.wait_left.saturating_sub(began.elapsed());
+        named
     }
 
     fn ask(&self, question: Question) -> bool {
@@ -243,7 +294,7 @@ impl LocalIdentity {
     }
 
     fn asked(&mut self) -> Option<Named> {
-        self.resolver.is_some().then(|| Named::guess(self.unknown()))
+        self.resolver.is_some().then(|| Named::asked(self.unknown()))
     }
 
     /// Asks whose the socket at one end is; once, and again when no answer came.
@@ -264,16 +315,14 @@ impl LocalIdentity {
 impl Identity for LocalIdentity {
     fn parties(&mut self, conn: ConnId, flow: &Flow) -> Parties {
         self.take_answers();
-        let ends = *self.ends.get_or_insert_mut(conn, Ends::default);
-        if self.ends.len() > MAX_CONNECTIONS {
-            self.ends.pop_lru();
+        let (mut src, mut dst) = self.name(conn, flow);
+        if (src.trust == Trust::Asked || dst.trust == Trust::Asked) && !self.wait_left.is_zero() {
+            (src, dst) = self.name_patiently(conn, flow, (src, dst));
         }
-        let dst = self.server(conn, flow, &ends);
-        let src = self.client(conn, flow, &ends);
         Parties {
             src: self.registry.party(src.number),
             dst: self.registry.party(dst.number),
-            settled: src.settled && dst.settled,
+            settled: src.is_settled() && dst.is_settled(),
         }
     }
 
@@ -303,7 +352,8 @@ impl Identity for LocalIdentity {
     fn tick(&mut self, now: u64) {
         self.ticks += 1;
         self.reads_left = READS_PER_SECOND;
-        self.clock = BootClock::read();
+        self.wait_left = WAIT_PER_SECOND;
+        self.clock.refresh();
         self.users.refresh();
         self.hosts.refresh();
         self.callers.tick(now);

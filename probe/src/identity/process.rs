@@ -62,6 +62,11 @@ impl Process {
         self.args.len() >= MAX_ARGS
     }
 
+    /// It has ended and waits for its parent: nothing but its name is left.
+    pub(super) fn is_zombie(&self) -> bool {
+        self.exe.is_empty() && self.args.is_empty()
+    }
+
     /// What people call the program.
     pub(super) fn name(&self) -> CompactString {
         program::name(&self.exe, &self.comm, &self.args)

@@ -4,7 +4,9 @@
 use super::gaps::{Gaps, degradation};
 use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Process, Question, Wanted, describe};
 use crate::flow::Flow;
+use crate::identity::boot::SLACK;
 use crate::identity::cgroup::Placement;
+use crate::identity::holders;
 use crate::identity::images::Images;
 use crate::identity::process::MAX_ANCESTORS;
 use crate::identity::{mask, program};
@@ -31,7 +33,7 @@ pub(super) struct Callers {
 /// A process that has called.
 struct Caller {
     process: Arc<Process>,
-    /// Monotonic nanoseconds; what was called before was called by another process.
+    /// Unix nanoseconds; what was called before was called by another process.
     born: u64,
     /// What was called after this was called by another process.
     ended: Option<u64>,
@@ -58,7 +60,7 @@ impl Callers {
     pub(super) fn ended(&mut self, exit: &Exit) {
         self.images.end(exit.tgid);
         if let Some(caller) = self.by_pid.peek_mut(&exit.tgid) {
-            caller.ended.get_or_insert(exit.at);
+            caller.ended.get_or_insert(exit.at.saturating_add(SLACK));
         }
     }
 
@@ -100,7 +102,7 @@ impl LocalIdentity {
         let here = flow.vantage == Vantage::Client || ends.client_cookie != 0 || ends.client_pid != 0;
         if !here && !self.survey.is_local(flow.client.ip()) {
             let number = self.external_client(flow.client.ip());
-            return Named { number, settled: self.is_known(conn, ends) };
+            return if self.is_known(conn, ends) { Named::settled(number) } else { Named::early(number) };
         }
         self.search_client(conn, flow, ends)
     }
@@ -135,7 +137,7 @@ impl LocalIdentity {
         let cookie = if flow.vantage == Vantage::Client { conn.0 } else { ends.client_cookie };
         let wanted = Wanted { conn, side: Side::Client, local: flow.client, remote: flow.server, cookie };
         if !ends.client_lost && self.ask_socket(wanted) {
-            return Named::guess(self.unknown());
+            return Named::asked(self.unknown());
         }
         self.absent(conn, ends)
     }
@@ -147,10 +149,11 @@ impl LocalIdentity {
             return named;
         }
         if self.reads_left == 0 {
-            return Named::guess(self.started_as(ends).unwrap_or_else(|| self.unknown()));
+            return Named::early(self.started_as(ends).unwrap_or_else(|| self.unknown()));
         }
         self.reads_left -= 1;
-        match (self.read)(pid).filter(|process| at == 0 || self.clock.monotonic(process.start) <= at) {
+        let there = |process: &Process| at == 0 || self.clock.born(process.start) <= at;
+        match (self.read)(pid).filter(|process| there(process) && !process.is_zombie()) {
             Some(process) => self.meet(&Arc::new(process)),
             None => self.absent(conn, ends),
         }
@@ -175,7 +178,7 @@ impl LocalIdentity {
         let number = self.number_of(process);
         if self.callers.by_pid.peek(&process.pid).is_none_or(|caller| caller.process.start != process.start) {
             let caller = Caller {
-                born: self.clock.monotonic(process.start),
+                born: self.clock.born(process.start),
                 process: Arc::clone(process),
                 ended: None,
                 number,
@@ -195,9 +198,11 @@ impl LocalIdentity {
     fn judge(&mut self, process: &Arc<Process>, number: u32) -> Named {
         let (generation, ticks) = (self.generation, self.ticks);
         let searched = process.start < self.searched_until || self.resolver.is_none();
-        let Some(caller) = self.callers.by_pid.peek_mut(&process.pid) else { return Named::guess(number) };
+        let Some(caller) = self.callers.by_pid.peek_mut(&process.pid) else { return Named::asked(number) };
         (caller.number, caller.generation) = (number, generation);
-        if searched || caller.looked_at || caller.ended.is_some() {
+        caller.looked_at |=
+            searched || caller.ended.is_some() || caller.asked.is_none() && only_calls(process.pid);
+        if caller.looked_at {
             return Named::settled(number);
         }
         let due = caller.asked.is_none_or(|at| ticks.saturating_sub(at) >= ASK_AGAIN);
@@ -207,7 +212,7 @@ impl LocalIdentity {
         {
             caller.asked = Some(ticks);
         }
-        Named::guess(number)
+        Named::asked(number)
     }
 
     fn number_of(&mut self, process: &Process) -> u32 {
@@ -250,8 +255,8 @@ impl LocalIdentity {
             let program = self.callers.images.get(ends.client_pid, ends.at).map_or(0, |image| image.cgroup);
             let placed = self.by_cgroup(if program == 0 { ends.client_cgroup } else { program }, "");
             return match placed {
-                Some(placed) if placed.settled => placed,
-                Some(_) => Named::guess(number),
+                Some(placed) if placed.is_settled() => placed,
+                Some(_) => Named::asked(number),
                 None => Named::settled(number),
             };
         }
@@ -297,6 +302,15 @@ impl LocalIdentity {
             *gap(&mut self.gaps) += 1;
         }
     }
+}
+
+/// A process that is too simple to be a server: it holds hardly any sockets, or is gone.
+fn only_calls(pid: u32) -> bool {
+    /// `curl` and its like: the connection itself.
+    const FEW: usize = 1;
+    let mut sockets = 0;
+    let _gone = holders::sockets_of(pid, |_| sockets += 1);
+    sockets <= FEW
 }
 
 /// A NUL padded name.

@@ -6,7 +6,7 @@ use apisec_proto::segment::Side;
 /// See the module. Zero means unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ends {
-    /// Monotonic nanoseconds of the recognition, which is after the connect.
+    /// When it was recognised, which is after the connect; Unix nanoseconds.
     pub(super) at: u64,
     /// Process that called `connect`.
     pub(super) client_pid: u32,

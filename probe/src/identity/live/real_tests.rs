@@ -56,7 +56,7 @@ fn open(cookie: u64, client_tgid: u32) -> Open {
         role: ROLE_SERVER,
         pad: 0,
         client_tgid,
-        at: monotonic(),
+        at: crate::clock::now(),
         cookie,
         client_cookie: 0,
         cgroup: 0,
@@ -191,12 +191,9 @@ fn an_nginx_and_its_workers_are_one_workload() {
 
 /// The children of an nginx, once it answers.
 fn workers_of(nginx: &mut Child, server: SocketAddr) -> Vec<u32> {
-    let until = std::time::Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(10);
     loop {
-        assert!(
-            nginx.try_wait().unwrap().is_none() && std::time::Instant::now() < until,
-            "nginx does not start"
-        );
+        assert!(nginx.try_wait().unwrap().is_none() && Instant::now() < until, "nginx does not start");
         let children: Vec<u32> = crate::identity::process::all_pids()
             .into_iter()
             .filter(|pid| {

@@ -1,6 +1,7 @@
 //! The accepting end: the server that listens at the address, in the right network namespace.
 
-use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Question, Wanted, describe, monotonic};
+use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Question, Wanted, describe};
+use crate::clock;
 use crate::flow::Flow;
 use crate::identity::survey::{Listener, Map, Place, Survey, accepts};
 use apisec_proto::call::Vantage;
@@ -135,7 +136,7 @@ impl LocalIdentity {
         match lost {
             Some(lost) if at == 0 || at > lost.last => {
                 self.ask_listener(netns, address);
-                Named::guess(number)
+                Named::asked(number)
             }
             _ => Named::settled(number),
         }
@@ -151,7 +152,7 @@ impl LocalIdentity {
             }
         };
         if !lost && self.ask_socket(Wanted { conn, side, local, remote, cookie: conn.0 }) {
-            return Named::guess(number);
+            return Named::asked(number);
         }
         self.count(conn, |gaps| &mut gaps.ambiguous);
         Named::settled(number)
@@ -166,15 +167,16 @@ impl LocalIdentity {
         let looked = self.ask_listener(netns, flow.server);
         if !probed && !flow.server.ip().is_loopback() {
             // A service address of this node that leads away from it (IPVS, a local proxy that is gone).
-            return Named { number: self.external_server(flow.server), settled: looked };
+            let number = self.external_server(flow.server);
+            return if looked { Named::settled(number) } else { Named::asked(number) };
         }
         if !looked {
-            return Named::guess(self.unknown());
+            return Named::asked(self.unknown());
         }
         let wanted = Wanted { conn, side: Side::Server, local: flow.server, remote: flow.client, cookie: 0 };
         let wanted = if probed { Wanted { cookie: conn.0, ..wanted } } else { wanted };
         if !ends.server_lost && self.ask_socket(wanted) {
-            return Named::guess(self.unknown());
+            return Named::asked(self.unknown());
         }
         if let Some(named) = probed.then(|| self.by_cgroup(ends.cgroup, "unknown")).flatten() {
             return named;
@@ -245,7 +247,7 @@ impl LocalIdentity {
                 continue;
             };
             let ended = self.servers.lost.get(server).map_or(0, |lost| lost.last);
-            let until = if ended == 0 { monotonic() } else { ended };
+            let until = if ended == 0 { clock::now() } else { ended };
             let number = self.server_number(server, None);
             self.servers.retire(Retired { netns, port, listener: listener.clone(), number, until });
         }

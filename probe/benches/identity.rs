@@ -1,5 +1,7 @@
 //! What naming costs: a connection on the capture thread, the start, the seeding of the kernel.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot set up shall fail loudly")]
+
 use apisec_abi::{KIND_OPEN, Open, ROLE_SERVER};
 use apisec_probe::flow::Flow;
 use apisec_probe::identity::{AddressIdentity, Hosts, Identity, LocalIdentity, seed};

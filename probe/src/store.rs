@@ -133,7 +133,9 @@ impl Store {
         let Some(folder) = &self.folder else { return Ok(()) };
         let file = RulesFile { version: 1, rules: rules.to_vec() };
         let draft = draft(folder, &serde_json::to_vec_pretty(&file)?)?;
-        fs::rename(draft, folder.join(RULES_FILE))
+        fs::rename(draft, folder.join(RULES_FILE))?;
+        // The new name is only kept for certain when its folder is.
+        File::open(folder)?.sync_all()
     }
 
     fn read_rules(&mut self, folder: &Path) {

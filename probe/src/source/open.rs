@@ -25,11 +25,14 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     recognise(name, intake)
 }
 
-/// Opens a recording or capture that is in memory, such as one that was built in.
+/// Opens a recording or capture that is in memory, such as one that was built in, or from a fuzzer.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_bytes(name: &str, bytes: &'static [u8]) -> Result<Box<dyn Source>, SourceError> {
+pub fn open_bytes(
+    name: &str,
+    bytes: impl AsRef<[u8]> + Send + 'static,
+) -> Result<Box<dyn Source>, SourceError> {
     recognise(name.to_owned(), Intake::memory(bytes))
 }
 

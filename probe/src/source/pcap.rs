@@ -12,6 +12,8 @@ mod fixture;
 mod fragment;
 mod ip;
 mod link;
+#[cfg(test)]
+mod oracle;
 mod tcp;
 #[cfg(test)]
 mod tests;

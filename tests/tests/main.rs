@@ -13,3 +13,4 @@ mod fences;
 mod fixtures;
 mod live;
 mod record;
+mod replay;

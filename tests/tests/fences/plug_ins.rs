@@ -24,14 +24,14 @@ const PLUG_INS: &[PlugIns] = &[
         extension: "rs",
         list: ("probe/proto/src/wire.rs", "PROTOCOLS"),
         others: &[],
-        built: false,
+        built: true,
     },
     PlugIns {
         folder: "probe/proto/src/dialect",
         extension: "rs",
         list: ("probe/proto/src/dialect.rs", "DIALECTS"),
         others: &[],
-        built: false,
+        built: true,
     },
     PlugIns {
         folder: "probe/engine/src/detect",

@@ -9,6 +9,8 @@
 )]
 
 mod capture_file;
+mod circumstances;
+mod demo;
 mod fences;
 mod fixtures;
 mod live;

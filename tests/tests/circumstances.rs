@@ -63,7 +63,9 @@ fn two_instances_see_the_same() {
     }
     let nginx = Nginx::start(NginxSetup::default()).unwrap();
     let both = [Running::start(&LIVE).unwrap(), Running::start(&LIVE).unwrap()];
-    both.each_ref().map(attached);
+    for running in &both {
+        attached(running);
+    }
     for number in 0..5 {
         client::curl(&[&format!("{}/two-instances/{number}", nginx.url())]).unwrap();
     }

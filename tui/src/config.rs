@@ -3,6 +3,7 @@
 //! `config/default.toml` is the documentation and the list of valid names at once; a test holds it against
 //! [`Config`].
 
+mod keys;
 mod nearest;
 
 pub use nearest::nearest;
@@ -24,8 +25,8 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 /// Largest settings file that is read; ours is some two kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Tables whose keys are the operator's own words.
-const FREE_TABLES: &[&str] = &["keys"];
+/// The table of keys, whose names are those of the keymap.
+const KEYS: &str = "keys";
 
 /// The settings file. What it does not say is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -93,44 +94,44 @@ impl Config {
         };
         let table = DeTable::parse(text)
             .map_err(|error| complain(error.span(), error.message(), "apisec-top print config".into()))?;
-        if let Some(unknown) = first_unknown(table.get_ref()) {
-            let remedy = match unknown.nearest {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => "what there is: apisec-top print config".into(),
-            };
-            return Err(complain(
-                Some(unknown.span),
-                &format!("there is no setting `{}`", unknown.key),
-                remedy,
-            ));
+        if let Some(Mistake { span, message, remedy }) = first_mistake(table.get_ref()) {
+            return Err(complain(Some(span), &message, remedy));
         }
         toml::from_str(text)
             .map_err(|error| complain(error.span(), error.message(), "apisec-top print config".into()))
     }
 }
 
-struct Unknown {
-    key: String,
+/// Something in the file that means nothing.
+struct Mistake {
     span: Range<usize>,
-    nearest: Option<String>,
+    message: String,
+    remedy: String,
 }
 
-fn first_unknown(table: &DeTable<'_>) -> Option<Unknown> {
+fn first_mistake(table: &DeTable<'_>) -> Option<Mistake> {
     let known_text = example();
     let known = DeTable::parse(&known_text).ok()?;
     unknown_in(table, known.get_ref())
 }
 
-fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Unknown> {
-    table.iter().find_map(|(key, value)| match known.get(&**key.get_ref()) {
-        None => Some(Unknown {
-            key: key.get_ref().to_string(),
-            span: key.span(),
-            nearest: nearest(key.get_ref(), known.keys().map(|name| &**name.get_ref())).map(str::to_owned),
-        }),
-        Some(_) if FREE_TABLES.contains(&&**key.get_ref()) => None,
-        Some(known) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
+fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Mistake> {
+    table.iter().find_map(|(key, value)| {
+        let name = &**key.get_ref();
+        match (known.get(name), value.get_ref().as_table()) {
+            (None, _) => Some(unknown(name, key.span(), known)),
+            (Some(_), Some(own)) if name == KEYS => keys::first_mistake(own),
+            (Some(known), _) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
+        }
     })
+}
+
+fn unknown(name: &str, span: Range<usize>, known: &DeTable<'_>) -> Mistake {
+    let remedy = match nearest(name, known.keys().map(|name| &**name.get_ref())) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "what there is: apisec-top print config".into(),
+    };
+    Mistake { span, message: format!("there is no setting `{name}`"), remedy }
 }
 
 fn tables<'a, 'b>(
@@ -196,7 +197,7 @@ mod tests {
         let Config { theme, plain, ascii, read_only, interval, state, budget, keys: _ } = shown;
         assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
         assert!(budget.cpu_share.is_some());
-        assert!(interval.is_some() && state.is_some() && example().contains("[keys]"));
+        assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));
     }
 
     #[test]
@@ -219,8 +220,23 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_the_operators_words() {
-        assert_eq!(parse("[keys]\nanything = \"x\"").unwrap().keys.len(), 1);
+    fn keys_are_checked_against_the_keymap() {
+        assert_eq!(parse("[keys.global]\nquit = [\"Q\", \"ctrl-q\"]").unwrap().keys.len(), 1);
+        for (text, expected) in [
+            (
+                "[keys.globl]\nquit = [\"Q\"]",
+                "config.toml:1:7: there is no context of keys `globl`\n  → did you mean `global`?",
+            ),
+            (
+                "[keys.global]\nqit = [\"Q\"]",
+                "config.toml:2:1: there is no action `qit`\n  → did you mean `quit`?",
+            ),
+            ("[keys.global]\nquit = \"Q\"", "config.toml:2:8: the keys of `quit` are a list of texts"),
+            ("[keys.global]\nquit = [\"Q\", \"ctlr-q\"]", "config.toml:2:14: `ctlr-q` is no key"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 
     #[test]

@@ -187,7 +187,10 @@ fn account(snapshot: &Snapshot, totals: Totals, filtered: u64) {
 }
 
 /// A recording that lacks calls is a job that was not done.
-fn recorded(snapshot: &Snapshot) -> Result<(), Failure> {
+///
+/// # Errors
+/// Calls are missing, or its end is.
+pub fn recorded(snapshot: &Snapshot) -> Result<(), Failure> {
     let mut degradations = snapshot.capture.degradations.iter();
     match degradations.find(|degradation| degradation.code.starts_with("record-")) {
         None => Ok(()),

@@ -3,7 +3,7 @@
 mod input;
 mod terminal;
 
-use crate::action::Effect;
+use crate::action::{Action, Effect};
 use crate::app::{App, Setup};
 use crate::event::Event;
 use crate::frame;
@@ -45,6 +45,12 @@ pub struct Options {
     pub ascii: bool,
     /// What the environment says about the terminal.
     pub environment: Environment,
+    /// What is shown at first; a valid filter.
+    pub filter: String,
+    /// Shortest time between two pictures, if longer than ours.
+    pub interval: Duration,
+    /// Leave after this long.
+    pub duration: Option<Duration>,
     /// Called with each command after it was sent, so that the state folder can keep it.
     pub on_command: Option<Keep>,
 }
@@ -80,8 +86,10 @@ pub fn show(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
+    let frame = options.interval.max(FRAME);
+    let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
-    runtime.block_on(Loop { app, screen, send, snapshots }.run())
+    runtime.block_on(Loop { app, screen, send, snapshots, frame, over }.run())
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -98,6 +106,9 @@ fn prepare(options: Options, size: (u16, u16)) -> App {
         ascii: options.ascii,
     };
     let mut app = App::new(setup, theme.reduced(depth), depth.forces().is_some(), size);
+    if !options.filter.is_empty() {
+        app.update(Action::SetFilter(options.filter));
+    }
     if let Some(first) = warnings.first() {
         let more = warnings.len() - 1;
         let rest = if more > 0 { format!(" ({more} more)") } else { String::new() };
@@ -125,6 +136,10 @@ struct Loop<S> {
     screen: Screen,
     send: S,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Shortest time between two pictures.
+    frame: Duration,
+    /// When to leave.
+    over: Option<Instant>,
 }
 
 /// How the loop goes on.
@@ -168,12 +183,14 @@ impl<S: FnMut(Command)> Loop<S> {
         self.app.handle(Event::Snapshot(newest));
         let mut watching = true;
         let mut due = Some(Instant::now());
-        let mut last = Instant::now() - FRAME;
+        let mut last = Instant::now() - self.frame;
         loop {
             let draw_at = due.unwrap_or_else(Instant::now);
+            let over_at = self.over.unwrap_or_else(Instant::now);
             let event = tokio::select! {
                 biased;
                 () = signals.any() => return Ok(()),
+                () = tokio::time::sleep_until(over_at), if self.over.is_some() => return Ok(()),
                 () = tokio::time::sleep_until(draw_at), if due.is_some() => {
                     self.draw()?;
                     (due, last) = (None, Instant::now());
@@ -192,7 +209,7 @@ impl<S: FnMut(Command)> Loop<S> {
             };
             let (changed, effects) = self.app.handle(event);
             if changed {
-                due = Some(last + FRAME);
+                due = Some(last + self.frame);
             }
             if self.apply(effects)? == Flow::Leave {
                 return Ok(());

@@ -1,16 +1,17 @@
 //! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
 mod origin;
-#[cfg_attr(not(test), expect(dead_code, reason = "the terminal, which changes rules, is not merged yet"))]
 mod rules;
 
 pub use origin::Origin;
 
 use crate::cli::{NAME, RunOptions};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::headless::{self, Plan};
 use crate::report::{self, Report};
+use crate::run;
 use crate::settings::Settings;
+use crate::theme::Terminal as Environment;
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
 use apisec_probe::pipeline::{self, CallSink, Running};
@@ -75,9 +76,41 @@ impl Session<'_> {
     }
 
     fn interactive(self, opened: Opened) -> Outcome {
-        let _title = opened.title;
-        Err(Failure::new("the terminal views are not in this build yet", "use --headless"))
+        let looks = self.looks(&opened);
+        let running = self.start(opened, None, true)?;
+        let keeper = rules::keep(running.rules(), self.store)?;
+        let commands = running.commands();
+        // A command that does not fit is one of sixty-four within a blink: a key that is held down.
+        let send = |command| drop(commands.try_send(command));
+        let shown = run::show(running.subscribe(), send, looks);
+        let last = running.stop();
+        keeper.end()?;
+        shown.map_err(|error| Failure::new(format!("{error:#}"), "without a terminal: --headless"))?;
+        headless::recorded(&*last?)?;
+        Ok(Exit::Done)
     }
+
+    fn looks(&self, opened: &Opened) -> run::Options {
+        let Settings { theme, plain, ascii, read_only, keys, interval, .. } = &self.settings;
+        run::Options {
+            title: opened.title.clone(),
+            theme: theme.clone().unwrap_or_default(),
+            keys: keys.clone(),
+            read_only: *read_only,
+            plain: *plain,
+            ascii: *ascii,
+            environment: environment(),
+            filter: self.options.filter.clone().unwrap_or_default(),
+            interval: *interval,
+            duration: self.options.duration.map(|span| span.0),
+            ..run::Options::default()
+        }
+    }
+}
+
+fn environment() -> Environment {
+    let text = |name: &str| std::env::var(name).unwrap_or_default();
+    Environment { no_color: !text("NO_COLOR").is_empty(), colorterm: text("COLORTERM"), term: text("TERM") }
 }
 
 /// The format of a run that prints; `None` when it draws.

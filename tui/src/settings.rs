@@ -1,16 +1,18 @@
 //! What holds for a run: the command line over the environment over the settings file over the defaults.
 
 use crate::cli::RunOptions;
-use crate::config::Config;
+use crate::config::{Config, nearest};
 use crate::exit::Failure;
-use std::path::PathBuf;
+use crate::theme::{THEMES, Theme};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Time between two pictures that can be asked for: a faster one cannot be read, a slower one looks dead.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
-/// Time between two pictures when nobody asked.
-const INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two pictures when nobody asked: ten a second.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Share of one core above which work is shed when nobody asked: half of one.
 const CPU_SHARE: f64 = 0.5;
@@ -32,8 +34,8 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Share of one core above which work is shed.
     pub cpu_share: f64,
-    /// Key overrides as TOML, one table per context.
-    pub keys: String,
+    /// Key overrides: contexts, in them actions with their keys.
+    pub keys: BTreeMap<String, toml::Value>,
 }
 
 impl Settings {
@@ -45,16 +47,36 @@ impl Settings {
         let config = Config::load(options.config.as_deref())?;
         let looks = &options.looks;
         Ok(Self {
-            theme: looks.theme.clone().or(config.theme),
+            theme: looks.theme.clone().or(config.theme).map(theme).transpose()?,
             plain: looks.plain.or(config.plain).unwrap_or(false),
             ascii: looks.ascii.or(config.ascii).unwrap_or(false),
             read_only: looks.read_only.or(config.read_only).unwrap_or(false),
             interval: interval(looks.interval.or(config.interval).map(|span| span.0))?,
             state: state(options, config.state),
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
-            keys: toml::to_string(&config.keys).unwrap_or_default(),
+            keys: config.keys,
         })
     }
+}
+
+/// A built-in theme or the path of one.
+fn theme(name: String) -> Result<String, Failure> {
+    if Theme::named(&name).is_some() || Path::new(&name).is_file() {
+        return Ok(name);
+    }
+    Err(unknown_theme(&name))
+}
+
+/// The failure that names the nearest theme, or all of them.
+pub(crate) fn unknown_theme(name: &str) -> Failure {
+    let names = THEMES.iter().map(|(name, _)| *name);
+    let remedy = match nearest(name, names.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("there are: {}; a path of a theme file works too", names.collect::<Vec<_>>().join(", "))
+        }
+    };
+    Failure::usage(format!("there is no theme `{name}`"), remedy)
 }
 
 fn interval(asked: Option<Duration>) -> Result<Duration, Failure> {
@@ -95,7 +117,6 @@ fn usual_state() -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::cli::Looks;
-    use std::path::Path;
 
     fn options(config: &str, folder: &Path) -> RunOptions {
         let file = folder.join("config.toml");
@@ -131,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn a_theme_has_a_name_or_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |name: &str| Settings::of(&options(&format!("theme = {name:?}"), folder.path()));
+        assert!(with("light").is_ok());
+        assert!(with("drak").unwrap_err().to_string().contains("did you mean `dark`?"));
+        assert!(with("walrus").unwrap_err().to_string().contains("high-contrast"));
+        let file = folder.path().join("mine.toml");
+        std::fs::write(&file, "inherits = \"dark\"").unwrap();
+        assert!(with(file.to_str().unwrap()).is_ok());
+    }
+
+    #[test]
     fn an_empty_state_keeps_nothing() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Settings::of(&options("state = \"\"", folder.path())).unwrap().state, None);
@@ -140,6 +173,6 @@ mod tests {
     fn keys_are_handed_on() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::of(&options("[keys.global]\nquit = [\"Q\"]", folder.path())).unwrap();
-        assert_eq!(settings.keys, "[global]\nquit = [\"Q\"]\n");
+        assert_eq!(settings.keys["global"]["quit"][0].as_str(), Some("Q"));
     }
 }

@@ -61,6 +61,9 @@ fn what_is_not_understood_ends_with_2_and_a_hint() {
         (vec!["--state", "/tmp", "--no-state"], "cannot be used with"),
         (vec!["print", "man", "repaly"], "did you mean `replay`?"),
         (vec!["print", "completions"], "<SHELL>"),
+        (vec!["print", "themes", "drak"], "did you mean `dark`?"),
+        (vec!["replay", "x", "--theme", "drak"], "did you mean `dark`?"),
+        (vec!["replay", "x", "--interval", "1ms"], "100ms to 10s"),
         (vec!["live", "--config", "/nonexistent.toml"], "print config"),
     ] {
         let (code, text) = failure(&arguments);
@@ -84,6 +87,25 @@ fn called_by_kubectl_it_says_that_there_is_no_cluster_mode() {
 fn the_schema_is_reviewed() {
     insta::assert_snapshot!("schema-json", stdout(&["print", "schema"]));
     insta::assert_snapshot!("schema-ndjson", stdout(&["print", "schema", "ndjson"]));
+}
+
+#[test]
+fn keys_and_colours_are_reviewed() {
+    insta::assert_snapshot!("keys", stdout(&["print", "keys"]));
+    let themes = stdout(&["print", "themes"]);
+    insta::assert_snapshot!("themes", themes);
+    for name in themes.lines().filter_map(|line| line.split_whitespace().next()) {
+        insta::assert_snapshot!(format!("theme-{name}"), stdout(&["print", "themes", name]));
+    }
+}
+
+#[test]
+fn printed_keys_are_valid_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let keys = stdout(&["print", "keys"]);
+    std::fs::write(&file, &keys).unwrap();
+    assert_eq!(stdout(&["print", "keys", "--config", file.to_str().unwrap()]), keys);
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct RunOptions {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Terminal")]
 pub struct Looks {
-    /// Colours, by name (the names: `apisec-top print themes`)
+    /// Colours, by name (`apisec-top print themes`) or as a theme file
     #[arg(long, value_name = "NAME", env = "APISEC_TOP_THEME", hide_env_values = true)]
     pub theme: Option<String>,
 
@@ -79,7 +79,7 @@ pub struct Looks {
         default_missing_value = "yes", hide_possible_values = true, value_parser = BoolishValueParser::new())]
     pub read_only: Option<bool>,
 
-    /// Shortest time between two pictures, 100ms to 10s [default: 250ms]
+    /// Shortest time between two pictures, 100ms to 10s [default: 100ms]
     #[arg(long, value_name = "TIME")]
     pub interval: Option<Span>,
 }

@@ -3,6 +3,7 @@
 use crate::cli::RunOptions;
 use crate::command::Job;
 use crate::exit::{Exit, Outcome};
+use crate::frame::{MIN_COLUMNS, MIN_ROWS};
 use crate::report::Page;
 use crate::settings::Settings;
 use apisec_engine::degradation::Degradation;
@@ -13,8 +14,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use unicode_width::UnicodeWidthStr;
 
-/// Smallest terminal that shows every view.
-const SMALLEST: (u16, u16) = (80, 24);
+/// Smallest terminal that shows the views.
+const SMALLEST: (u16, u16) = (MIN_COLUMNS, MIN_ROWS);
 
 /// Columns of the verdict and of the name.
 const MARGIN: usize = 9 + 18;
@@ -185,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_small_terminal_is_said() {
-        assert_eq!(judge(Some((79, 24))).0, Verdict::Degraded);
-        assert_eq!(judge(Some((80, 24))).0, Verdict::Good);
+        assert_eq!(judge(Some((MIN_COLUMNS - 1, 24))).0, Verdict::Degraded);
+        assert_eq!(judge(Some((MIN_COLUMNS, MIN_ROWS))).0, Verdict::Good);
         assert_eq!(judge(None).0, Verdict::Good);
     }
 

@@ -2,10 +2,12 @@
 
 mod completions;
 mod config;
+mod keys;
 mod man;
 mod nothing;
 mod scenarios;
 mod schema;
+mod themes;
 
 use crate::command::Job;
 use crate::exit::{Exit, Failure, Outcome};
@@ -22,6 +24,10 @@ pub(super) struct Print {
 
 #[derive(Subcommand, Debug)]
 enum Topic {
+    /// What the keys do, by context, as it may stand in the settings file
+    Keys(keys::Keys),
+    /// Names of the themes, or the roles and colours of one
+    Themes(themes::Themes),
     /// Detectors of this build
     Detectors,
     /// Attacks that the demo shop can play, with their honest twins
@@ -46,6 +52,8 @@ Prints the vocabulary of the program on standard output: what the keys do, how t
 the JSON means. Needs no rights and touches nothing.";
     const EXAMPLES: &'static str = "\
 Examples:
+  apisec-top print keys                               your own ones included
+  apisec-top print themes dark > mine.toml            a theme to change; use it with --theme mine.toml
   apisec-top print config > ~/.config/apisec-top/config.toml
   apisec-top print schema > apisec-top.schema.json
   apisec-top print schema ndjson                      the schema of one line
@@ -67,6 +75,8 @@ Examples:
 impl Topic {
     fn write(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
+            Self::Keys(keys) => keys.write(out)?,
+            Self::Themes(themes) => themes.write(out)?,
             Self::Detectors => nothing::detectors(out),
             Self::Scenarios => scenarios::write(out)?,
             Self::Config => config::write(out),

@@ -5,9 +5,12 @@
 mod columns;
 
 use super::{Page, Report, Shape};
+use crate::format::{count, micros, rate, share};
+use crate::widget::escape::escape;
+use crate::widget::fit::Align;
 use apisec_engine::degradation::Severity;
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot, WorkloadView};
-use columns::{Columns, Fit, harmless};
+use columns::Columns;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
@@ -54,28 +57,28 @@ impl<'a> Names<'a> {
 fn headline(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let seconds = snapshot.window.end_ns.saturating_sub(snapshot.window.start_ns) as f64 / 1e9;
     let calls = snapshot.capture.calls;
-    let rate = if seconds > 0.0 { calls as f64 / seconds } else { 0.0 };
-    let source = harmless(&snapshot.capture.source);
+    let per_second = if seconds > 0.0 { calls as f64 / seconds } else { 0.0 };
+    let source = escape(&snapshot.capture.source);
     title(&format!("{source}, {seconds:.1} s from {}", snapshot.window.start), page, out)?;
     let lost = snapshot.capture.lost;
     let (callers, edges, endpoints) =
         (snapshot.workloads.len(), snapshot.edges.len(), snapshot.endpoints.len());
-    writeln!(out, "  {} calls ({rate:.1}/s), {lost} lost", grouped(calls))?;
+    writeln!(out, "  {} calls ({}/s), {} lost", count(calls), rate(per_second), count(lost))?;
     writeln!(out, "  {callers} workloads, {edges} edges, {endpoints} endpoints")?;
     match snapshot.capture.filter.as_str() {
         "" => Ok(()),
-        filter => writeln!(out, "  rows filtered by: {}", harmless(filter)),
+        filter => writeln!(out, "  rows filtered by: {}", escape(filter)),
     }
 }
 
 fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let mut columns = Columns::new(&[
-        ("workload", Fit::Text),
-        ("kind", Fit::Text),
-        ("pid", Fit::Number),
-        ("user", Fit::Text),
-        ("answered", Fit::Number),
-        ("made", Fit::Number),
+        ("workload", Align::Left),
+        ("kind", Align::Left),
+        ("pid", Align::Right),
+        ("user", Align::Left),
+        ("answered", Align::Right),
+        ("made", Align::Right),
     ]);
     let weight = |workload: &WorkloadView| workload.calls_in.saturating_add(workload.calls_out);
     let shown = busiest(&snapshot.workloads, weight);
@@ -85,8 +88,8 @@ fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::R
             word(workload.kind),
             if workload.pid == 0 { String::new() } else { workload.pid.to_string() },
             workload.user.clone(),
-            grouped(workload.calls_in),
-            grouped(workload.calls_out),
+            count(workload.calls_in),
+            count(workload.calls_out),
         ]);
     }
     section("Workloads", shown.len(), snapshot.workloads.len(), &columns, page, out)
@@ -94,13 +97,13 @@ fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::R
 
 fn edges(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let mut columns = Columns::new(&[
-        ("caller", Fit::Text),
-        ("callee", Fit::Text),
-        ("protocol", Fit::Text),
-        ("calls", Fit::Number),
-        ("errors", Fit::Number),
-        ("p50", Fit::Number),
-        ("p99", Fit::Number),
+        ("caller", Align::Left),
+        ("callee", Align::Left),
+        ("protocol", Align::Left),
+        ("calls", Align::Right),
+        ("errors", Align::Right),
+        ("p50", Align::Right),
+        ("p99", Align::Right),
     ]);
     let shown = busiest(&snapshot.edges, |edge: &EdgeView| edge.calls);
     for edge in &shown {
@@ -108,10 +111,10 @@ fn edges(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn io::
             names.get(&edge.src),
             names.get(&edge.dst),
             edge.protocol.clone(),
-            grouped(edge.calls),
-            share(edge.errors, edge.calls),
-            latency(edge.p50_us),
-            latency(edge.p99_us),
+            count(edge.calls),
+            errors(edge.errors, edge.calls),
+            micros(edge.p50_us),
+            micros(edge.p99_us),
         ]);
     }
     section("Edges", shown.len(), snapshot.edges.len(), &columns, page, out)
@@ -119,14 +122,14 @@ fn edges(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn io::
 
 fn endpoints(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let mut columns = Columns::new(&[
-        ("service", Fit::Text),
-        ("method", Fit::Text),
-        ("path", Fit::Text),
-        ("calls", Fit::Number),
-        ("errors", Fit::Number),
-        ("p50", Fit::Number),
-        ("p99", Fit::Number),
-        ("callers", Fit::Number),
+        ("service", Align::Left),
+        ("method", Align::Left),
+        ("path", Align::Left),
+        ("calls", Align::Right),
+        ("errors", Align::Right),
+        ("p50", Align::Right),
+        ("p99", Align::Right),
+        ("callers", Align::Right),
     ]);
     let shown = busiest(&snapshot.endpoints, |endpoint: &EndpointView| endpoint.calls);
     for endpoint in &shown {
@@ -134,20 +137,20 @@ fn endpoints(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn 
             names.get(&endpoint.service),
             endpoint.method.clone(),
             endpoint.path.clone(),
-            grouped(endpoint.calls),
-            share(endpoint.errors, endpoint.calls),
-            latency(endpoint.p50_us),
-            latency(endpoint.p99_us),
-            grouped(endpoint.caller_count),
+            count(endpoint.calls),
+            errors(endpoint.errors, endpoint.calls),
+            micros(endpoint.p50_us),
+            micros(endpoint.p99_us),
+            count(endpoint.caller_count),
         ]);
     }
     section("Endpoints", shown.len(), snapshot.endpoints.len(), &columns, page, out)
 }
 
 fn losses(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut columns = Columns::new(&[("reason", Fit::Text), ("lost", Fit::Number)]);
+    let mut columns = Columns::new(&[("reason", Align::Left), ("lost", Align::Right)]);
     let lost = snapshot.capture.losses.iter().filter(|(_, count)| **count > 0);
-    let shown = lost.map(|(reason, count)| columns.row(&[reason.clone(), grouped(*count)])).count();
+    let shown = lost.map(|(reason, lost)| columns.row(&[reason.clone(), count(*lost)])).count();
     section("Losses", shown, shown, &columns, page, out)
 }
 
@@ -164,9 +167,9 @@ fn degradations(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io
             Severity::Partial => "partial",
             Severity::Fatal => "fatal",
         };
-        writeln!(out, "  {severity}: {} [{}]", harmless(&degradation.what), harmless(&degradation.code))?;
+        writeln!(out, "  {severity}: {} [{}]", escape(&degradation.what), escape(&degradation.code))?;
         if !degradation.remedy.is_empty() {
-            writeln!(out, "    → {}", harmless(&degradation.remedy))?;
+            writeln!(out, "    → {}", escape(&degradation.remedy))?;
         }
     }
     Ok(())
@@ -211,33 +214,9 @@ fn word(value: impl serde::Serialize) -> String {
     }
 }
 
-/// `1 234 567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-fn share(part: u64, whole: u64) -> String {
-    match (part, whole) {
-        (0, _) => "0".to_owned(),
-        (_, 0) => grouped(part),
-        _ => format!("{} ({:.1} %)", grouped(part), part as f64 * 100.0 / whole as f64),
-    }
-}
-
-fn latency(micros: u64) -> String {
-    match micros {
-        0..10_000 => format!("{micros} µs"),
-        10_000..10_000_000 => format!("{} ms", micros / 1_000),
-        _ => format!("{} s", micros / 1_000_000),
-    }
+/// Errors with their share of all calls.
+fn errors(errors: u64, calls: u64) -> String {
+    if errors == 0 { String::new() } else { format!("{} {:>5}", count(errors), share(errors, calls)) }
 }
 
 #[cfg(test)]

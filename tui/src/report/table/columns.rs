@@ -1,7 +1,9 @@
 //! Columns of text, aligned by what a terminal shows, cut to its width where it has one.
 
+use crate::widget::escape::escape;
+use crate::widget::fit::{Align, fit};
 use std::io;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// Columns of a cell in a narrow terminal below which it is not cut further: `/a…` still says something.
 const NARROWEST: usize = 8;
@@ -9,30 +11,21 @@ const NARROWEST: usize = 8;
 /// Space between two columns.
 const GUTTER: usize = 2;
 
-/// How a column behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// Text: aligned left, cut when there is no room.
-    Text,
-    /// Number: aligned right, never cut.
-    Number,
-}
-
 /// A table under construction.
 pub(super) struct Columns {
-    heads: Vec<(&'static str, Fit)>,
+    heads: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Columns {
-    /// A table with these columns.
-    pub(super) fn new(heads: &[(&'static str, Fit)]) -> Self {
+    /// A table with these columns: text on the left may be cut, numbers on the right never are.
+    pub(super) fn new(heads: &[(&'static str, Align)]) -> Self {
         Self { heads: heads.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; cells are made harmless here, so that no caller can forget it.
     pub(super) fn row<const N: usize>(&mut self, cells: &[String; N]) {
-        self.rows.push(cells.iter().map(|cell| harmless(cell)).collect());
+        self.rows.push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
     }
 
     /// Prints head and rows, indented by two, within `width` columns if given.
@@ -50,14 +43,9 @@ impl Columns {
         out: &mut dyn io::Write,
     ) -> io::Result<()> {
         let mut line = String::new();
-        for ((cell, width), (_, fit)) in cells.zip(widths).zip(&self.heads) {
+        for ((cell, width), (_, align)) in cells.zip(widths).zip(&self.heads) {
             line.push_str("  ");
-            let cell = cut(cell, *width);
-            let space = " ".repeat(width.saturating_sub(cell.width()));
-            match fit {
-                Fit::Text => line.extend([cell.as_str(), &space]),
-                Fit::Number => line.extend([space.as_str(), &cell]),
-            }
+            line.push_str(&fit(cell, *width, *align, "…"));
         }
         writeln!(out, "{}", line.trim_end())
     }
@@ -80,7 +68,7 @@ impl Columns {
         let gutters = widths.len().saturating_mul(GUTTER);
         let mut excess = widths.iter().sum::<usize>().saturating_add(gutters).saturating_sub(available);
         while excess > 0 {
-            let texts = widths.iter_mut().zip(&self.heads).filter(|(_, (_, fit))| *fit == Fit::Text);
+            let texts = widths.iter_mut().zip(&self.heads).filter(|(_, (_, align))| *align == Align::Left);
             let Some(widest) = texts.map(|(width, _)| width).max().filter(|width| **width > NARROWEST) else {
                 return;
             };
@@ -88,29 +76,6 @@ impl Columns {
             excess = excess.saturating_sub(1);
         }
     }
-}
-
-/// `text` in at most `width` columns, with an ellipsis where something is missing.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut room = width.saturating_sub(1);
-    let fits = |character: &char| {
-        let needed = character.width().unwrap_or(0);
-        let fits = needed <= room;
-        room = room.saturating_sub(needed);
-        fits
-    };
-    let mut kept: String = text.chars().take_while(fits).collect();
-    kept.push('…');
-    kept
-}
-
-/// Text from the wire without anything that a terminal would obey.
-pub(super) fn harmless(text: &str) -> String {
-    let visible = |character: &char| character.width().is_some_and(|width| width > 0);
-    text.chars().map(|character| if visible(&character) { character } else { '\u{fffd}' }).collect()
 }
 
 #[cfg(test)]
@@ -124,7 +89,7 @@ mod tests {
     }
 
     fn table() -> Columns {
-        let mut columns = Columns::new(&[("path", Fit::Text), ("calls", Fit::Number)]);
+        let mut columns = Columns::new(&[("path", Align::Left), ("calls", Align::Right)]);
         columns.row(&["/a-rather-long-path/with/segments".into(), "12".into()]);
         columns.row(&["/b".into(), "1234567".into()]);
         columns
@@ -145,13 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn wide_characters_count_twice() {
-        assert_eq!(cut("日本語", 4), "日…");
-        assert_eq!(cut("日本", 4), "日本");
-    }
-
-    #[test]
-    fn what_a_terminal_would_obey_is_replaced() {
-        assert_eq!(harmless("a\u{1b}[31m\u{202e}b\n"), "a\u{fffd}[31m\u{fffd}b\u{fffd}");
+    fn what_a_terminal_would_obey_is_escaped() {
+        let mut columns = Columns::new(&[("path", Align::Left)]);
+        columns.row(&["a\u{1b}[31m\u{202e}b\n".into()]);
+        assert!(printed(&columns, None).ends_with("  a\\x1b[31m\\u{202e}b\\x0a\n"));
     }
 }

@@ -115,10 +115,7 @@ fn printed(snapshot: &Snapshot, page: Page) -> String {
 #[test]
 fn a_summary_on_a_narrow_terminal() {
     let text = printed(&snapshot(), Page { width: Some(80), styled: false });
-    assert!(
-        text.lines().filter(|line| !line.contains("{\u{fffd}")).all(|line| line.chars().count() <= 80),
-        "{text}"
-    );
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     insta::assert_snapshot!(text);
 }
 
@@ -139,7 +136,7 @@ fn a_terminal_gets_bold_titles_only_from_us() {
 #[test]
 fn nothing_seen_is_said() {
     let text = printed(&Snapshot::default(), Page { width: Some(80), styled: false });
-    assert!(text.contains("0 calls (0.0/s), 0 lost") && text.contains("nothing to report"), "{text}");
+    assert!(text.contains("0 calls (0/s), 0 lost") && text.contains("nothing to report"), "{text}");
 }
 
 #[test]
@@ -162,8 +159,6 @@ fn workloads_that_share_a_name_are_shown_by_id() {
 }
 
 #[test]
-fn figures_for_people() {
-    assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
-    assert_eq!([0, 9_999, 10_000, 10_000_000].map(latency), ["0 µs", "9999 µs", "10 ms", "10 s"]);
-    assert_eq!(share(5, 200), "5 (2.5 %)");
+fn errors_come_with_their_share() {
+    assert_eq!([errors(0, 9), errors(5, 200), errors(50, 50)], ["", "5  2.5%", "50  100%"]);
 }

@@ -25,11 +25,15 @@ pub struct Described {
 }
 
 impl Described {
-    /// Keeps the better of two descriptions: the fuller, then the newer, then the greater.
-    pub fn merge(&mut self, other: &Self) {
-        if other.rank() > self.rank() {
-            *self = other.clone();
+    /// Keeps the better of two descriptions: the fuller, then the newer, then the greater. True when the
+    /// text changed, not just the time.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        if other.rank() <= self.rank() {
+            return false;
         }
+        let changed = !Arc::ptr_eq(&self.workload, &other.workload) && self.workload != other.workload;
+        *self = other.clone();
+        changed
     }
 
     /// A total order, so that the best of many does not depend on the order of merging.
@@ -84,7 +88,13 @@ impl Delta {
         self.from = if self.to == 0 { other.from } else { self.from.min(other.from) };
         self.to = self.to.max(other.to);
         self.workloads.extend(other.workloads);
-        unite(&mut self.workloads, |a, b| a.id.cmp(&b.id), Described::merge);
+        unite(
+            &mut self.workloads,
+            |a, b| a.id.cmp(&b.id),
+            |ours, theirs| {
+                ours.merge(theirs);
+            },
+        );
         self.endpoints.extend(other.endpoints);
         unite(&mut self.endpoints, |a, b| a.0.cmp(&b.0), |ours, theirs| ours.1.merge(&theirs.1));
         self.edges.extend(other.edges);

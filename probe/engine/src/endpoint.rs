@@ -63,9 +63,9 @@ pub struct EndpointStats {
 }
 
 impl EndpointStats {
-    /// Counts one call whose path parameters have these fingerprints. The caller is counted elsewhere.
+    /// Notes everything about one call but its load and its caller, which are counted together elsewhere.
+    /// `values` are the fingerprints of its path parameters.
     pub fn add(&mut self, call: &Call, values: &[u64]) {
-        self.load.add(call);
         if let Some(status) = call.status {
             self.statuses.add(status, 1);
         }
@@ -159,7 +159,7 @@ impl<K: Ord + Copy> Tally<K> {
     }
 
     /// Key and calls, ascending by key.
-    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + Clone + '_ {
         self.0.iter().copied()
     }
 }
@@ -212,8 +212,8 @@ impl Callers {
 
     /// Callers with their calls, most calls first; the sum of those not kept is [`Callers::others`].
     #[must_use]
-    pub fn by_calls(&self) -> Vec<(Id, u64)> {
-        let mut callers = self.kept.clone();
+    pub fn by_calls(&self) -> Vec<&(Id, u64)> {
+        let mut callers: Vec<&(Id, u64)> = self.kept.iter().collect();
         callers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         callers
     }

@@ -14,7 +14,7 @@ use crate::inventory::rules::Rules;
 use crate::limits::{Limits, OVERFLOW};
 use crate::load::Load;
 use crate::observe::overflow_workload;
-use crate::snapshot::{Capture, EdgeView, Snapshot};
+use crate::snapshot::{Capture, Snapshot};
 use crate::tick::Ticks;
 use apisec_proto::call::{Protocol, Vantage};
 use indexmap::IndexMap;
@@ -25,10 +25,12 @@ mod caps;
 mod grouping;
 mod present;
 mod recent;
+mod repaint;
 mod service;
 
 use caps::Caps;
 use recent::Recent;
+use repaint::Canvases;
 use service::{Policy, Service};
 
 /// Numbers that we gave out ourselves: no attacker picks them.
@@ -48,8 +50,10 @@ pub struct Knowledge {
     workloads: IndexMap<Id, Workload>,
     externals: usize,
     edges: HashMap<(Node, Node, Protocol), Edge, Numbers>,
-    /// Keys of `edges` by caller, callee and protocol; empty when it must be made again.
+    /// Keys of `edges` by caller, callee and protocol; of another length when it must be made again.
     edge_order: Vec<(Node, Node, Protocol)>,
+    /// Workloads by id, likewise.
+    workload_order: Vec<Node>,
     endpoints: usize,
     follower: Follower,
     ticks: Ticks,
@@ -57,6 +61,7 @@ pub struct Knowledge {
     capture: Capture,
     caps: Caps,
     revision: u64,
+    canvases: Canvases,
 }
 
 #[derive(Default)]
@@ -65,13 +70,15 @@ struct Workload {
     /// A probe sees the calls to it at its own side.
     covered: bool,
     service: Option<Box<Service>>,
+    /// Revision with which the description changed last.
+    changed: u64,
 }
 
 #[derive(Default)]
 struct Edge {
     ends: BothEnds,
-    /// As it was shown last; `None` when it has changed since.
-    view: Option<EdgeView>,
+    /// Revision with which it changed last.
+    changed: u64,
 }
 
 impl Knowledge {
@@ -88,6 +95,8 @@ impl Knowledge {
             externals: 0,
             edges: HashMap::default(),
             edge_order: Vec::new(),
+            workload_order: Vec::new(),
+            canvases: Canvases::default(),
             endpoints: 0,
             follower: Follower::default(),
             ticks: Ticks::default(),
@@ -147,21 +156,28 @@ impl Knowledge {
     /// Everything at the moment `now` (Unix nanoseconds).
     pub fn snapshot(&mut self, now: u64) -> Arc<Snapshot> {
         self.recent.forget_before(now.saturating_sub(self.limits.log_age));
-        Arc::new(present::snapshot(self, now))
+        let snapshot = Arc::new(present::snapshot(self, now));
+        self.canvases.keep(&snapshot);
+        snapshot
     }
 
     fn describe(&mut self, described: &Described) {
         let node = self.node(&described.id);
         let Some((id, known)) = self.workloads.get_index_mut(node as usize) else { return };
         match &mut known.described {
-            Some(ours) if *id == described.id => ours.merge(described),
-            Some(_) => {}
+            Some(ours) if *id == described.id => {
+                if !ours.merge(described) {
+                    return;
+                }
+            }
+            Some(_) => return,
             none if *id == described.id => *none = Some(described.clone()),
             none => {
                 let workload = Arc::new(overflow_workload());
                 *none = Some(Described { id: id.clone(), at: described.at, workload });
             }
         }
+        known.changed = self.revision;
     }
 
     /// The index of a workload, of the overflow row when there is no room for it.
@@ -186,15 +202,12 @@ impl Knowledge {
             self.cover(dst);
         }
         let mut ends = (src, dst, key.protocol);
-        if !self.edges.contains_key(&ends) {
-            if self.edges.len() >= self.limits.edges {
-                self.caps.edges = true;
-                ends = (OVERFLOW_NODE, OVERFLOW_NODE, key.protocol);
-            }
-            self.edge_order.clear();
+        if self.edges.len() >= self.limits.edges && !self.edges.contains_key(&ends) {
+            self.caps.edges = true;
+            ends = (OVERFLOW_NODE, OVERFLOW_NODE, key.protocol);
         }
         let edge = self.edges.entry(ends).or_default();
-        edge.view = None;
+        edge.changed = self.revision;
         edge.ends.at(key.vantage).merge(load);
     }
 
@@ -207,7 +220,10 @@ impl Knowledge {
         if let Some(service) = &mut known.service {
             service.regroup();
         }
-        self.edges.iter_mut().filter(|((_, dst, _), _)| *dst == node).for_each(|(_, edge)| edge.view = None);
+        self.edges
+            .iter_mut()
+            .filter(|((_, dst, _), _)| *dst == node)
+            .for_each(|(_, edge)| edge.changed = self.revision);
     }
 
     fn merge_endpoint(&mut self, key: EndpointKey, stats: &EndpointStats) {
@@ -217,7 +233,7 @@ impl Knowledge {
             return;
         }
         let service = known.service.get_or_insert_with(|| Box::new(Service::new(id.clone())));
-        if service.merge_known(&key, stats) {
+        if service.merge_known(&key, stats, self.revision) {
             return;
         }
         let before = service.len();
@@ -226,7 +242,10 @@ impl Knowledge {
         let fits = |len: usize| len < limits.endpoints_per_service && others + len < limits.endpoints;
         let rules = Rules::of(&self.rules, id);
         let policy = Policy { limits, rules: &rules, covered: known.covered };
-        let room = fits(service.len()) || (service.make_room(&policy) && fits(service.len()));
+        if !fits(before) {
+            service.make_room(&policy, self.revision);
+        }
+        let room = fits(service.len());
         self.caps.endpoints |= !room;
         service.merge_new(key, stats, room);
         self.endpoints = others + service.len();

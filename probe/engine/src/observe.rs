@@ -23,11 +23,15 @@ use std::sync::Arc;
 mod journal;
 mod operation;
 mod party;
+mod pulse;
+mod seen;
 
 use journal::Journal;
 use operation::{Operation, OperationKey, OperationRef};
 pub(crate) use party::overflow as overflow_workload;
 use party::{Parties, Slot};
+use pulse::Pulses;
+use seen::Seen;
 
 /// Numbers that we gave out ourselves: no attacker picks them.
 type Numbers = foldhash::fast::RandomState;
@@ -37,21 +41,20 @@ pub struct Observer {
     limits: Limits,
     parties: Parties,
     operations: IndexMap<OperationKey, Operation>,
+    /// Loads by caller and operation; edges and operations add them up once per delta.
+    pairs: HashMap<(Slot, u32), Load, Numbers>,
     edges: IndexMap<(Slot, Slot, Protocol, Vantage), Load, Numbers>,
-    /// Calls by caller and operation, with the edge that they belong to.
-    pairs: HashMap<(Slot, u32), Pair, Numbers>,
+    seen: Seen,
+    pulses: Pulses,
     journal: Journal,
     /// What goes into the next delta as it is.
     pending: Delta,
     path: String,
-    values: SmallVec<[u64; PARAMETERS]>,
+    values: Values,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Pair {
-    calls: u64,
-    edge: u32,
-}
+/// Fingerprints of a call's path parameters.
+type Values = SmallVec<[u64; PARAMETERS]>;
 
 impl Observer {
     /// An observer that has seen nothing.
@@ -61,12 +64,14 @@ impl Observer {
             limits,
             parties: Parties::new(limits),
             operations: IndexMap::new(),
-            edges: IndexMap::default(),
             pairs: HashMap::default(),
+            edges: IndexMap::default(),
+            seen: Seen::default(),
+            pulses: Pulses::default(),
             journal: Journal::new(limits),
             pending: Delta::default(),
             path: String::with_capacity(256),
-            values: SmallVec::new(),
+            values: Values::new(),
         }
     }
 
@@ -74,18 +79,19 @@ impl Observer {
     pub fn observe(&mut self, call: &Call, raw: &Raw<'_>) {
         let src = self.parties.slot(&call.src, call.at);
         let dst = self.parties.slot(&call.dst, call.at);
-        self.type_path(call);
         let number = self.operation(call, dst);
-        let edge = self.pair(call, src, dst, number);
-        if let Some((_, load)) = self.edges.get_index_mut(edge as usize) {
-            load.add(call);
-        }
+        self.pair(call, src, number);
         if let Some((key, operation)) = self.operations.get_index_mut(number as usize) {
             operation.stats.add(call, &self.values);
-            self.journal.log(call, (src, dst), (number, key, operation));
+            self.journal.log(call, (src, dst), (key, operation));
         }
         self.journal.leg(call, (src, dst), self.parties.link(src, dst));
-        self.beat(call, dst);
+        match call.vantage {
+            Vantage::Server => self.pulses.add(call, &mut self.pending.ticks),
+            Vantage::Client => {
+                self.pending.ticks.beat(second_of(call.at)).distant(self.parties.id(dst)).add(call);
+            }
+        }
         for detector in DETECTORS {
             detector.features(call, raw, &mut self.pending);
         }
@@ -99,9 +105,11 @@ impl Observer {
 
     /// What was observed since the last delta; `from` and `to` say when, in Unix nanoseconds.
     pub fn take_delta(&mut self, from: u64, to: u64) -> Delta {
+        self.pulses.drain_into(&mut self.pending.ticks);
         let mut delta = std::mem::take(&mut self.pending);
         (delta.from, delta.to) = (from, to);
         delta.workloads = self.parties.described();
+        self.drain_pairs(&mut delta);
         self.drain_edges(&mut delta);
         self.drain_operations(&mut delta);
         let (chunk, legs) = self.journal.take(&self.parties);
@@ -113,7 +121,31 @@ impl Observer {
         delta
     }
 
-    /// Fills `self.path` and `self.values`.
+    /// The number of the call's operation, or of the row that takes what does not fit. Fills `self.path`
+    /// and `self.values`.
+    fn operation(&mut self, call: &Call, dst: Slot) -> u32 {
+        if let Some(number) = self.seen.look_up(call, dst, &mut self.path, &mut self.values) {
+            return number;
+        }
+        self.type_path(call);
+        let (protocol, vantage) = (call.protocol, call.vantage);
+        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+        let number = match self.operations.get_index_of(&exact) {
+            Some(number) => number as u32,
+            None => {
+                if let Some(path) = self.catch_all(call, dst) {
+                    self.values.clear();
+                    let row = OperationRef { dst, protocol, vantage, method: ANY_METHOD, path };
+                    return operation::number_of(&mut self.operations, &row);
+                }
+                let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+                operation::number_of(&mut self.operations, &exact)
+            }
+        };
+        self.seen.remember(call, dst, &self.path, &self.values, number);
+        number
+    }
+
     fn type_path(&mut self, call: &Call) {
         let values = &mut self.values;
         values.clear();
@@ -122,22 +154,6 @@ impl Observer {
                 values.push(fingerprint::of(value.as_bytes()));
             }
         });
-    }
-
-    /// The number of the call's operation, or of the row that takes what does not fit.
-    fn operation(&mut self, call: &Call, dst: Slot) -> u32 {
-        let (protocol, vantage) = (call.protocol, call.vantage);
-        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
-        if let Some(number) = self.operations.get_index_of(&exact) {
-            return number as u32;
-        }
-        if let Some(path) = self.catch_all(call, dst) {
-            self.values.clear();
-            let row = OperationRef { dst, protocol, vantage, method: ANY_METHOD, path };
-            return operation::number_of(&mut self.operations, &row);
-        }
-        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
-        operation::number_of(&mut self.operations, &exact)
     }
 
     /// The row for a call whose operation may not have one of its own.
@@ -150,36 +166,30 @@ impl Observer {
         (refused && !self.parties.may_name_refusal(dst)).then_some(UNROUTED)
     }
 
-    /// Counts the call for its caller; gives the edge's index.
-    fn pair(&mut self, call: &Call, src: Slot, dst: Slot, operation: u32) -> u32 {
-        if let Some(pair) = self.pairs.get_mut(&(src, operation)) {
-            pair.calls += 1;
-            return pair.edge;
+    /// Counts the call for its caller and operation.
+    fn pair(&mut self, call: &Call, src: Slot, operation: u32) {
+        if let Some(load) = self.pairs.get_mut(&(src, operation)) {
+            load.add(call);
+            return;
         }
         let fits = self.pairs.len() < self.limits.pairs_per_delta;
+        self.pending.overflowed += u64::from(!fits);
         let src = if fits { src } else { Slot::OVERFLOW };
-        let edge = self.edge((src, dst, call.protocol, call.vantage), fits);
-        let pair = self.pairs.entry((src, operation)).or_default();
-        pair.calls += 1;
-        pair.edge = edge;
-        edge
+        self.pairs.entry((src, operation)).or_default().add(call);
     }
 
-    fn edge(&mut self, key: (Slot, Slot, Protocol, Vantage), fits: bool) -> u32 {
-        let full = self.edges.len() >= self.limits.edges && !self.edges.contains_key(&key);
-        self.pending.overflowed += u64::from(full || !fits);
-        let key = if full { (Slot::OVERFLOW, Slot::OVERFLOW, key.2, key.3) } else { key };
-        let entry = self.edges.entry(key);
-        let number = entry.index() as u32;
-        entry.or_default();
-        number
-    }
-
-    fn beat(&mut self, call: &Call, dst: Slot) {
-        let beat = self.pending.ticks.beat(second_of(call.at));
-        match call.vantage {
-            Vantage::Server => beat.owned.add(call),
-            Vantage::Client => beat.distant(self.parties.id(dst)).add(call),
+    /// Adds up what was counted per caller and operation.
+    fn drain_pairs(&mut self, delta: &mut Delta) {
+        for ((src, number), load) in self.pairs.iter_mut().filter(|(_, load)| load.calls > 0) {
+            let Some((key, operation)) = self.operations.get_index_mut(*number as usize) else { continue };
+            operation.stats.callers.add(self.parties.id(*src), load.calls);
+            operation.stats.load.merge(load);
+            let exact = (*src, key.dst, key.protocol, key.vantage);
+            let full = self.edges.len() >= self.limits.edges && !self.edges.contains_key(&exact);
+            let edge = if full { (Slot::OVERFLOW, Slot::OVERFLOW, key.protocol, key.vantage) } else { exact };
+            delta.overflowed += if full { load.calls } else { 0 };
+            self.edges.entry(edge).or_default().merge(load);
+            load.clear();
         }
     }
 
@@ -196,14 +206,6 @@ impl Observer {
     }
 
     fn drain_operations(&mut self, delta: &mut Delta) {
-        for ((src, number), pair) in &mut self.pairs {
-            let calls = std::mem::take(&mut pair.calls);
-            if calls > 0
-                && let Some((_, operation)) = self.operations.get_index_mut(*number as usize)
-            {
-                operation.stats.callers.add(self.parties.id(*src), calls);
-            }
-        }
         for (key, operation) in &mut self.operations {
             operation.forget_log();
             if operation.stats.load.calls == 0 {
@@ -226,6 +228,7 @@ impl Observer {
             self.operations.clear();
             self.pairs.clear();
             self.edges.clear();
+            self.seen = Seen::default();
             self.parties = Parties::new(self.limits);
         }
     }

@@ -52,9 +52,8 @@ pub struct Beat {
 impl Beat {
     /// The counts for calls to `service` that were seen at the client.
     pub fn distant(&mut self, service: &Id) -> &mut Pulse {
-        let known = self.distant.contains_key(service) || self.distant.len() < CLIENT_SERVICES;
-        let name = if known { service.clone() } else { Id::from(OVERFLOW) };
-        self.distant.entry(name).or_default()
+        let fits = self.distant.len() < CLIENT_SERVICES || self.distant.contains_key(service);
+        self.distant.entry(if fits { service.clone() } else { Id::from(OVERFLOW) }).or_default()
     }
 
     fn merge(&mut self, other: &Self) {

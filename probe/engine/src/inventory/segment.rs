@@ -81,17 +81,39 @@ pub fn type_path(path: &str, out: &mut String, mut value: impl FnMut(&str)) {
         out.push_str(if path == "*" { "*" } else { "{authority}" });
         return;
     };
-    for (depth, segment) in segments.split('/').enumerate() {
+    let (mut rest, mut depth) = (segments, 0);
+    loop {
         out.push('/');
         if depth == MAX_SEGMENTS {
             out.push_str("{rest}");
             return;
         }
-        let name = without_parameters(segment);
-        if !type_segment(name, out) {
-            value(name);
+        let (segment, plain) = next_segment(rest);
+        if plain {
+            out.push_str(segment);
+        } else {
+            let name = without_parameters(segment);
+            if !type_segment(name, out) {
+                value(name);
+            }
         }
+        let Some(after) = rest.get(segment.len() + 1..) else { return };
+        (rest, depth) = (after, depth + 1);
     }
+}
+
+/// Everything up to the next `/`, and whether it is a name at first sight.
+fn next_segment(rest: &str) -> (&str, bool) {
+    let mut plain = true;
+    let mut len = rest.len();
+    for (at, byte) in rest.bytes().enumerate() {
+        if byte == b'/' {
+            len = at;
+            break;
+        }
+        plain &= byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+    }
+    (rest.get(..len).unwrap_or_default(), plain && len <= MAX_LITERAL)
 }
 
 /// Matrix parameters (`;jsessionid=…`, RFC 3986 §3.3) are not part of the name.
@@ -101,10 +123,6 @@ fn without_parameters(segment: &str) -> &str {
 
 /// Writes one segment; true when it stayed as it was.
 fn type_segment(segment: &str, out: &mut String) -> bool {
-    if is_plain(segment) {
-        out.push_str(segment);
-        return true;
-    }
     if let Some(name) = class(segment) {
         out.push_str(name);
         return false;

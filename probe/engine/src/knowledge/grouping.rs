@@ -1,6 +1,6 @@
 //! Which observed endpoints are shown as one, and what they add up to.
 
-use super::service::Observed;
+use super::service::{Endpoints, Observed};
 use crate::distinct::Distinct;
 use crate::endpoint::{EndpointKey, EndpointStats, PARAMETERS};
 use crate::fingerprint;
@@ -9,7 +9,6 @@ use crate::inventory::template::{Member, segments, templates};
 use crate::limits::{ANY_METHOD, UNROUTED};
 use apisec_proto::call::Protocol;
 use compact_str::CompactString;
-use indexmap::IndexMap;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,11 +25,7 @@ pub(super) struct GroupName {
 }
 
 /// The members of each group, by key.
-pub(super) fn group(
-    observed: &IndexMap<EndpointKey, Observed>,
-    rules: &Rules,
-    k: usize,
-) -> BTreeMap<GroupName, Vec<u32>> {
+pub(super) fn group(observed: &Endpoints, rules: &Rules, k: usize) -> BTreeMap<GroupName, Vec<u32>> {
     let member = |(key, known): (&'_ EndpointKey, &'_ Observed)| {
         (key.path.clone(), key.method.clone(), !known.stats.is_unrouted())
     };
@@ -62,7 +57,7 @@ pub(super) fn group(
 }
 
 /// Orders members by key, so that which of them are kept apart does not depend on the order of arrival.
-fn sort(groups: &mut BTreeMap<GroupName, Vec<u32>>, observed: &IndexMap<EndpointKey, Observed>) {
+fn sort(groups: &mut BTreeMap<GroupName, Vec<u32>>, observed: &Endpoints) {
     let key = |at: &u32| observed.get_index(*at as usize).map(|(key, _)| key);
     for members in groups.values_mut().filter(|members| members.len() > 1) {
         members.sort_by(|a, b| key(a).cmp(&key(b)));

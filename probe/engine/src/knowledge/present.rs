@@ -1,8 +1,11 @@
 //! Knowledge as the read model shows it.
 
 use super::grouping::GroupName;
-use super::service::Policy;
+use super::repaint::repaint;
+use super::service::{Group, Policy};
 use super::{Edge, Knowledge, Workload};
+use crate::delta::Described;
+use crate::distinct::Distinct;
 use crate::endpoint::{EndpointStats, Id};
 use crate::graph::follow::Way;
 use crate::inventory::rules::Rules;
@@ -14,7 +17,8 @@ use crate::snapshot::{
 };
 use crate::tick::SECONDS;
 use crate::vocabulary;
-use apisec_proto::call::{Notes, Protocol};
+use apisec_proto::call::Notes;
+use compact_str::{CompactString, format_compact};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -22,105 +26,139 @@ use std::collections::BTreeMap;
 const SHOWN_CALLERS: usize = 32;
 const SHOWN_QUANTILES: [f64; 2] = [0.5, 0.99];
 
-/// The read model at the moment `now`.
+/// The read model at the moment `now`, painted over an older one where nobody holds that any more.
 pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     let (from, to) = known.window.unwrap_or((now, now));
     // Calls are complete up to the end of the newest delta: "the last whole second" ends there.
     let second = second_of(to.min(now)).saturating_sub(1);
-    let edges = edges(known, second);
-    let endpoints = endpoints(known, second);
-    let workloads = workloads(known, &edges);
-    let chains = chains(known);
+    let mut canvas = known.canvases.take();
+    let seen = canvas.revision;
+    let totals = edges(known, &mut canvas.edges, second, seen);
+    workloads(known, &mut canvas.workloads, &totals, seen);
+    endpoints(known, &mut canvas.endpoints, second, seen);
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
     Snapshot {
         schema: SCHEMA.to_owned(),
         window: Window { start: rfc3339(from), end: rfc3339(now), start_ns: from, end_ns: now },
-        workloads,
-        edges,
-        chains,
-        endpoints,
+        chains: chains(known),
         findings: Vec::new(),
         policies: Vec::new(),
         capture,
         revision: known.revision,
         ticks: ticks(known, to.min(now)),
         log: known.recent.log(),
+        ..canvas
     }
 }
+
+/// Calls into and out of each workload, by number.
+type Totals = Vec<(u64, u64)>;
 
 /// All workloads that are part of an edge, by id.
-fn workloads(known: &Knowledge, edges: &[EdgeView]) -> Vec<WorkloadView> {
-    let mut calls: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for edge in edges {
-        calls.entry(&edge.src).or_default().1 += edge.calls;
-        calls.entry(&edge.dst).or_default().0 += edge.calls;
+fn workloads(known: &mut Knowledge, rows: &mut Vec<WorkloadView>, totals: &Totals, seen: u64) {
+    let table = &known.workloads;
+    if known.workload_order.len() != table.len() {
+        known.workload_order = (0..table.len() as u32).collect();
+        known.workload_order.sort_by_key(|node| table.get_index(*node as usize).map(|(id, _)| id));
     }
-    let view = |(id, (calls_in, calls_out))| {
-        let described = known.workloads.get(id)?.described.as_ref()?;
-        let workload = &described.workload;
-        Some(WorkloadView {
-            id: String::from(id),
-            name: workload.name.to_string(),
-            kind: Kind::from(workload.kind),
-            pid: workload.pid,
-            exe: workload.exe.to_string(),
-            command: workload.command.to_string(),
-            user: workload.user.to_string(),
-            unit: workload.unit.to_string(),
-            container: workload.container.to_string(),
-            pod_uid: workload.pod_uid.to_string(),
-            netns: workload.netns,
-            address: workload.address.to_string(),
-            calls_in,
-            calls_out,
-        })
-    };
-    calls.into_iter().filter_map(view).collect()
+    let keys = known.workload_order.iter().filter_map(|node| {
+        let (id, workload) = table.get_index(*node as usize)?;
+        let calls = totals.get(*node as usize).filter(|calls| **calls != (0, 0))?;
+        Some((id, workload, workload.described.as_ref()?, calls))
+    });
+    let order = |row: &WorkloadView, key: &(&Id, _, _, _)| (*row.id).cmp(key.0);
+    repaint(
+        rows,
+        keys,
+        order,
+        |(_, _, described, _)| workload(described),
+        |row, (_, workload, described, calls), fresh| {
+            if !fresh && workload.changed > seen {
+                *row = self::workload(described);
+            }
+            (row.calls_in, row.calls_out) = *calls;
+        },
+    );
 }
 
-/// All edges that count, by caller, callee and protocol.
-fn edges(known: &mut Knowledge, second: u32) -> Vec<EdgeView> {
+fn workload(described: &Described) -> WorkloadView {
+    let workload = &described.workload;
+    WorkloadView {
+        id: described.id.to_string(),
+        name: workload.name.to_string(),
+        kind: Kind::from(workload.kind),
+        pid: workload.pid,
+        exe: workload.exe.to_string(),
+        command: workload.command.to_string(),
+        user: workload.user.to_string(),
+        unit: workload.unit.to_string(),
+        container: workload.container.to_string(),
+        pod_uid: workload.pod_uid.to_string(),
+        netns: workload.netns,
+        address: workload.address.to_string(),
+        calls_in: 0,
+        calls_out: 0,
+    }
+}
+
+/// All edges that count, by caller, callee and protocol; gives the calls of each workload.
+fn edges(known: &mut Knowledge, rows: &mut Vec<EdgeView>, second: u32, seen: u64) -> Totals {
     let name = |node: u32| known.workloads.get_index(node as usize);
-    if known.edge_order.is_empty() {
-        known.edge_order.extend(known.edges.keys());
+    if known.edge_order.len() != known.edges.len() {
+        known.edge_order = known.edges.keys().copied().collect();
         known.edge_order.sort_by_key(|(src, dst, protocol)| {
             (name(*src).map(|(id, _)| id), name(*dst).map(|(id, _)| id), *protocol)
         });
     }
-    let mut views = Vec::with_capacity(known.edge_order.len());
-    for key in &known.edge_order {
-        let (Some((src, _)), Some((dst, Workload { covered, .. }))) = (name(key.0), name(key.1)) else {
-            continue;
-        };
-        let Some(Edge { ends, view }) = known.edges.get_mut(key) else { continue };
-        let load = ends.owned(*covered);
-        if load.calls > 0 {
-            let view = view.get_or_insert_with(|| edge((src, dst, key.2), load));
-            view.rate = load.seconds.at(second) as f64;
-            views.push(view.clone());
+    let mut totals = vec![(0, 0); known.workloads.len()];
+    let keys = known.edge_order.iter().filter_map(|(src, dst, protocol)| {
+        let Edge { ends, changed } = known.edges.get(&(*src, *dst, *protocol))?;
+        let ((src_id, _), (dst_id, callee)) = (name(*src)?, name(*dst)?);
+        let load = ends.owned(callee.covered);
+        if load.calls == 0 {
+            return None;
         }
-    }
-    views
+        totals.get_mut(*dst as usize)?.0 += load.calls;
+        totals.get_mut(*src as usize)?.1 += load.calls;
+        Some((src_id, dst_id, vocabulary::protocol(*protocol), load, *changed))
+    });
+    let order = |row: &EdgeView, key: &(&Id, &Id, &str, _, _)| {
+        (&*row.src, &*row.dst, &*row.protocol).cmp(&(&**key.0, &**key.1, key.2))
+    };
+    let fresh = |(src, dst, protocol, ..): &(&Id, &Id, &str, _, _)| edge(src, dst, protocol);
+    repaint(rows, keys, order, fresh, |row, (_, _, _, load, changed), fresh| {
+        if fresh || changed > seen {
+            paint_edge(row, load);
+        }
+        row.rate = load.seconds.at(second) as f64;
+    });
+    totals
 }
 
-fn edge((src, dst, protocol): (&Id, &Id, Protocol), load: &Load) -> EdgeView {
-    let [p50_us, p99_us] = load.latency.quantiles_us(SHOWN_QUANTILES);
+fn edge(src: &Id, dst: &Id, protocol: &str) -> EdgeView {
     EdgeView {
         src: src.to_string(),
         dst: dst.to_string(),
-        protocol: vocabulary::protocol(protocol).to_owned(),
-        calls: load.calls,
-        errors: load.errors,
-        unanswered: load.unanswered,
+        protocol: protocol.to_owned(),
+        calls: 0,
+        errors: 0,
+        unanswered: 0,
         rate: 0.0,
-        p50_us,
-        p99_us,
-        request_bytes: load.request_bytes,
-        response_bytes: load.response_bytes,
-        first_seen: load.first,
-        last_seen: load.last,
+        p50_us: 0,
+        p99_us: 0,
+        request_bytes: 0,
+        response_bytes: 0,
+        first_seen: 0,
+        last_seen: 0,
     }
+}
+
+fn paint_edge(row: &mut EdgeView, load: &Load) {
+    [row.p50_us, row.p99_us] = load.latency.quantiles_us(SHOWN_QUANTILES);
+    (row.calls, row.errors, row.unanswered) = (load.calls, load.errors, load.unanswered);
+    (row.request_bytes, row.response_bytes) = (load.request_bytes, load.response_bytes);
+    (row.first_seen, row.last_seen) = (load.first, load.last);
 }
 
 /// All ways through proxies, most calls first.
@@ -137,69 +175,132 @@ fn chains(known: &mut Knowledge) -> Vec<ChainView> {
 }
 
 /// All endpoints that count, by service, path, method and protocol.
-fn endpoints(known: &mut Knowledge, second: u32) -> Vec<EndpointView> {
+fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, seen: u64) {
     let mut services: Vec<(&Id, &mut Workload)> =
         known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
     services.sort_by(|a, b| a.0.cmp(b.0));
-    let mut views = Vec::with_capacity(known.endpoints);
-    (known.endpoints, known.caps.callers, known.caps.names) = (0, 0, 0);
-    for (id, workload) in services {
-        let Some(service) = &mut workload.service else { continue };
+    known.endpoints = 0;
+    for (id, workload) in &mut services {
         let rules = Rules::of(&known.rules, id);
-        service.refresh(&Policy { limits: &known.limits, rules: &rules, covered: workload.covered }, second);
-        known.endpoints += service.len();
-        for group in service.groups() {
-            known.caps.callers += usize::from(group.capped.0);
-            known.caps.names += usize::from(group.capped.1);
-            views.extend(group.view.clone());
+        let policy = Policy { limits: &known.limits, rules: &rules, covered: workload.covered };
+        if let Some(service) = &mut workload.service {
+            service.refresh(&policy, known.revision);
+            known.endpoints += service.len();
         }
     }
-    views
+    (known.caps.callers, known.caps.names) = (0, 0);
+    let keys = services.iter_mut().flat_map(|(id, workload)| {
+        let id: &Id = id;
+        workload.service.iter_mut().flat_map(|service| service.groups()).map(move |group| (id, group))
+    });
+    let order = |row: &EndpointView, (id, (group, _)): &(&Id, (&mut Group, _))| {
+        let name = &group.name;
+        (&*row.service, &*row.path, &*row.method, &*row.protocol).cmp(&(
+            &***id,
+            &*name.path,
+            name.method.as_str(),
+            vocabulary::protocol(name.protocol),
+        ))
+    };
+    repaint(
+        rows,
+        keys,
+        order,
+        |(id, (group, _))| endpoint(id, &group.name),
+        |row, (_, (group, observed)), fresh| {
+            if fresh || group.changed > seen {
+                let stats = group.sum(observed);
+                group.capped = (stats.callers.others() > 0, stats.has_more_names());
+                paint_endpoint(row, &stats);
+            }
+            row.rate = group.calls_in(observed, second) as f64;
+            known.caps.callers += usize::from(group.capped.0);
+            known.caps.names += usize::from(group.capped.1);
+        },
+    );
 }
 
-/// One endpoint; its rate is 0.
-pub(super) fn endpoint(service: &Id, name: &GroupName, stats: &EndpointStats) -> EndpointView {
-    let load = &stats.load;
-    let [p50_us, p99_us] = load.latency.quantiles_us(SHOWN_QUANTILES);
-    let schemes = vocabulary::AUTH_SCHEMES.iter().filter(|(scheme, _)| stats.auth.contains(*scheme));
+/// An endpoint without calls.
+fn endpoint(service: &Id, name: &GroupName) -> EndpointView {
     EndpointView {
         service: service.to_string(),
         protocol: vocabulary::protocol(name.protocol).to_owned(),
         method: name.method.to_string(),
         path: name.path.to_string(),
-        calls: load.calls,
-        statuses: stats.statuses.iter().map(|(status, calls)| (status.to_string(), calls)).collect(),
-        errors: load.errors,
-        unanswered: load.unanswered,
+        calls: 0,
+        statuses: BTreeMap::new(),
+        errors: 0,
+        unanswered: 0,
         rate: 0.0,
-        p50_us,
-        p99_us,
-        request_bytes: load.request_bytes,
-        response_bytes: load.response_bytes,
+        p50_us: 0,
+        p99_us: 0,
+        request_bytes: 0,
+        response_bytes: 0,
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
-        auth: schemes.map(|(_, word)| (*word).to_owned()).collect(),
-        callers: stats.callers.by_calls().iter().take(SHOWN_CALLERS).map(|(id, _)| id.to_string()).collect(),
-        caller_count: stats.callers.distinct(),
-        hosts: names(&stats.hosts),
-        query: names(&stats.query),
-        request_types: names(&stats.request_types),
-        response_types: names(&stats.response_types),
-        parameter_cardinality: stats.values.iter().map(crate::distinct::Distinct::count).collect(),
-        first_seen: load.first,
-        last_seen: load.last,
-        notes: notes(stats),
+        auth: Vec::new(),
+        callers: Vec::new(),
+        caller_count: 0,
+        hosts: Vec::new(),
+        query: Vec::new(),
+        request_types: Vec::new(),
+        response_types: Vec::new(),
+        parameter_cardinality: Vec::new(),
+        first_seen: 0,
+        last_seen: 0,
+        notes: BTreeMap::new(),
     }
 }
 
-fn names<const N: usize>(set: &NameSet<N>) -> Vec<String> {
-    set.names().iter().map(ToString::to_string).collect()
+/// Writes what has changed; texts are only written where they differ.
+fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
+    let load = &stats.load;
+    [row.p50_us, row.p99_us] = load.latency.quantiles_us(SHOWN_QUANTILES);
+    (row.calls, row.errors, row.unanswered) = (load.calls, load.errors, load.unanswered);
+    (row.request_bytes, row.response_bytes) = (load.request_bytes, load.response_bytes);
+    (row.first_seen, row.last_seen) = (load.first, load.last);
+    paint_counts(
+        &mut row.statuses,
+        stats.statuses.iter().map(|(status, calls)| (format_compact!("{status}"), calls)),
+    );
+    let note = |bit: u8| Notes::NAMES.get(usize::from(bit)).map(|name| CompactString::const_new(name));
+    paint_counts(&mut row.notes, stats.notes.iter().filter_map(|(bit, calls)| Some((note(bit)?, calls))));
+    let schemes = vocabulary::AUTH_SCHEMES.iter().filter(|(scheme, _)| stats.auth.contains(*scheme));
+    paint_texts(&mut row.auth, schemes.map(|(_, word)| *word));
+    paint_texts(&mut row.callers, stats.callers.by_calls().iter().take(SHOWN_CALLERS).map(|(id, _)| &**id));
+    row.caller_count = stats.callers.distinct();
+    paint_names(&mut row.hosts, &stats.hosts);
+    paint_names(&mut row.query, &stats.query);
+    paint_names(&mut row.request_types, &stats.request_types);
+    paint_names(&mut row.response_types, &stats.response_types);
+    row.parameter_cardinality.clear();
+    row.parameter_cardinality.extend(stats.values.iter().map(Distinct::count));
 }
 
-fn notes(stats: &EndpointStats) -> BTreeMap<String, u64> {
-    let name = |bit: u8| Notes::NAMES.get(usize::from(bit)).map(|name| (*name).to_owned());
-    stats.notes.iter().filter_map(|(bit, calls)| Some((name(bit)?, calls))).collect()
+fn paint_names<const N: usize>(shown: &mut Vec<String>, set: &NameSet<N>) {
+    paint_texts(shown, set.names().iter().map(CompactString::as_str));
+}
+
+fn paint_texts<'a>(shown: &mut Vec<String>, texts: impl Iterator<Item = &'a str> + Clone) {
+    if !shown.iter().map(String::as_str).eq(texts.clone()) {
+        shown.clear();
+        shown.extend(texts.map(str::to_owned));
+    }
+}
+
+fn paint_counts(
+    shown: &mut BTreeMap<String, u64>,
+    counts: impl Iterator<Item = (CompactString, u64)> + Clone,
+) {
+    if shown.len() != counts.clone().count()
+        || counts.clone().any(|(name, _)| !shown.contains_key(name.as_str()))
+    {
+        *shown = counts.clone().map(|(name, _)| (name.into_string(), 0)).collect();
+    }
+    for (name, calls) in counts {
+        shown.get_mut(name.as_str()).into_iter().for_each(|shown| *shown = calls);
+    }
 }
 
 /// Every second of the window up to `to`, quiet ones as well, at most the newest [`SECONDS`].

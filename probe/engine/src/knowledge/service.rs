@@ -1,13 +1,12 @@
 //! The endpoints of one service: as observed, and grouped under templates as they are shown.
 
 use super::grouping::{self, GroupName};
-use super::present;
 use crate::endpoint::{EndpointKey, EndpointStats, Id};
 use crate::inventory::rules::Rules;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW};
-use crate::snapshot::EndpointView;
 use apisec_proto::call::Vantage;
 use indexmap::IndexMap;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,13 +16,16 @@ const KEPT: usize = 64;
 /// Endpoints of one callee.
 pub(super) struct Service {
     id: Id,
-    observed: IndexMap<EndpointKey, Observed>,
+    observed: Endpoints,
     groups: Vec<Group>,
     /// Groups must be made again.
     stale: bool,
     /// Room was made since the last snapshot; trying again would be in vain.
     packed: bool,
 }
+
+/// Endpoints as observed; a number is a place in this order.
+pub(super) type Endpoints = IndexMap<EndpointKey, Observed>;
 
 #[derive(Default)]
 pub(super) struct Observed {
@@ -35,8 +37,8 @@ pub(super) struct Observed {
 pub(super) struct Group {
     pub(super) name: GroupName,
     pub(super) members: Vec<u32>,
-    /// As it was shown last; `None` when it has changed since.
-    pub(super) view: Option<EndpointView>,
+    /// Revision of the knowledge with which it changed last.
+    pub(super) changed: u64,
     /// More callers, and more hosts or other names, than are kept.
     pub(super) capped: (bool, bool),
 }
@@ -47,6 +49,20 @@ pub(super) struct Policy<'a> {
     pub(super) rules: &'a Rules,
     /// A probe sees this service's side.
     pub(super) covered: bool,
+}
+
+impl Group {
+    /// What the members add up to.
+    pub(super) fn sum<'a>(&self, observed: &'a Endpoints) -> Cow<'a, EndpointStats> {
+        let members = self.members.iter().filter_map(|at| observed.get_index(*at as usize));
+        grouping::sum(&self.name.path, members.map(|(key, known)| (key, &known.stats)))
+    }
+
+    /// Calls in one of the newest seconds.
+    pub(super) fn calls_in(&self, observed: &Endpoints, second: u32) -> u64 {
+        let members = self.members.iter().filter_map(|at| observed.get_index(*at as usize));
+        members.map(|(_, known)| known.stats.load.seconds.at(second)).sum()
+    }
 }
 
 impl Service {
@@ -65,13 +81,13 @@ impl Service {
     }
 
     /// Adds calls to an endpoint that is known; false when it is not.
-    pub(super) fn merge_known(&mut self, key: &EndpointKey, stats: &EndpointStats) -> bool {
+    pub(super) fn merge_known(&mut self, key: &EndpointKey, stats: &EndpointStats, revision: u64) -> bool {
         let Some(known) = self.observed.get_mut(key) else { return false };
         let was_unrouted = known.stats.is_unrouted();
         known.stats.merge(stats);
         self.stale |= was_unrouted && !known.stats.is_unrouted();
         if let Some(group) = known.group.and_then(|group| self.groups.get_mut(group as usize)) {
-            group.view = None;
+            group.changed = revision;
         }
         true
     }
@@ -88,41 +104,28 @@ impl Service {
         self.observed.entry(key).or_default().stats.merge(stats);
     }
 
-    /// Adds up what is shown as one anyway, to make room; false when that was tried since the last snapshot.
-    pub(super) fn make_room(&mut self, policy: &Policy<'_>) -> bool {
-        let first = !std::mem::replace(&mut self.packed, true);
-        if first {
-            self.make_groups(policy);
+    /// Adds up what is shown as one anyway, to make room, unless that was tried since the last snapshot.
+    pub(super) fn make_room(&mut self, policy: &Policy<'_>, revision: u64) {
+        if !std::mem::replace(&mut self.packed, true) {
+            self.make_groups(policy, revision);
         }
-        first
     }
 
-    /// Brings the views up to date; `second` is the one that rates are of.
-    pub(super) fn refresh(&mut self, policy: &Policy<'_>, second: u32) {
+    /// Brings the groups up to date.
+    pub(super) fn refresh(&mut self, policy: &Policy<'_>, revision: u64) {
         self.packed = false;
         if self.stale {
-            self.make_groups(policy);
-        }
-        let Self { id, observed, groups, .. } = self;
-        for group in groups {
-            let members = || group.members.iter().filter_map(|at| observed.get_index(*at as usize));
-            let rate = members().map(|(_, known)| known.stats.load.seconds.at(second)).sum::<u64>() as f64;
-            if let Some(view) = &mut group.view {
-                view.rate = rate;
-                continue;
-            }
-            let stats = grouping::sum(&group.name.path, members().map(|(key, known)| (key, &known.stats)));
-            group.capped = (stats.callers.others() > 0, stats.has_more_names());
-            group.view = Some(EndpointView { rate, ..present::endpoint(id, &group.name, &stats) });
+            self.make_groups(policy, revision);
         }
     }
 
-    /// The groups, in order.
-    pub(super) fn groups(&self) -> &[Group] {
-        &self.groups
+    /// The groups, in order, with the endpoints that their members number.
+    pub(super) fn groups(&mut self) -> impl Iterator<Item = (&mut Group, &Endpoints)> {
+        let Self { observed, groups, .. } = self;
+        groups.iter_mut().map(|group| (group, &*observed))
     }
 
-    fn make_groups(&mut self, policy: &Policy<'_>) {
+    fn make_groups(&mut self, policy: &Policy<'_>, revision: u64) {
         self.stale = false;
         if policy.covered {
             // What only clients saw is never shown again.
@@ -137,7 +140,7 @@ impl Service {
             self.pack(&groups);
             groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
         }
-        self.adopt(groups);
+        self.adopt(groups, revision);
     }
 
     /// Adds up the members of crowded groups beyond the first [`KEPT`] under the group's own name.
@@ -163,13 +166,13 @@ impl Service {
         }
     }
 
-    /// Takes over new groups; a group that has not changed keeps its view.
-    fn adopt(&mut self, groups: BTreeMap<GroupName, Vec<u32>>) {
+    /// Takes over new groups; one with the same members has not changed by that.
+    fn adopt(&mut self, groups: BTreeMap<GroupName, Vec<u32>>, revision: u64) {
         let mut old = std::mem::take(&mut self.groups).into_iter().peekable();
         for (name, members) in groups {
             while old.next_if(|group| group.name < name).is_some() {}
             let kept = old.next_if(|group| group.name == name && group.members == members);
-            let none = || Group { name, members, view: None, capped: (false, false) };
+            let none = || Group { name, members, changed: revision, capped: (false, false) };
             self.groups.push(kept.unwrap_or_else(none));
         }
         for (number, group) in self.groups.iter().enumerate() {

@@ -31,7 +31,7 @@ impl Journal {
         &mut self,
         call: &Call,
         (src, dst): (Slot, Slot),
-        (_, key, operation): (u32, &OperationKey, &mut Operation),
+        (key, operation): (&OperationKey, &mut Operation),
     ) {
         if self.chunk.rows.len() >= self.limits.rows_per_delta {
             self.chunk.dropped += 1;

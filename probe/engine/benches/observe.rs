@@ -1,0 +1,229 @@
+//! What one call costs, and what a second's merge and a snapshot cost when everything is large.
+
+#![allow(clippy::indexing_slicing, reason = "a benchmark on its own data")]
+
+use apisec_engine::delta::Delta;
+use apisec_engine::knowledge::Knowledge;
+use apisec_engine::limits::Limits;
+use apisec_engine::observe::Observer;
+use apisec_proto::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage, Workload, WorkloadKind};
+use apisec_proto::exchange::Raw;
+use divan::Bencher;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn main() {
+    divan::main();
+}
+
+fn party(number: u32) -> Party {
+    let id = format!("process:service-{number}:8080");
+    let workload = Workload {
+        id: id.as_str().into(),
+        name: format!("service-{number}").as_str().into(),
+        kind: WorkloadKind::Process,
+        pid: number,
+        exe: "/usr/bin/service".into(),
+        command: "service --port 8080".into(),
+        user: "www-data".into(),
+        unit: Default::default(),
+        container: Default::default(),
+        runtime: Default::default(),
+        pod_uid: Default::default(),
+        netns: 1,
+        address: "127.0.0.1:8080".into(),
+    };
+    Party { number, workload: Arc::new(workload) }
+}
+
+fn call(number: usize, src: &Party, dst: &Party) -> Call {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    Call {
+        at: SECOND + number as u64 * 20_000,
+        src: src.clone(),
+        dst: dst.clone(),
+        src_addr: address,
+        dst_addr: address,
+        vantage: Vantage::Server,
+        protocol: Protocol::Http1,
+        method: if number.is_multiple_of(5) { "POST".into() } else { "GET".into() },
+        path: format!(
+            "/api/v1/{}/{}/lines/{}",
+            ["orders", "users", "carts"][number % 3],
+            number * 7,
+            number % 13
+        )
+        .as_str()
+        .into(),
+        query: Default::default(),
+        host: "shop.test:8080".into(),
+        status: Some(if number.is_multiple_of(50) { 500 } else { 200 }),
+        ttfb: Some(150_000),
+        duration: 200_000 + (number as u64 * 7_919) % 3_000_000,
+        request_bytes: 180,
+        response_bytes: 420,
+        request_body: 0,
+        response_body: 200,
+        auth: AuthScheme::Bearer,
+        identity: None,
+        request_type: Default::default(),
+        response_type: "application/json".into(),
+        trace: None,
+        notes: Notes::default(),
+        detail: None,
+    }
+}
+
+/// Calls to `endpoints` endpoints of a twentieth as many services, in turn.
+fn calls(endpoints: usize, services: usize) -> Vec<Call> {
+    let parties: Vec<Party> = (0..services as u32).map(party).collect();
+    let mut calls: Vec<Call> = Vec::with_capacity(endpoints);
+    for number in 0..endpoints {
+        let (src, dst) = (&parties[(number * 31 + 1) % services], &parties[number % services]);
+        let mut call = call(number, src, dst);
+        call.path =
+            format!("/api/part{}/orders/{}/lines", letters(number / services), number * 7).as_str().into();
+        calls.push(call);
+    }
+    calls
+}
+
+/// A name that is never taken for a value.
+fn letters(mut number: usize) -> String {
+    let mut name = String::from("list.");
+    loop {
+        name.push(char::from(b'a' + (number % 26) as u8));
+        number /= 26;
+        if number == 0 {
+            return name;
+        }
+    }
+}
+
+const RAW: Raw<'static> = Raw { exchange: None };
+
+/// One call in the steady state; the log is emptied once a second, as in life.
+fn observe(bencher: Bencher<'_, '_>, calls: &[Call]) {
+    let mut observer = Observer::new(Limits::default());
+    calls.iter().for_each(|call| observer.observe(call, &RAW));
+    let mut next = calls.iter().cycle();
+    let mut seen = 0_u32;
+    bencher.counter(divan::counter::ItemsCount::new(1_u32)).bench_local(|| {
+        seen += 1;
+        if seen.is_multiple_of(40_000) {
+            divan::black_box(observer.take_delta(0, SECOND));
+        }
+        if let Some(call) = next.next() {
+            observer.observe(call, &RAW);
+        }
+    });
+}
+
+/// As a load generator does it: the same paths again and again.
+#[divan::bench(sample_size = 4_000, sample_count = 50)]
+fn observe_50_endpoints(bencher: Bencher<'_, '_>) {
+    observe(bencher, &calls(50, 5));
+}
+
+/// Every call brings an identifier that was not seen before.
+#[divan::bench(sample_size = 4_000, sample_count = 50)]
+fn observe_50_endpoints_new_identifiers(bencher: Bencher<'_, '_>) {
+    let base = calls(50, 5);
+    let many: Vec<Call> = (0..50_000)
+        .map(|number| {
+            let mut call = base[number % 50].clone();
+            let operation = letters(number % 50 / 5);
+            call.path = format!("/api/{operation}/orders/{}/lines", number * 7).as_str().into();
+            call
+        })
+        .collect();
+    observe(bencher, &many);
+}
+
+#[divan::bench(sample_size = 4_000, sample_count = 50)]
+fn observe_10_000_endpoints(bencher: Bencher<'_, '_>) {
+    observe(bencher, &calls(10_000, 2_000));
+}
+
+fn delta(endpoints: usize, services: usize, calls_each: usize) -> Delta {
+    let calls = calls(endpoints, services);
+    let mut observer = Observer::new(Limits::default());
+    for _ in 0..calls_each {
+        calls.iter().for_each(|call| observer.observe(call, &RAW));
+    }
+    observer.take_delta(0, 2 * SECOND)
+}
+
+#[divan::bench(args = [50, 10_000])]
+fn take_delta(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let calls = calls(endpoints, (endpoints / 5).min(2_000));
+    let mut observer = Observer::new(Limits::default());
+    bencher.bench_local(|| {
+        calls.iter().for_each(|call| observer.observe(call, &RAW));
+        observer.take_delta(0, SECOND)
+    });
+}
+
+#[divan::bench(args = [50, 10_000])]
+fn merge(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let delta = delta(endpoints, (endpoints / 5).min(2_000), 1);
+    let mut known = Knowledge::new(Limits::default(), Vec::new());
+    bencher.with_inputs(|| delta.clone()).bench_local_values(|delta| known.merge(delta));
+}
+
+/// Nothing has changed since the last snapshot but the time.
+#[divan::bench]
+fn snapshot_10_000_endpoints_idle(bencher: Bencher<'_, '_>) {
+    let mut known = Knowledge::new(Limits::default(), Vec::new());
+    known.merge(delta(10_000, 2_000, 1));
+    bencher.bench_local(|| known.snapshot(2 * SECOND));
+}
+
+/// Every endpoint was called since the last snapshot.
+#[divan::bench(sample_count = 30)]
+fn snapshot_10_000_endpoints_all_changed(bencher: Bencher<'_, '_>) {
+    let delta = delta(10_000, 2_000, 1);
+    let known = std::cell::RefCell::new(Knowledge::new(Limits::default(), Vec::new()));
+    bencher
+        .with_inputs(|| known.borrow_mut().merge(delta.clone()))
+        .bench_local_values(|()| known.borrow_mut().snapshot(2 * SECOND));
+}
+
+/// The first snapshot: every path is folded for the first time.
+#[divan::bench(sample_count = 20)]
+fn snapshot_10_000_endpoints_all_new(bencher: Bencher<'_, '_>) {
+    let delta = delta(10_000, 2_000, 1);
+    bencher
+        .with_inputs(|| {
+            let mut known = Knowledge::new(Limits::default(), Vec::new());
+            known.merge(delta.clone());
+            known
+        })
+        .bench_local_values(|mut known| known.snapshot(2 * SECOND));
+}
+
+/// One service with all endpoints, one of them new since the last snapshot: the worst regrouping.
+#[divan::bench(sample_count = 20)]
+fn snapshot_10_000_endpoints_of_one_service_one_new(bencher: Bencher<'_, '_>) {
+    let (src, dst) = (party(1), party(2));
+    let mut observer = Observer::new(Limits::default());
+    for number in 0..10_000 {
+        let mut call = call(number, &src, &dst);
+        call.path = format!("/api/{}/orders/{}", letters(number), number).as_str().into();
+        observer.observe(&call, &RAW);
+    }
+    let known = std::cell::RefCell::new(Knowledge::new(Limits::default(), Vec::new()));
+    known.borrow_mut().merge(observer.take_delta(0, SECOND));
+    let mut round = 10_000;
+    bencher
+        .with_inputs(|| {
+            round += 1;
+            let mut call = call(round, &src, &dst);
+            call.path = format!("/api/{}/orders/{}", letters(round), round).as_str().into();
+            observer.observe(&call, &RAW);
+            known.borrow_mut().merge(observer.take_delta(0, SECOND));
+        })
+        .bench_local_values(|()| known.borrow_mut().snapshot(2 * SECOND));
+}

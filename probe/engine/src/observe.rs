@@ -4,6 +4,7 @@
 //! they are forgotten when most of what they hold is idle. No templates are learnt here.
 
 use crate::call_log::{CallChunk, CallRow, LoggedEndpoint};
+use crate::command::TemplateRule;
 use crate::delta::{Delta, Described};
 use crate::detect::DETECTORS;
 use crate::endpoint::{EndpointKey, EndpointStats, Id, PARAMETERS, is_refusal};
@@ -62,7 +63,7 @@ impl Observer {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            parties: Parties::new(limits),
+            parties: Parties::new(limits, Vec::new()),
             operations: IndexMap::new(),
             pairs: HashMap::default(),
             edges: IndexMap::default(),
@@ -73,6 +74,12 @@ impl Observer {
             path: String::with_capacity(256),
             values: Values::new(),
         }
+    }
+
+    /// Follows the operator's rules from now on: where siblings are split, segments stay as they are.
+    pub fn follow(&mut self, rules: &[TemplateRule]) {
+        self.parties.follow(rules);
+        self.seen = Seen::default();
     }
 
     /// Counts one call. `raw` is for the detectors and is not kept.
@@ -127,7 +134,7 @@ impl Observer {
         if let Some(number) = self.seen.look_up(call, dst, &mut self.path, &mut self.values) {
             return number;
         }
-        self.type_path(call);
+        self.type_path(call, dst);
         let (protocol, vantage) = (call.protocol, call.vantage);
         let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
         let number = match self.operations.get_index_of(&exact) {
@@ -146,7 +153,7 @@ impl Observer {
         number
     }
 
-    fn type_path(&mut self, call: &Call) {
+    fn type_path(&mut self, call: &Call, dst: Slot) {
         let values = &mut self.values;
         values.clear();
         type_path(&call.path, &mut self.path, |value| {
@@ -154,6 +161,9 @@ impl Observer {
                 values.push(fingerprint::of(value.as_bytes()));
             }
         });
+        if let Some(rules) = self.parties.splits(dst) {
+            rules.untype(&call.path, &mut self.path, &mut self.values);
+        }
     }
 
     /// The row for a call whose operation may not have one of its own.
@@ -229,7 +239,7 @@ impl Observer {
             self.pairs.clear();
             self.edges.clear();
             self.seen = Seen::default();
-            self.parties = Parties::new(self.limits);
+            self.parties.forget();
         }
     }
 }

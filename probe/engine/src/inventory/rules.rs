@@ -1,6 +1,10 @@
 //! The operator's decisions about one service, which go before everything that is inferred.
 
+use super::segment::MAX_LITERAL;
+use super::template::segments;
 use crate::command::TemplateRule;
+use crate::endpoint::PARAMETERS;
+use smallvec::SmallVec;
 
 /// Longest parameter name that an operator can give.
 const LABEL: usize = 32;
@@ -29,10 +33,28 @@ impl Rules {
         self.0.iter().rev().find(|(ruled, _)| ruled == prefix).map(|(_, name)| name.as_deref())
     }
 
-    /// Whether values directly below `prefix` are to be shown as they are.
+    /// Some siblings are never to be folded.
     #[must_use]
-    pub fn splits(&self, prefix: &str) -> bool {
-        self.below(prefix) == Some(None)
+    pub fn has_splits(&self) -> bool {
+        self.0.iter().any(|(_, name)| name.is_none())
+    }
+
+    /// Puts the segments of `path` back into `typed` where the operator wants them as they are. `values` are
+    /// the fingerprints of the replaced segments; those put back are removed.
+    pub fn untype(&self, path: &str, typed: &mut String, values: &mut SmallVec<[u64; PARAMETERS]>) {
+        let mut kept = String::with_capacity(typed.len());
+        let mut replaced = 0;
+        for (shown, own) in segments(typed).iter().zip(segments(path)) {
+            let is_value = *shown != own && shown.contains('{');
+            let split = is_value && own.len() <= MAX_LITERAL && self.below(&kept) == Some(None);
+            if split && replaced < values.len() {
+                values.remove(replaced);
+            } else if is_value {
+                replaced += 1;
+            }
+            kept.extend(["/", if split { own } else { shown }]);
+        }
+        *typed = kept;
     }
 }
 
@@ -71,6 +93,17 @@ mod tests {
         assert_eq!(rules.below("/a"), Some(None));
         assert_eq!(rules.below("/b"), Some(Some("{item}")));
         assert_eq!(rules.below("/c"), None);
+    }
+
+    #[test]
+    fn split_values_are_shown_as_they_are() {
+        let split = TemplateRule::Split { service: "shop".into(), path: "/v/{id:int}".into() };
+        let rules = Rules::of(&[split], "shop");
+        assert!(rules.has_splits());
+        let mut typed = "/v/{id:int}/parts/{id:int}".to_owned();
+        let mut values = SmallVec::from_slice(&[1, 2]);
+        rules.untype("/v/2026/parts/7", &mut typed, &mut values);
+        assert_eq!((typed.as_str(), values.as_slice()), ("/v/2026/parts/{id:int}", &[2][..]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::str::FromStr;
 /// Segments of a path that are typed one by one; deeper ones become `{rest}`. No API in use is this deep.
 pub const MAX_SEGMENTS: usize = 24;
 /// A longer segment is not a name that anyone typed.
-const MAX_LITERAL: usize = 64;
+pub const MAX_LITERAL: usize = 64;
 /// Shortest mixed letters and digits that are an identifier rather than a name: `sku123`.
 const MIXED_LEN: usize = 6;
 const MIXED_DIGITS: usize = 3;
@@ -88,13 +88,18 @@ pub fn type_path(path: &str, out: &mut String, mut value: impl FnMut(&str)) {
             out.push_str("{rest}");
             return;
         }
-        let (segment, plain) = next_segment(rest);
-        if plain {
-            out.push_str(segment);
-        } else {
-            let name = without_parameters(segment);
-            if !type_segment(name, out) {
-                value(name);
+        let (segment, look) = next_segment(rest);
+        match look {
+            Look::Letters => out.push_str(segment),
+            Look::Digits => {
+                out.push_str("{id:int}");
+                value(segment);
+            }
+            Look::Other => {
+                let name = without_parameters(segment);
+                if !type_segment(name, out) {
+                    value(name);
+                }
             }
         }
         let Some(after) = rest.get(segment.len() + 1..) else { return };
@@ -102,18 +107,33 @@ pub fn type_path(path: &str, out: &mut String, mut value: impl FnMut(&str)) {
     }
 }
 
-/// Everything up to the next `/`, and whether it is a name at first sight.
-fn next_segment(rest: &str) -> (&str, bool) {
-    let mut plain = true;
+/// What a segment looks like at first sight: most are one of two kinds that need no second look.
+enum Look {
+    /// Letters and separators, not too many: a name, or empty.
+    Letters,
+    /// At least one digit and nothing else.
+    Digits,
+    Other,
+}
+
+/// Everything up to the next `/`.
+fn next_segment(rest: &str) -> (&str, Look) {
+    let (mut letters, mut digits) = (true, true);
     let mut len = rest.len();
     for (at, byte) in rest.bytes().enumerate() {
         if byte == b'/' {
             len = at;
             break;
         }
-        plain &= byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+        letters &= byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+        digits &= byte.is_ascii_digit();
     }
-    (rest.get(..len).unwrap_or_default(), plain && len <= MAX_LITERAL)
+    let look = match (letters && len <= MAX_LITERAL, digits && len <= MAX_LITERAL) {
+        (true, _) => Look::Letters,
+        (false, true) => Look::Digits,
+        (false, false) => Look::Other,
+    };
+    (rest.get(..len).unwrap_or_default(), look)
 }
 
 /// Matrix parameters (`;jsessionid=…`, RFC 3986 §3.3) are not part of the name.

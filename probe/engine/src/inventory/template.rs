@@ -8,7 +8,6 @@ use super::segment::MAX_SEGMENTS;
 use super::siblings::{Sibling, Use, judge};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An endpoint as observed.
@@ -67,52 +66,59 @@ struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     /// Names everything below `self.prefix`, whose last segment is `parent`. As deep as the deepest path.
-    fn below(&mut self, parent: &str, members: Vec<usize>, depth: usize) {
-        let mut by_segment: BTreeMap<&'a str, Vec<usize>> = BTreeMap::new();
-        for at in members {
-            match self.segments.get(at).and_then(|segments| segments.get(depth)) {
-                Some(segment) => by_segment.entry(segment).or_default().push(at),
-                None => self.finish(at),
+    fn below(&mut self, parent: &str, mut members: Vec<usize>, depth: usize) {
+        if let ([only], true) = (members.as_slice(), self.rules.is_empty()) {
+            self.finish(*only, depth);
+            return;
+        }
+        members.retain(|at| {
+            let deeper = self.segment(*at, depth).is_some();
+            if !deeper {
+                self.finish(*at, depth);
             }
-        }
-        let mut by_name: BTreeMap<Cow<'a, str>, Vec<usize>> = BTreeMap::new();
-        let names = self.names(parent, &by_segment, depth);
-        for (name, (_, members)) in names.into_iter().zip(by_segment) {
-            by_name.entry(name).or_default().extend(members);
-        }
+            deeper
+        });
+        members.sort_by_key(|at| self.segment(*at, depth));
+        let siblings: Vec<(&'a str, &[usize])> = members
+            .chunk_by(|a, b| self.segment(*a, depth) == self.segment(*b, depth))
+            .filter_map(|chunk| Some((self.segment(*chunk.first()?, depth)?, chunk)))
+            .collect();
+        let mut named: Vec<(Cow<'a, str>, &[usize])> = self
+            .names(parent, &siblings, depth)
+            .into_iter()
+            .zip(siblings.iter().map(|(_, members)| *members))
+            .collect();
+        named.sort_by(|a, b| a.0.cmp(&b.0));
         let len = self.prefix.len();
-        for (name, members) in by_name {
+        for together in named.chunk_by(|a, b| a.0 == b.0) {
+            let Some((name, _)) = together.first() else { continue };
             self.prefix.push('/');
-            self.prefix.push_str(&name);
-            self.below(&name, members, depth + 1);
+            self.prefix.push_str(name);
+            self.below(name, together.iter().flat_map(|(_, members)| *members).copied().collect(), depth + 1);
             self.prefix.truncate(len);
         }
     }
 
-    fn names(
-        &self,
-        parent: &str,
-        by_segment: &BTreeMap<&'a str, Vec<usize>>,
-        depth: usize,
-    ) -> Vec<Cow<'a, str>> {
+    fn segment(&self, at: usize, depth: usize) -> Option<&'a str> {
+        self.segments.get(at).and_then(|segments| segments.get(depth)).copied()
+    }
+
+    fn names(&self, parent: &str, siblings: &[(&'a str, &[usize])], depth: usize) -> Vec<Cow<'a, str>> {
         match self.rules.below(&self.prefix) {
-            Some(Some(name)) => by_segment.keys().map(|_| Cow::Owned(name.to_owned())).collect(),
-            Some(None) => by_segment.keys().map(|segment| Cow::Borrowed(*segment)).collect(),
-            None if by_segment.len() < 2 => {
-                by_segment.keys().map(|segment| Cow::Borrowed(*segment)).collect()
-            }
-            None => judge(parent, &self.siblings(by_segment, depth), self.k),
+            Some(Some(name)) => siblings.iter().map(|_| Cow::Owned(name.to_owned())).collect(),
+            None if siblings.len() > 1 => judge(parent, &self.siblings(siblings, depth), self.k),
+            _ => siblings.iter().map(|(segment, _)| Cow::Borrowed(*segment)).collect(),
         }
     }
 
-    fn siblings(&self, by_segment: &BTreeMap<&'a str, Vec<usize>>, depth: usize) -> Vec<Sibling<'a>> {
-        let sibling = |(segment, members): (&&'a str, &Vec<usize>)| {
+    fn siblings(&self, siblings: &[(&'a str, &[usize])], depth: usize) -> Vec<Sibling<'a>> {
+        let sibling = |(segment, members): &(&'a str, &[usize])| {
             let mut uses: Vec<Use<'a>> = members.iter().filter_map(|at| self.usage(*at, depth)).collect();
             uses.sort_unstable();
             uses.dedup();
             Sibling { segment, uses }
         };
-        by_segment.iter().map(sibling).collect()
+        siblings.iter().map(sibling).collect()
     }
 
     fn usage(&self, at: usize, depth: usize) -> Option<Use<'a>> {
@@ -120,11 +126,18 @@ impl<'a> Fold<'a> {
         Some((member.method, self.segments.get(at)?.len() - depth - 1))
     }
 
-    fn finish(&mut self, at: usize) {
-        if let Some(template) = self.templates.get_mut(at)
-            && **template != *self.prefix
-        {
-            *template = Arc::from(self.prefix.as_str());
+    /// The template of a member is the prefix, and its own segments from `depth` on.
+    fn finish(&mut self, at: usize, depth: usize) {
+        let (Some(template), Some(segments)) = (self.templates.get_mut(at), self.segments.get(at)) else {
+            return;
+        };
+        let own = segments.iter().skip(depth).map(|segment| segment.len() + 1).sum::<usize>();
+        let unchanged =
+            template.len() == self.prefix.len() + own && template.starts_with(self.prefix.as_str());
+        if !unchanged {
+            let mut path = self.prefix.clone();
+            segments.iter().skip(depth).for_each(|segment| path.extend(["/", segment]));
+            *template = Arc::from(path);
         }
     }
 }

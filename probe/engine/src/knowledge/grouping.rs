@@ -10,7 +10,7 @@ use crate::limits::{ANY_METHOD, UNROUTED};
 use apisec_proto::call::Protocol;
 use compact_str::CompactString;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Names under which a service's router refused calls that are shown one by one; a scan brings more.
@@ -24,44 +24,46 @@ pub(super) struct GroupName {
     pub(super) protocol: Protocol,
 }
 
-/// The members of each group, by key.
-pub(super) fn group(observed: &Endpoints, rules: &Rules, k: usize) -> BTreeMap<GroupName, Vec<u32>> {
-    let member = |(key, known): (&'_ EndpointKey, &'_ Observed)| {
-        (key.path.clone(), key.method.clone(), !known.stats.is_unrouted())
-    };
-    let owned: Vec<(Arc<str>, CompactString, bool)> = observed.iter().map(member).collect();
-    let members: Vec<Member<'_>> =
-        owned.iter().map(|(path, method, routed)| Member { path, method, routed: *routed }).collect();
+/// The groups in order, each with its members in the order of their keys: which of them are kept apart
+/// must not depend on the order of arrival.
+pub(super) fn group(observed: &Endpoints, rules: &Rules, k: usize) -> Vec<(GroupName, Vec<u32>)> {
+    let members: Vec<Member<'_>> = observed.iter().map(|(key, known)| member(key, known)).collect();
     let paths = templates(&members, rules, k);
-    let routed: BTreeSet<&str> =
-        members.iter().zip(&paths).filter(|(member, _)| member.routed).map(|(_, path)| &**path).collect();
-    let is_noise = |member: &Member<'_>, path: &str| !member.routed && !routed.contains(path);
-    let noise: BTreeSet<(&str, &str)> = members
-        .iter()
-        .zip(&paths)
-        .filter(|(member, path)| is_noise(member, path))
-        .map(|(member, path)| (&**path, member.method))
-        .collect();
-    let fold = noise.len() > SHOWN_REFUSALS || noise.iter().any(|(path, _)| *path == UNROUTED);
-    let mut groups: BTreeMap<GroupName, Vec<u32>> = BTreeMap::new();
-    for (at, ((key, _), (member, path))) in observed.iter().zip(members.iter().zip(&paths)).enumerate() {
-        let name = if fold && is_noise(member, path) {
-            GroupName { path: Arc::from(UNROUTED), method: ANY_METHOD.into(), protocol: key.protocol }
+    let noise = noise(&members, &paths);
+    let mut named: Vec<(GroupName, &EndpointKey, u32)> = Vec::with_capacity(members.len());
+    for (at, ((key, _), (path, is_noise))) in observed.iter().zip(paths.into_iter().zip(noise)).enumerate() {
+        let (path, method) = if is_noise {
+            (Arc::from(UNROUTED), CompactString::const_new(ANY_METHOD))
         } else {
-            GroupName { path: path.clone(), method: key.method.clone(), protocol: key.protocol }
+            (path, key.method.clone())
         };
-        groups.entry(name).or_default().push(at as u32);
+        named.push((GroupName { path, method, protocol: key.protocol }, key, at as u32));
     }
-    sort(&mut groups, observed);
-    groups
+    named.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let chunks = named.chunk_by(|a, b| a.0 == b.0);
+    chunks
+        .filter_map(|chunk| Some((chunk.first()?.0.clone(), chunk.iter().map(|(.., at)| *at).collect())))
+        .collect()
 }
 
-/// Orders members by key, so that which of them are kept apart does not depend on the order of arrival.
-fn sort(groups: &mut BTreeMap<GroupName, Vec<u32>>, observed: &Endpoints) {
-    let key = |at: &u32| observed.get_index(*at as usize).map(|(key, _)| key);
-    for members in groups.values_mut().filter(|members| members.len() > 1) {
-        members.sort_by(|a, b| key(a).cmp(&key(b)));
+fn member<'a>(key: &'a EndpointKey, known: &Observed) -> Member<'a> {
+    Member { path: &key.path, method: &key.method, routed: !known.stats.is_unrouted() }
+}
+
+/// Which members are a scan's harvest: refused by the router under many names, none of which is a known path.
+fn noise(members: &[Member<'_>], paths: &[Arc<str>]) -> Vec<bool> {
+    let mut noise: Vec<bool> = members.iter().map(|member| !member.routed).collect();
+    if noise.contains(&true) {
+        let routed: HashSet<&str> =
+            members.iter().zip(paths).filter(|(member, _)| member.routed).map(|(_, path)| &**path).collect();
+        noise.iter_mut().zip(paths).for_each(|(noise, path)| *noise &= !routed.contains(&**path));
     }
+    let named = || members.iter().zip(paths).zip(&noise).filter(|(_, noise)| **noise).map(|(named, _)| named);
+    let names: HashSet<(&str, &str)> = named().map(|(member, path)| (&**path, member.method)).collect();
+    if names.len() <= SHOWN_REFUSALS && !names.iter().any(|(path, _)| *path == UNROUTED) {
+        noise.fill(false);
+    }
+    noise
 }
 
 /// The statistics of all members of a group; borrowed when there is nothing to add up.

@@ -136,7 +136,7 @@ impl Service {
             }
         }
         let mut groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
-        if groups.values().any(|members| members.len() > 2 * KEPT) {
+        if groups.iter().any(|(_, members)| members.len() > 2 * KEPT) {
             self.pack(&groups);
             groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
         }
@@ -144,7 +144,7 @@ impl Service {
     }
 
     /// Adds up the members of crowded groups beyond the first [`KEPT`] under the group's own name.
-    fn pack(&mut self, groups: &BTreeMap<GroupName, Vec<u32>>) {
+    fn pack(&mut self, groups: &[(GroupName, Vec<u32>)]) {
         let mut packed: BTreeMap<EndpointKey, EndpointStats> = BTreeMap::new();
         let mut gone = vec![false; self.observed.len()];
         for (name, members) in groups.iter().filter(|(_, members)| members.len() > 2 * KEPT) {
@@ -167,7 +167,7 @@ impl Service {
     }
 
     /// Takes over new groups; one with the same members has not changed by that.
-    fn adopt(&mut self, groups: BTreeMap<GroupName, Vec<u32>>, revision: u64) {
+    fn adopt(&mut self, groups: Vec<(GroupName, Vec<u32>)>, revision: u64) {
         let mut old = std::mem::take(&mut self.groups).into_iter().peekable();
         for (name, members) in groups {
             while old.next_if(|group| group.name < name).is_some() {}

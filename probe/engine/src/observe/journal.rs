@@ -17,13 +17,22 @@ pub(super) struct Journal {
     chunk: CallChunk,
     legs: Vec<Leg>,
     unfollowed: u64,
+    /// Rows of the last chunk.
+    rows_expected: usize,
     /// Index of each slot in the chunk's workload table, plus one.
     named: Vec<u32>,
 }
 
 impl Journal {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, chunk: CallChunk::default(), legs: Vec::new(), unfollowed: 0, named: Vec::new() }
+        Self {
+            limits,
+            chunk: CallChunk::default(),
+            legs: Vec::new(),
+            unfollowed: 0,
+            rows_expected: 0,
+            named: Vec::new(),
+        }
     }
 
     /// Adds the call's row.
@@ -38,6 +47,9 @@ impl Journal {
             return;
         }
         let (path_start, path_len) = self.path(call, operation);
+        if self.chunk.rows.is_empty() {
+            self.chunk.rows.reserve(self.rows_expected);
+        }
         let row = CallRow {
             at: call.at,
             duration: call.duration,
@@ -85,7 +97,9 @@ impl Journal {
             row.src = self.name(Slot(row.src), parties, &mut chunk.workloads);
             row.dst = self.name(Slot(row.dst), parties, &mut chunk.workloads);
         }
-        chunk.rows.sort_by_key(|row| row.at);
+        sort_nearly_sorted(&mut chunk.rows);
+        self.rows_expected = chunk.rows.len();
+        chunk.rows.shrink_to_fit();
         self.named.clear();
         let mut legs = Legs { names: Vec::new(), legs: std::mem::take(&mut self.legs) };
         for leg in &mut legs.legs {
@@ -160,5 +174,50 @@ impl Journal {
         };
         self.chunk.details.push((**detail).clone());
         self.chunk.details.len() as u32
+    }
+}
+
+/// Sorts by time. Calls come in order of their end, so most rows are a few places off; a sort that starts from
+/// there is several times faster. When it turns out otherwise, the ordinary sort takes over.
+fn sort_nearly_sorted(rows: &mut [CallRow]) {
+    let mut moves_left = rows.len() * 16;
+    let mut newest = 0;
+    for at in 0..rows.len() {
+        let Some((before, [row, ..])) = rows.split_at_mut_checked(at) else { return };
+        if row.at >= newest {
+            newest = row.at;
+            continue;
+        }
+        let place = before.partition_point(|earlier| earlier.at <= row.at);
+        let Some(left) = moves_left.checked_sub(at - place) else {
+            rows.sort_by_key(|row| row.at);
+            return;
+        };
+        moves_left = left;
+        if let Some(run) = rows.get_mut(place..=at) {
+            run.rotate_right(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{CallSpec, call, raw};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_out_in_order_of_time(starts in proptest::collection::vec(0_u64..1_000, 0..300), late in any::<bool>()) {
+            let starts: Vec<u64> =
+                starts.iter().enumerate().map(|(n, start)| if late { start % 9 + n as u64 } else { *start }).collect();
+            let mut observer = Observer::new(Limits::default());
+            starts.iter().for_each(|at| observer.observe(&call(&CallSpec { at: *at, ..CallSpec::default() }), &raw()));
+            let delta = observer.take_delta(0, 1_000);
+            let rows: Vec<u64> = delta.log.iter().flat_map(|chunk| chunk.rows.iter().map(|row| row.at)).collect();
+            let mut sorted = starts.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(rows, sorted);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The node's workloads by small numbers, with their best description.
 
 use super::*;
+use crate::command::TemplateRule;
 use crate::endpoint::is_external;
+use crate::inventory::rules::Rules;
 use apisec_proto::call::{Party, Workload, WorkloadKind};
 
 /// Index of a workload in the observer's table.
@@ -20,6 +22,8 @@ struct Known {
     /// Was seen calling, was seen being called.
     calls: bool,
     called: bool,
+    /// The operator's rules about it, when some of them forbid to type segments.
+    splits: Option<Box<Rules>>,
     /// Refused names of this delta that were worth an entry.
     refusals: usize,
 }
@@ -30,13 +34,14 @@ pub(super) struct Parties {
     known: Vec<Known>,
     externals: usize,
     overflow: Id,
+    rules: Vec<TemplateRule>,
 }
 
 impl Parties {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, rules: Vec<TemplateRule>) -> Self {
         let id = Id::from(OVERFLOW);
         let known = vec![Known::new(Described { id: id.clone(), at: 0, workload: Arc::new(overflow()) })];
-        Self { limits, numbers: HashMap::default(), known, externals: 0, overflow: id }
+        Self { limits, numbers: HashMap::default(), known, externals: 0, overflow: id, rules }
     }
 
     /// The slot of a party of a call at `at`.
@@ -53,6 +58,24 @@ impl Parties {
 
     pub(super) fn id(&self, slot: Slot) -> &Id {
         self.known.get(slot.0 as usize).map_or(&self.overflow, |known| &known.described.id)
+    }
+
+    /// Follows these rules of the operator from now on.
+    pub(super) fn follow(&mut self, rules: &[TemplateRule]) {
+        rules.clone_into(&mut self.rules);
+        for known in &mut self.known {
+            known.splits = splits(rules, &known.described.id);
+        }
+    }
+
+    /// Forgets all workloads, but not the operator's rules.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.limits, std::mem::take(&mut self.rules));
+    }
+
+    /// The rules about a service of which some forbid to type segments.
+    pub(super) fn splits(&self, service: Slot) -> Option<&Rules> {
+        self.known.get(service.0 as usize)?.splits.as_deref()
     }
 
     /// Remembers that `src` calls `dst`; true when a proxy may be involved: one of them has both roles.
@@ -103,7 +126,9 @@ impl Parties {
         }
         let slot = Slot(self.known.len() as u32);
         let id = Id::from(party.workload.id.as_str());
-        self.known.push(Known::new(Described { id, at, workload: party.workload.clone() }));
+        let splits = splits(&self.rules, &id);
+        let described = Described { id, at, workload: party.workload.clone() };
+        self.known.push(Known { splits, ..Known::new(described) });
         self.numbers.insert(party.number, slot);
         self.externals += usize::from(external);
         slot
@@ -112,7 +137,7 @@ impl Parties {
 
 impl Known {
     const fn new(described: Described) -> Self {
-        Self { described, active: false, calls: false, called: false, refusals: 0 }
+        Self { described, active: false, calls: false, called: false, splits: None, refusals: 0 }
     }
 
     fn describe(&mut self, workload: &Arc<Workload>, at: u64) {
@@ -123,6 +148,11 @@ impl Known {
             self.described.merge(&other);
         }
     }
+}
+
+fn splits(rules: &[TemplateRule], service: &str) -> Option<Box<Rules>> {
+    let rules = Rules::of(rules, service);
+    rules.has_splits().then(|| Box::new(rules))
 }
 
 /// The description of the workload that stands for all that do not fit.

@@ -42,6 +42,24 @@ impl Labels {
         self.by_id.get(id).map_or_else(|| escape(short(id)).into_owned(), |label| label.text.clone())
     }
 
+    /// The name of the workload `id`, if it is one of this snapshot.
+    #[must_use]
+    pub fn known(&self, id: &str) -> Option<&str> {
+        self.by_id.get(id).map(|label| label.text.as_str())
+    }
+
+    /// How many workloads have names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     /// Whether `id` is not on a probed node.
     #[must_use]
     pub fn is_external(&self, id: &str) -> bool {

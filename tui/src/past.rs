@@ -24,9 +24,7 @@ pub fn at(snapshot: &Snapshot, until: u64) -> Snapshot {
     let log = cut(&snapshot.log, until);
     let mut tally = Tally::default();
     for chunk in &log.chunks {
-        for row in &chunk.rows {
-            tally.add(chunk, row, until);
-        }
+        tally.add(chunk, until);
     }
     let start_ns = if snapshot.log.evicted == 0 {
         snapshot.window.start_ns
@@ -76,6 +74,7 @@ struct Tally {
     endpoints: BTreeMap<EndpointKey, Sum>,
 }
 
+/// What is summed over calls.
 #[derive(Default)]
 struct Sum {
     calls: u64,
@@ -87,26 +86,33 @@ struct Sum {
     first: u64,
     last: u64,
     durations: Vec<u64>,
-    statuses: BTreeMap<String, u64>,
+    statuses: BTreeMap<u16, u64>,
     callers: HashMap<String, u64>,
-    auth: Vec<String>,
+    auth: Vec<&'static str>,
     hosts: Vec<String>,
-    notes: BTreeMap<String, u64>,
+    notes: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
-    fn add(&mut self, chunk: &CallChunk, row: &CallRow, until: u64) {
+    /// Sums the calls of a chunk by its own small numbers first: names are looked up once per group, not per call.
+    fn add(&mut self, chunk: &CallChunk, until: u64) {
+        let mut groups: BTreeMap<(u32, u32, u32), Sum> = BTreeMap::new();
+        for row in &chunk.rows {
+            groups.entry((row.src, row.dst, row.endpoint)).or_default().add(row, until);
+        }
         let id =
             |index: u32| chunk.workloads.get(index as usize).map(ToString::to_string).unwrap_or_default();
-        let Some(target) = chunk.endpoints.get(row.endpoint as usize) else { return };
-        self.calls += 1;
-        let protocol = vocabulary::protocol(target.protocol);
-        let (src, dst) = (id(row.src), id(row.dst));
-        self.edges.entry((src.clone(), dst, protocol)).or_default().add(row, until);
-        let key = (target.service.to_string(), target.path.to_string(), target.method.to_string(), protocol);
-        let sum = self.endpoints.entry(key).or_default();
-        sum.add(row, until);
-        sum.describe(row, src, &target.host);
+        for ((src, dst, endpoint), mut sum) in groups {
+            let Some(target) = chunk.endpoints.get(endpoint as usize) else { continue };
+            self.calls += sum.calls;
+            let protocol = vocabulary::protocol(target.protocol);
+            self.edges.entry((id(src), id(dst), protocol)).or_default().merge(&sum);
+            sum.callers.insert(id(src), sum.calls);
+            once(&mut sum.hosts, target.host.to_string());
+            let key =
+                (target.service.to_string(), target.path.to_string(), target.method.to_string(), protocol);
+            self.endpoints.entry(key).or_default().merge(&sum);
+        }
     }
 
     fn workloads(&self, known: &[WorkloadView]) -> Vec<WorkloadView> {
@@ -125,27 +131,39 @@ impl Tally {
 
 impl Sum {
     fn add(&mut self, row: &CallRow, until: u64) {
+        self.first = if self.calls == 0 { row.at } else { self.first.min(row.at) };
+        self.last = self.last.max(row.at);
         self.calls += 1;
         self.errors += u64::from(row.status == 0 || row.status >= 400);
         self.unanswered += u64::from(row.status == 0);
         self.recent += u64::from(row.at > until.saturating_sub(SECOND));
         self.request_bytes += u64::from(row.request_bytes);
         self.response_bytes += u64::from(row.response_bytes);
-        self.first = if self.calls == 1 { row.at } else { self.first.min(row.at) };
-        self.last = self.last.max(row.at);
         self.durations.push(row.duration / 1_000);
+        if row.status != 0 {
+            *self.statuses.entry(row.status).or_default() += 1;
+        }
+        once(&mut self.auth, vocabulary::auth(row.auth));
+        for note in row.notes.names() {
+            *self.notes.entry(note).or_default() += 1;
+        }
     }
 
-    fn describe(&mut self, row: &CallRow, src: String, host: &str) {
-        if row.status != 0 {
-            *self.statuses.entry(row.status.to_string()).or_default() += 1;
-        }
-        *self.callers.entry(src).or_default() += 1;
-        once(&mut self.auth, vocabulary::auth(row.auth));
-        once(&mut self.hosts, host);
-        for note in row.notes.names() {
-            *self.notes.entry(note.to_owned()).or_default() += 1;
-        }
+    fn merge(&mut self, other: &Self) {
+        self.first = if self.calls == 0 { other.first } else { self.first.min(other.first) };
+        self.last = self.last.max(other.last);
+        self.calls += other.calls;
+        self.errors += other.errors;
+        self.unanswered += other.unanswered;
+        self.recent += other.recent;
+        self.request_bytes += other.request_bytes;
+        self.response_bytes += other.response_bytes;
+        self.durations.extend_from_slice(&other.durations);
+        other.statuses.iter().for_each(|(status, n)| *self.statuses.entry(*status).or_default() += n);
+        other.callers.iter().for_each(|(id, n)| *self.callers.entry(id.clone()).or_default() += n);
+        other.notes.iter().for_each(|(note, n)| *self.notes.entry(note).or_default() += n);
+        other.auth.iter().for_each(|auth| once(&mut self.auth, auth));
+        other.hosts.iter().for_each(|host| once(&mut self.hosts, host.clone()));
     }
 
     /// The value below which `share` of the durations lie (nearest rank).
@@ -156,9 +174,9 @@ impl Sum {
     }
 }
 
-fn once(list: &mut Vec<String>, value: &str) {
-    if !value.is_empty() && !list.iter().any(|known| known == value) {
-        list.push(value.to_owned());
+fn once<T: PartialEq + AsRef<str>>(list: &mut Vec<T>, value: T) {
+    if !value.as_ref().is_empty() && !list.contains(&value) {
+        list.push(value);
     }
 }
 
@@ -190,7 +208,7 @@ fn endpoint((service, path, method, protocol): EndpointKey, mut sum: Sum) -> End
         method,
         path,
         calls: sum.calls,
-        statuses: sum.statuses,
+        statuses: sum.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
         errors: sum.errors,
         unanswered: sum.unanswered,
         rate: sum.recent as f64,
@@ -201,7 +219,7 @@ fn endpoint((service, path, method, protocol): EndpointKey, mut sum: Sum) -> End
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
-        auth: sum.auth,
+        auth: sum.auth.into_iter().map(str::to_owned).collect(),
         caller_count: callers.len() as u64,
         callers: callers.into_iter().map(|(id, _)| id).collect(),
         hosts: sum.hosts,
@@ -211,7 +229,7 @@ fn endpoint((service, path, method, protocol): EndpointKey, mut sum: Sum) -> End
         parameter_cardinality: Vec::new(),
         first_seen: sum.first,
         last_seen: sum.last,
-        notes: sum.notes,
+        notes: sum.notes.into_iter().map(|(note, n)| (note.to_owned(), n)).collect(),
     }
 }
 

@@ -10,10 +10,11 @@ mod overview;
 
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
-use crate::filter::Filter;
 use crate::label::Labels;
 use crate::layer::Layer;
-use apisec_engine::snapshot::Snapshot;
+use apisec_engine::call_log::{CallChunk, CallRow};
+use apisec_engine::filter::Filter;
+use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot};
 use ratatui::layout::Rect;
 
 /// A view that can be shown.
@@ -47,6 +48,26 @@ pub struct World<'a> {
     pub read_only: bool,
     /// For screen readers.
     pub plain: bool,
+}
+
+impl World<'_> {
+    /// Whether a call of the log passes the filter.
+    #[must_use]
+    pub fn shows_call(&self, chunk: &CallChunk, row: &CallRow) -> bool {
+        self.filter.is_empty() || self.filter.named(&|id| self.labels.known(id)).row(chunk, row)
+    }
+
+    /// Whether an endpoint passes the filter.
+    #[must_use]
+    pub fn shows_endpoint(&self, endpoint: &EndpointView) -> bool {
+        self.filter.is_empty() || self.filter.named(&|id| self.labels.known(id)).endpoint(endpoint)
+    }
+
+    /// Whether an edge passes the filter.
+    #[must_use]
+    pub fn shows_edge(&self, edge: &EdgeView) -> bool {
+        self.filter.is_empty() || self.filter.named(&|id| self.labels.known(id)).edge(edge)
+    }
 }
 
 /// What a view made of an action.

@@ -7,6 +7,7 @@
 //! | `cart` or `"any text"` | the text occurs anywhere in what is shown (`*` stands for any run of characters) |
 //! | `src:cart` `dst:orders` `host:shop` `id:3f2a` `note:gap` `query:page` | the field contains the text |
 //! | `path:/api/*` `endpoint:*{id:int}` | with `*`, the whole field has this form |
+//! | `path=/users` | the whole field is the text |
 //! | `method:GET` `proto:http1` `auth:none` `vantage:client` | the field is the word |
 //! | `status:404` `status:5xx` `status>=400` `status:none` | the status is, lies in, compares, is missing |
 //! | `slow>50ms` `slow:>1s` `slow<=200us` | the total time (of an endpoint or edge: its p99) compares |
@@ -19,9 +20,12 @@ use apisec_proto::call::Call;
 use std::collections::BTreeSet;
 use thiserror::Error;
 
+mod named;
 mod parse;
 mod pattern;
 mod subject;
+
+pub use named::NamedFilter;
 
 use pattern::{Comparison, Pattern, Statuses};
 use subject::{Field, Live, Logged, Subject};
@@ -121,6 +125,12 @@ impl Filter {
         kept.workloads.retain(|workload| named.contains(&workload.id));
         kept.chains.retain(|chain| chain.path.iter().all(|id| named.contains(id)));
         kept
+    }
+
+    /// The same filter for rows that hold only the ids of their workloads, where `name` gives their names.
+    #[must_use]
+    pub const fn named<'f, 'n>(&'f self, name: &'f dyn Fn(&str) -> Option<&'n str>) -> NamedFilter<'f, 'n> {
+        NamedFilter { filter: self, name }
     }
 
     fn passes(&self, subject: &impl Subject) -> bool {

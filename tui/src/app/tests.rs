@@ -91,6 +91,24 @@ fn the_filter_narrows_while_it_is_typed_and_escape_restores_it() {
 }
 
 #[test]
+fn a_filter_that_is_wrong_says_where_and_leaves_the_old_one() {
+    let mut app = shop();
+    press(&mut app, "/ c a r t space s t a t u s : x");
+    let line = shown(&mut app).lines().last().expect("the input").to_owned();
+    assert!(line.starts_with("/cart status:x") && line.contains("column 13:"), "{line}");
+    press(&mut app, "enter");
+    assert_eq!((app.layers().len(), app.filter().text()), (1, "cart status"));
+}
+
+#[test]
+fn the_filter_knows_the_names_on_the_screen() {
+    let mut app = shop();
+    press(&mut app, "4 / t o : c a t a l o g enter");
+    let shown = shown(&mut app);
+    assert!(shown.lines().skip(4).take(20).all(|line| line.contains("catalog")), "{shown}");
+}
+
+#[test]
 fn letters_are_text_while_typing_and_keys_otherwise() {
     let mut app = shop();
     assert_eq!(press(&mut app, "/ q"), []);

@@ -3,11 +3,11 @@
 use super::{Layer, LayerReply};
 use crate::action::Action;
 use crate::canvas::{Canvas, Viewport};
-use crate::filter::{Filter, FilterError};
 use crate::theme::Role;
 use crate::view::World;
 use crate::widget::escape::escape;
 use crate::widget::input::Line;
+use apisec_engine::filter::{Filter, FilterError};
 use ratatui::layout::Rect;
 
 /// The dialog, one line at the bottom of the screen.

@@ -3,7 +3,6 @@
 use super::{MOTIONS, Reply, View, World, nothing, overview::workload};
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
-use crate::filter::Filter;
 use crate::format::{bytes, clock, clock_millis, count, nanos};
 use crate::layer::inspector::{Inspector, Line};
 use crate::theme::Role;
@@ -12,6 +11,7 @@ use crate::widget::list::List;
 use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Table};
 use apisec_engine::call_log::{CallChunk, CallRow, LoggedEndpoint, Notes, ShownField};
+use apisec_engine::filter::Filter;
 use apisec_engine::vocabulary;
 use ratatui::layout::Rect;
 use std::sync::Arc;
@@ -58,6 +58,7 @@ struct Passed {
 #[derive(Default)]
 pub(super) struct Calls {
     filter: Filter,
+    names: usize,
     passed: Vec<Passed>,
     len: usize,
     list: List,
@@ -68,9 +69,11 @@ pub(super) struct Calls {
 impl View for Calls {
     /// Judges only chunks that are new: a chunk never changes.
     fn refresh(&mut self, world: &World<'_>) {
-        if self.filter != *world.filter {
+        // A new workload may give a name to calls that were judged without it.
+        if self.filter != *world.filter || self.names != world.labels.len() {
             self.passed.clear();
             self.filter = world.filter.clone();
+            self.names = world.labels.len();
         }
         let mut known = std::mem::take(&mut self.passed).into_iter().peekable();
         let mut start = 0;
@@ -78,7 +81,7 @@ impl View for Calls {
             while known.next_if(|old| !Arc::ptr_eq(&old.chunk, chunk) && !is_ahead(old, world)).is_some() {}
             let mut passed = match known.next_if(|old| Arc::ptr_eq(&old.chunk, chunk)) {
                 Some(old) => old,
-                None => judge(chunk, world.filter),
+                None => judge(chunk, world),
             };
             passed.start = start;
             start += passed.rows.len();
@@ -138,10 +141,10 @@ fn is_ahead(old: &Passed, world: &World<'_>) -> bool {
     world.snapshot.log.chunks.iter().any(|chunk| Arc::ptr_eq(chunk, &old.chunk))
 }
 
-fn judge(chunk: &Arc<CallChunk>, filter: &Filter) -> Passed {
+fn judge(chunk: &Arc<CallChunk>, world: &World<'_>) -> Passed {
     let rows = (0u32..)
         .zip(&chunk.rows)
-        .filter(|(_, row)| filter.call(chunk, row))
+        .filter(|(_, row)| world.shows_call(chunk, row))
         .map(|(place, _)| place)
         .collect();
     Passed { chunk: Arc::clone(chunk), rows, start: 0 }

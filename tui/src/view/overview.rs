@@ -118,7 +118,7 @@ impl View for Overview {
         let order = self.endpoint_order;
         let all = &world.snapshot.endpoints;
         self.endpoints =
-            (0..all.len()).filter(|i| all.get(*i).is_some_and(|e| world.filter.endpoint(e))).collect();
+            (0..all.len()).filter(|i| all.get(*i).is_some_and(|e| world.shows_endpoint(e))).collect();
         self.endpoints.sort_by(|a, b| match (all.get(*a), all.get(*b)) {
             (Some(x), Some(y)) => directed(compare_endpoints(x, y, order.column), order).then(a.cmp(b)),
             _ => a.cmp(b),
@@ -219,11 +219,11 @@ impl Overview {
         let (filter, view) = match self.focus {
             Focus::Services => {
                 let Some(service) = self.services.get(self.service_list.index) else { return Reply::Ignored };
-                (crate::filter::service(&service.id), "show-endpoints")
+                (crate::drill::service(&service.id), "show-endpoints")
             }
             Focus::Endpoints => {
                 let Some(endpoint) = self.selected_endpoint(world) else { return Reply::Ignored };
-                (crate::filter::endpoint(endpoint), "show-calls")
+                (crate::drill::endpoint(endpoint), "show-calls")
             }
         };
         Reply::Act([Some(Action::SetFilter(filter)), Action::parse(view)].into_iter().flatten().collect())
@@ -308,7 +308,7 @@ pub(super) fn workload(world: &World<'_>, id: &str) -> Cell {
 
 fn services(world: &World<'_>) -> Vec<Service> {
     let mut by_id: BTreeMap<&str, (Service, HashSet<&str>)> = BTreeMap::new();
-    for edge in world.snapshot.edges.iter().filter(|edge| world.filter.edge(edge)) {
+    for edge in world.snapshot.edges.iter().filter(|edge| world.shows_edge(edge)) {
         let (service, callers) = by_id.entry(&edge.dst).or_default();
         service.calls += edge.calls;
         service.errors += edge.errors;

@@ -8,7 +8,6 @@ use crate::frame;
 use crate::keymap::Keymap;
 use crate::theme::{THEMES, Theme};
 use ratatui::buffer::Buffer;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SMALL: (u16, u16) = (80, 24);
@@ -19,7 +18,7 @@ pub(crate) fn app(snapshot: Snapshot, size: (u16, u16)) -> App {
 }
 
 fn app_with(snapshot: Snapshot, size: (u16, u16), theme: &str, change: impl Fn(&mut Setup)) -> App {
-    let keymap = Keymap::load(&BTreeMap::new()).0;
+    let keymap = Keymap::load(&std::collections::BTreeMap::new()).0;
     let mut setup = Setup { title: "LIVE".into(), keymap, read_only: false, plain: false, ascii: false };
     change(&mut setup);
     let mut app = App::new(setup, Theme::named(theme).expect("a theme"), false, size);

@@ -99,6 +99,7 @@ impl<'a> Parser<'a> {
             return wrong(value_at, format!("what should {name} be?"));
         }
         let name = name.to_ascii_lowercase();
+        let exact = after.starts_with('=');
         let equal = comparison == Comparison::Equal;
         match (name.as_str(), field(&name)) {
             ("status", _) => match Statuses::parse(comparison, &value) {
@@ -110,7 +111,9 @@ impl<'a> Parser<'a> {
                 Some(limit) => Ok(Term::Slow(comparison, limit)),
                 None => wrong(value_at, format!("{value:?} is no time: 50ms, 1.5s, 200us")),
             },
-            (_, Some(field)) if equal => Ok(Term::Text(field, Pattern::new(&value, field.is_word()))),
+            (_, Some(field)) if equal => {
+                Ok(Term::Text(field, Pattern::new(&value, exact || field.is_word())))
+            }
             (_, Some(_)) => wrong(value_at, format!("{name} is text: only {name}:text is possible")),
             (_, None) => {
                 wrong(start, format!("no field {name:?}; to look for the text, put it in \"quotes\""))

@@ -141,6 +141,29 @@ fn what_does_not_apply_neither_passes_nor_stops() {
 }
 
 #[test]
+fn an_equals_sign_means_the_whole_text() {
+    let path = order().path;
+    assert!(passes(&format!("path=\"{path}\"")) && passes("path:\"/\""));
+    assert!(!passes("path=\"/\"") && !passes(&format!("path=\"{path}x\"")));
+}
+
+#[test]
+fn names_count_like_ids_where_they_are_known() {
+    let edge: EdgeView = serde_json::from_value(serde_json::json!({
+        "src": "container:3f2a", "dst": "pod:77", "protocol": "http1", "calls": 1, "errors": 0, "unanswered": 0, "rate": 0.0,
+        "p50_us": 1, "p99_us": 1, "request_bytes": 0, "response_bytes": 0, "first_seen": 0, "last_seen": 0,
+    })).unwrap();
+    let name = |id: &str| (id == "container:3f2a").then_some("catalog");
+    let named = |filter: &str| {
+        let filter = Filter::parse(filter).unwrap();
+        filter.named(&name).edge(&edge)
+    };
+    assert!(named("catalog") && named("src:catalog") && named("src:3f2a") && named("pod"));
+    assert!(!named("dst:catalog") && !named("!catalog") && !named("orders"));
+    assert!(!Filter::parse("catalog").unwrap().edge(&edge));
+}
+
+#[test]
 fn a_filtered_snapshot_names_only_what_it_holds() {
     let mut observer = Observer::new(Limits::default());
     observer.observe(&order(), &raw());

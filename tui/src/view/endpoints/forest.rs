@@ -102,7 +102,7 @@ impl Forest {
         let mut roots: BTreeMap<&str, Node<'_>> = BTreeMap::new();
         let mut endpoints = 0;
         for (at, endpoint) in
-            world.snapshot.endpoints.iter().enumerate().filter(|(_, e)| world.filter.endpoint(e))
+            world.snapshot.endpoints.iter().enumerate().filter(|(_, e)| world.shows_endpoint(e))
         {
             endpoints += 1;
             roots.entry(&endpoint.service).or_default().insert(segments(&endpoint.path), at, endpoint);

@@ -1,11 +1,11 @@
 //! The tree, its window, and the rules.
 
 use super::*;
-use crate::filter::Filter;
 use crate::fixture;
 use crate::label::Labels;
 use crate::view::tests::{app, draw, press, text};
 use apisec_engine::command::TemplateRule;
+use apisec_engine::filter::Filter;
 use apisec_engine::snapshot::Snapshot;
 
 fn forest(snapshot: &Snapshot, open: &dyn Fn(&str) -> bool) -> Forest {

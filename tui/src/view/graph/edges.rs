@@ -55,7 +55,7 @@ impl Edges {
         let all = &world.snapshot.edges;
         let order = self.order;
         self.rows =
-            (0..all.len()).filter(|at| all.get(*at).is_some_and(|edge| world.filter.edge(edge))).collect();
+            (0..all.len()).filter(|at| all.get(*at).is_some_and(|edge| world.shows_edge(edge))).collect();
         self.rows.sort_by(|a, b| match (all.get(*a), all.get(*b)) {
             (Some(x), Some(y)) => directed(compare(x, y, order.column, world), order).then(a.cmp(b)),
             _ => a.cmp(b),

@@ -88,7 +88,7 @@ impl Plan {
     /// Takes new numbers, and a new layout when the shape has changed.
     pub(super) fn refresh(&mut self, world: &World<'_>) {
         let edges: Vec<&EdgeView> =
-            world.snapshot.edges.iter().filter(|edge| world.filter.edge(edge)).collect();
+            world.snapshot.edges.iter().filter(|edge| world.shows_edge(edge)).collect();
         let folds = Folds::of(&edges, world);
         self.workloads = folds.workloads;
         let pairs = pairs(&edges, &folds);
@@ -279,9 +279,9 @@ impl<'a> Folds<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::Filter;
     use crate::fixture;
     use crate::label::Labels;
+    use apisec_engine::filter::Filter;
     use apisec_engine::snapshot::Snapshot;
 
     fn plan(snapshot: &Snapshot) -> Plan {

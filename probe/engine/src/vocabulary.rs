@@ -16,7 +16,7 @@ pub const PROTOCOLS: [(Protocol, &str); 9] = [
 ];
 
 /// Every authentication scheme with its word in the contract.
-pub const AUTH_SCHEMES: [(AuthScheme, &str); 7] = [
+pub const AUTH_SCHEMES: [(AuthScheme, &str); 8] = [
     (AuthScheme::None, "none"),
     (AuthScheme::Basic, "basic"),
     (AuthScheme::Bearer, "bearer"),
@@ -24,6 +24,7 @@ pub const AUTH_SCHEMES: [(AuthScheme, &str); 7] = [
     (AuthScheme::ApiKey, "apikey"),
     (AuthScheme::Cookie, "cookie"),
     (AuthScheme::Other, "other"),
+    (AuthScheme::Unread, "unread"),
 ];
 
 /// The word for a protocol.

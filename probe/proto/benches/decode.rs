@@ -4,7 +4,7 @@ use apisec_proto::call::{Party, Vantage, Workload, WorkloadKind};
 use apisec_proto::decoder::Decoder;
 use apisec_proto::decoder::limits::Limits;
 use apisec_proto::exchange::Exchange;
-use apisec_proto::namer::{Ends, Namer};
+use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
 use compact_str::CompactString;
 use divan::counter::ItemsCount;
@@ -112,7 +112,7 @@ fn keep_alive_pair_named(bencher: Bencher) {
     bencher.counter(ItemsCount::new(1u32)).bench_local(|| {
         talk.send(Side::Client, GET, GET.len(), &mut |_| {});
         talk.send(Side::Server, &answer, answer.len(), &mut |exchange| {
-            namer.name(exchange, ends, false, &mut call);
+            namer.name(exchange, ends, Depth::Fields, &mut call);
         });
         black_box(&call);
     });

@@ -124,6 +124,8 @@ pub enum AuthScheme {
     Cookie,
     /// Another `Authorization` scheme.
     Other,
+    /// The fields were not read, because we were overloaded.
+    Unread,
 }
 
 /// Keyed hash of the credential that a call carried (HMAC-SHA256, first 8 bytes).

@@ -32,6 +32,17 @@ pub struct Ends<'a> {
     pub vantage: Vantage,
 }
 
+/// How much of an exchange is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Method, path, status, sizes and times; the fields are left alone (`AuthScheme::Unread`).
+    Operation,
+    /// The fields too: host, media types, who it says it is, its trace.
+    Fields,
+    /// And all of them, masked, for the inspector.
+    Detail,
+}
+
 /// Names exchanges under one key.
 pub struct Namer {
     hash: KeyedHash,
@@ -80,7 +91,7 @@ impl Namer {
 
     /// Fills `call`, which may hold an older one, from the exchange. `ends.src` is the end that sent the request:
     /// where `exchange.requester` is the server's side, the caller has exchanged the ends.
-    pub fn name(&mut self, exchange: &Exchange<'_>, ends: Ends<'_>, want_detail: bool, call: &mut Call) {
+    pub fn name(&mut self, exchange: &Exchange<'_>, ends: Ends<'_>, depth: Depth, call: &mut Call) {
         set_party(&mut call.src, ends.src);
         set_party(&mut call.dst, ends.dst);
         (call.src_addr, call.dst_addr, call.vantage) = (ends.src_addr, ends.dst_addr, ends.vantage);
@@ -89,14 +100,16 @@ impl Namer {
         if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.claims(exchange)) {
             dialect.describe(exchange, &target, &mut self.scratch, call);
         }
+        call.detail = call.detail.take().filter(|_| depth == Depth::Detail);
+        if depth == Depth::Operation {
+            return leave_fields(call);
+        }
         self.read_request(exchange, &target, call);
         let answered = exchange.response.as_ref().and_then(|response| response.fields.get("content-type"));
         set_media_type(answered.unwrap_or_default(), &mut call.response_type);
-        if want_detail {
+        if depth == Depth::Detail {
             let response = exchange.response.as_ref().map(|response| response.fields);
             redact::detail(exchange.request.fields, response, call.detail.get_or_insert_default());
-        } else {
-            call.detail = None;
         }
     }
 
@@ -155,6 +168,14 @@ impl Namer {
             call.request_type.clear();
         }
     }
+}
+
+/// What a call says when its fields were not read.
+fn leave_fields(call: &mut Call) {
+    (call.auth, call.identity, call.trace) = (AuthScheme::Unread, None, None);
+    call.host.clear();
+    call.request_type.clear();
+    call.response_type.clear();
 }
 
 /// Takes over a party, cheaply when it is the same as before.

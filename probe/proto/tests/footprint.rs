@@ -5,7 +5,7 @@
 use apisec_proto::call::{Party, Vantage, Workload, WorkloadKind};
 use apisec_proto::decoder::Decoder;
 use apisec_proto::decoder::limits::Limits;
-use apisec_proto::namer::{Ends, Namer};
+use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
 use compact_str::CompactString;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -125,7 +125,7 @@ fn the_steady_state_allocates_nothing() {
             };
             *seq = seq.wrapping_add(len);
             decoder.segment(&segment, &mut |exchange| {
-                namer.name(exchange, ends, false, &mut call);
+                namer.name(exchange, ends, Depth::Fields, &mut call);
                 *named += 1;
             });
         }

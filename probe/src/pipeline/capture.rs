@@ -18,7 +18,7 @@ use apisec_engine::snapshot::Capture as CaptureView;
 use apisec_proto::call::{Call, Notes};
 use apisec_proto::decoder::{Decoder, limits::Limits as DecoderLimits};
 use apisec_proto::exchange::{Exchange, Raw};
-use apisec_proto::namer::{Ends, Namer};
+use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
@@ -365,9 +365,13 @@ impl Desk {
             dst_addr: flow.server,
             vantage: flow.vantage,
         };
-        let detail = self.shedding < Shedding::Bodies && self.details.grant(exchange);
+        let depth = match self.shedding {
+            Shedding::Nothing if self.details.grant(exchange) => Depth::Detail,
+            Shedding::Nothing | Shedding::Bodies => Depth::Fields,
+            Shedding::Fields | Shedding::Calls => Depth::Operation,
+        };
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
-        self.namer.name(exchange, ends, detail, &mut call);
+        self.namer.name(exchange, ends, depth, &mut call);
         self.cost.charge(Stage::Name);
         self.publish(&call, &Raw { exchange: Some(exchange) });
         self.call = Some(call);

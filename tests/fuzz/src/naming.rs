@@ -5,7 +5,7 @@
 use apisec_proto::call::{Call, Party, Vantage, Workload, WorkloadKind};
 use apisec_proto::decoder::Decoder;
 use apisec_proto::decoder::limits::Limits;
-use apisec_proto::namer::{Ends, Namer};
+use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
         decoder.segment(&segment, &mut |_| {});
     }
     decoder.finish(2, &mut |exchange| {
-        namer.name(exchange, ends, true, &mut call);
+        namer.name(exchange, ends, Depth::Detail, &mut call);
         check(&call);
     });
 }

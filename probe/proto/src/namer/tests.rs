@@ -40,7 +40,7 @@ fn name(request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
     let mut decoder = Decoder::new(Limits::default());
     let mut out = |exchange: &Exchange<'_>| {
         let mut named = Namer::blank(ends);
-        namer.name(exchange, ends, want_detail, &mut named);
+        namer.name(exchange, ends, if want_detail { Depth::Detail } else { Depth::Fields }, &mut named);
         call = Some(named);
     };
     for (at, from, bytes) in [(100, Side::Client, request), (250, Side::Server, response)] {
@@ -127,7 +127,8 @@ fn a_reused_call_keeps_nothing_of_the_last() {
         decoder.segment(&segment, &mut |_| {});
     }
     decoder.finish(9, &mut |exchange| {
-        namer.name(exchange, ends, exchange.request.minor_version == 1, &mut call);
+        let depth = if exchange.request.minor_version == 1 { Depth::Detail } else { Depth::Fields };
+        namer.name(exchange, ends, depth, &mut call);
     });
     assert_eq!((call.path.as_str(), call.host.as_str(), call.query.len()), ("/", "", 0));
     assert_eq!(

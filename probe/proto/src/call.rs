@@ -151,7 +151,7 @@ impl Notes {
     pub const UPGRADED: Self = Self(1 << 5);
     /// Both Content-Length and Transfer-Encoding (RFC 9112 §6.3).
     pub const LENGTH_AND_CHUNKED: Self = Self(1 << 6);
-    /// Content-Length fields that differ or are not a number.
+    /// Content-Length that is repeated, differs, or is not a number.
     pub const BAD_LENGTH: Self = Self(1 << 7);
     /// Transfer-Encoding whose last coding is not exactly `chunked`, or repeated.
     pub const BAD_TRANSFER_ENCODING: Self = Self(1 << 8);

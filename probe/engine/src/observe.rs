@@ -82,6 +82,11 @@ impl Observer {
         self.seen = Seen::default();
     }
 
+    /// Whether calls are logged one by one; otherwise they are only counted, and the log says how many.
+    pub fn log_calls(&mut self, each: bool) {
+        self.journal.keep(each);
+    }
+
     /// Counts one call. `raw` is for the detectors and is not kept.
     pub fn observe(&mut self, call: &Call, raw: &Raw<'_>) {
         let src = self.parties.slot(&call.src, call.at);

@@ -203,6 +203,7 @@ impl Capture {
             self.load = Load { cpu, wall, lost };
         }
         self.stages.desk.shedding = self.governor.level();
+        self.stages.desk.observer.log_calls(self.governor.level() < Shedding::Calls);
     }
 
     fn report(&mut self, now: u64) -> Report {

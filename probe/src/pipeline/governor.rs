@@ -1,6 +1,6 @@
 //! Keeps our own cost below a share of a core by shedding work in a stated order, and says so.
 //!
-//! The order: bodies and fields for the inspector, then everything in the heads beyond method, path and
+//! The order: the inspector's fields (bodies, once they are read), then everything in the heads beyond method, path and
 //! status, then calls become counters. Returns in the reverse order, one step at a time.
 
 use apisec_engine::degradation::{Degradation, Severity};
@@ -68,9 +68,11 @@ impl Governor {
     pub(super) fn degradation(&self) -> Option<Degradation> {
         let what = match self.level {
             Shedding::Nothing => return None,
-            Shedding::Bodies => "bodies and the inspector's fields",
-            Shedding::Fields => "bodies, fields beyond method, path and status",
-            Shedding::Calls => "bodies, fields, and the log of calls (calls are still counted)",
+            Shedding::Bodies => "the fields that the inspector shows",
+            Shedding::Fields => "everything in the heads beyond method, path and status",
+            Shedding::Calls => {
+                "the heads beyond method, path and status, and the log of calls (all are counted)"
+            }
         };
         Some(Degradation {
             code: "overload".into(),

@@ -14,6 +14,8 @@ const FREE_LEGS: usize = 512;
 
 pub(super) struct Journal {
     limits: Limits,
+    /// Rows that a delta may have: 0 while calls are only counted.
+    room: usize,
     chunk: CallChunk,
     legs: Vec<Leg>,
     unfollowed: u64,
@@ -27,12 +29,18 @@ impl Journal {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            room: limits.rows_per_delta,
             chunk: CallChunk::default(),
             legs: Vec::new(),
             unfollowed: 0,
             rows_expected: 0,
             named: Vec::new(),
         }
+    }
+
+    /// Whether rows are kept; those that are not are counted as dropped.
+    pub(super) fn keep(&mut self, rows: bool) {
+        self.room = if rows { self.limits.rows_per_delta } else { 0 };
     }
 
     /// Adds the call's row.
@@ -42,7 +50,7 @@ impl Journal {
         (src, dst): (Slot, Slot),
         (key, operation): (&OperationKey, &mut Operation),
     ) {
-        if self.chunk.rows.len() >= self.limits.rows_per_delta {
+        if self.chunk.rows.len() >= self.room {
             self.chunk.dropped += 1;
             return;
         }

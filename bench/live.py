@@ -159,6 +159,9 @@ def report(table, runs, apisec):
     base = statistics.median(r["ends"] for r in alone)
     table.add("live", "nginx and wrk alone, answers/s", f"{statistics.median(r['rate'] for r in alone):.0f}")
     table.add("live", "nginx and wrk alone, CPU s per 100,000", f"{base:.2f}")
+    rates = [r["rate"] for r in alone]
+    spread = (max(rates) - min(rates)) / statistics.median(rates)
+    table.add("live", "nginx and wrk alone, spread of the runs", f"{spread:.0%}", "≤ 20% on a quiet machine")
     for name, measured in runs.items():
         if name == "none":
             continue
@@ -186,7 +189,6 @@ def report_capture(table, capture):
     for degradation in capture.get("degradations", []):
         text = degradation if isinstance(degradation, str) else degradation.get("code", "")
         table.add("live", "apisec-top: degradation, last run", str(text)[:60])
-    cost = capture.get("cost") or []
-    stages = cost.items() if isinstance(cost, dict) else [(c.get("stage", "?"), c) for c in cost]
-    for stage, value in stages:
-        table.add("live", f"cost of {stage}, last run", json.dumps(value)[:60] if isinstance(value, (dict, list)) else str(value))
+    per = PER / max(capture["calls"], 1)
+    for stage, seconds in sorted(capture.get("cost", {}).items(), key=lambda item: -item[1]):
+        table.add("live", f"cost of {stage}, last run, CPU s per 100,000", f"{seconds * per:.3f}")

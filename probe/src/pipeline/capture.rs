@@ -290,18 +290,14 @@ impl Stages {
     fn sweep(&mut self, now: u64) {
         let Self { decoder, desk } = self;
         decoder.sweep(now, &mut |exchange| desk.exchange(exchange));
-        desk.conns.sweep(now);
-        desk.identity.tick(now);
+        let Desk { conns, identity, .. } = desk;
+        conns.sweep(now, |conn| identity.closed(conn));
+        identity.tick(now);
     }
 
     fn finish(&mut self, now: u64) {
         let Self { decoder, desk } = self;
         decoder.finish(now, &mut |exchange| desk.exchange(exchange));
-    }
-
-    fn forget(&mut self, conn: ConnId) {
-        self.desk.conns.remove(conn);
-        self.desk.identity.closed(conn);
     }
 }
 
@@ -313,10 +309,10 @@ impl Sink for Stages {
         desk.cost.begin();
         decoder.segment(segment, &mut |exchange| desk.exchange(exchange));
         desk.cost.charge(Stage::Decode);
-        let over = segment.rst || (segment.fin && desk.conns.end(segment.conn, segment.from));
-        if over {
-            decoder.close(segment.conn, segment.at, &mut |exchange| desk.exchange(exchange));
-            self.forget(segment.conn);
+        if segment.rst {
+            desk.conns.reset(segment.conn);
+        } else if segment.fin {
+            desk.conns.end(segment.conn, segment.from);
         }
     }
 
@@ -339,7 +335,8 @@ impl Sink for Stages {
 
     fn discard(&mut self, conn: ConnId) {
         self.decoder.close(conn, 0, &mut |_| {});
-        self.forget(conn);
+        self.desk.conns.remove(conn);
+        self.desk.identity.closed(conn);
     }
 }
 

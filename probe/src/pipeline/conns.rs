@@ -11,6 +11,8 @@ use std::collections::HashMap;
 const MAX_CONNS: usize = 131_072;
 /// An idle connection is forgotten after this; its ends are looked up again when it speaks.
 const FORGET_AFTER: u64 = 300 * 1_000_000_000;
+/// A connection that ended is remembered for this long: data that was overtaken by its FIN still has a name.
+const LINGER: u64 = 2_000_000_000;
 /// Ends that were not settled are asked for again after this many nanoseconds, and then ever later.
 const ASK_AGAIN: u64 = 200_000_000;
 
@@ -47,15 +49,21 @@ impl Conns {
         self.conns.insert(conn, new);
     }
 
-    /// One side ended; `true` when both have.
-    pub(super) fn end(&mut self, conn: ConnId, side: Side) -> bool {
-        let Some(known) = self.conns.get_mut(&conn) else { return false };
+    /// One side ended.
+    pub(super) fn end(&mut self, conn: ConnId, side: Side) {
+        let Some(known) = self.conns.get_mut(&conn) else { return };
         let [client, server] = &mut known.ended;
         match side {
             Side::Client => *client = true,
             Side::Server => *server = true,
         }
-        *client && *server
+    }
+
+    /// Both sides ended.
+    pub(super) fn reset(&mut self, conn: ConnId) {
+        if let Some(known) = self.conns.get_mut(&conn) {
+            known.ended = [true; 2];
+        }
     }
 
     /// The ends of `conn` as the requester sees them, and their names.
@@ -87,9 +95,16 @@ impl Conns {
         self.conns.remove(&conn);
     }
 
-    /// Forgets what has been idle for long.
-    pub(super) fn sweep(&mut self, now: u64) {
-        self.conns.retain(|_, conn| now.saturating_sub(conn.last) < FORGET_AFTER);
+    /// Forgets what is over or has been idle for long; `forgotten` is told.
+    pub(super) fn sweep(&mut self, now: u64, mut forgotten: impl FnMut(ConnId)) {
+        self.conns.retain(|conn, known| {
+            let patience = if known.ended == [true; 2] { LINGER } else { FORGET_AFTER };
+            let keep = now.saturating_sub(known.last) < patience;
+            if !keep {
+                forgotten(*conn);
+            }
+            keep
+        });
     }
 
     /// Connections that are remembered.

@@ -40,8 +40,8 @@ const MAX_CONNECTIONS: usize = 65_536;
 const MAX_CGROUPS: usize = 8_192;
 /// Processes that the capture thread reads in a second: at about 60 µs each, 3 % of a processor.
 const READS_PER_SECOND: u32 = 500;
-/// How long the start waits for the first survey before it goes on without.
-const START_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the start waits for the first survey before it goes on without; usually some 20 ms.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 /// A name that is not settled is waited for this long when a connection is first asked about...
 const WAIT: Duration = Duration::from_millis(50);
 /// ...and in all so long in a second, so that the capture goes on whatever the node does.
@@ -128,14 +128,13 @@ impl LocalIdentity {
     pub fn start() -> Result<Self, SourceError> {
         let mut identity = Self::blank(Process::read);
         identity.resolver = Resolver::start().ok();
-        let first = identity.resolver.as_ref().and_then(|resolver| resolver.wait(START_PATIENCE));
-        identity.gaps.started_late = first.is_none();
-        if let Some(answer) = first {
-            identity.take(answer);
-        }
-        let standing = identity.resolver.as_ref().and_then(|resolver| resolver.wait(START_PATIENCE));
-        if let Some(answer) = standing {
-            identity.take(answer);
+        let until = Instant::now() + START_PATIENCE;
+        for _survey_and_standing in 0..2 {
+            let left = until.saturating_duration_since(Instant::now());
+            match identity.resolver.as_ref().and_then(|resolver| resolver.wait(left)) {
+                Some(answer) => identity.take(answer),
+                None => identity.gaps.started_late = identity.resolver.is_some(),
+            }
         }
         Ok(identity)
     }

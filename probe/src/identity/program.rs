@@ -103,9 +103,8 @@ pub(super) fn name(exe: &str, comm: &str, args: &[u8]) -> CompactString {
     let words: Vec<_> =
         args.split(|byte| *byte == 0).take(MAX_SEARCHED).map(String::from_utf8_lossy).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    let exe = basename(exe);
-    let given = given_name(exe, comm, &words);
-    let executed = if exe.is_empty() { executed_name(comm, &words) } else { exe };
+    let executed = if exe.is_empty() { executed_name(comm, &words) } else { basename(exe) };
+    let given = given_name(executed, comm, &words);
     let interpreter = interpreter(comm).or_else(|| interpreter(executed));
     let name = match (given, interpreter) {
         (Some(given), None) => given,
@@ -119,9 +118,8 @@ pub(super) fn name(exe: &str, comm: &str, args: &[u8]) -> CompactString {
 
 /// The name that the process, or who started it, chose on purpose: `prctl`, `exec -a`, a title, a link.
 fn given_name<'a>(exe: &str, comm: &'a str, words: &[&'a str]) -> Option<&'a str> {
-    let usual = |name: &str| {
-        name.is_empty() || exe.is_empty() || name == exe || name == cut(exe) || interpreter(name).is_some()
-    };
+    let usual =
+        |name: &str| name.is_empty() || name == exe || name == cut(exe) || interpreter(name).is_some();
     if !usual(comm) && !is_technical(comm) {
         let title = words.first().map(|word| first_word(word)).unwrap_or_default();
         let longer = comm.len() == COMM && basename(title).starts_with(comm);
@@ -279,6 +277,9 @@ mod tests {
             ("", "a-program-with-", &["/srv/a-program-with-a-long-name"], "a-program-with-a-long-name"),
             ("", "python3", &["python3", "job.py"], "job.py"),
             ("", "curl", &[], "curl"),
+            ("", "bash", &["orders", "-c", "curl x"], "orders"),
+            ("", "load.sh", &["/bin/bash", "./load.sh"], "load.sh"),
+            ("", "python3", &["/usr/bin/python3", "-m", "http.server"], "http.server"),
             ("", "", &[], "unknown"),
             ("/srv/od:d na@me", "od:d na@me", &[], "od_d_na_me"),
             ("/usr/lib/systemd/systemd", "systemd", &["/sbin/init"], "systemd"),

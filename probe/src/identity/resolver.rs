@@ -5,7 +5,7 @@ use super::cgroup::Placement;
 use super::cgroup_tree::CgroupTree;
 use super::holders;
 use super::process::{self, Process};
-use super::standing::{Standing, standing};
+use super::standing::{Standing, look, standing};
 use super::survey::{Map, Survey};
 use super::surveyor::{Blind, Surveyor};
 use super::whereabouts::find;
@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 const MAX_QUESTIONS: usize = 1_024;
 /// Answers that wait for the capture thread.
 const MAX_ANSWERS: usize = 8_192;
-/// With questions waiting, at most one part in five of a processor.
-const BUSY_SHARE: u32 = 4;
+/// With questions waiting, at most one part in five of a processor over time...
+const BUSY_SHARE: u32 = 5;
+/// ...of which so much may be taken at once: the first questions after a quiet time are not kept waiting.
+const BURST: Duration = Duration::from_millis(250);
 /// Without questions, at most one part in four hundred.
 const IDLE_SHARE: u32 = 400;
 /// A server that is replaced without any event is noticed after this long.
@@ -80,6 +82,24 @@ pub(super) enum Answer {
     Socket(Wanted, u64, Option<Arc<Process>>),
     /// Where the processes of a cgroup were put.
     Cgroup(u64, Placement),
+}
+
+/// Processor time that may be spent: fills up to [`BURST`] as time goes by.
+struct Allowance {
+    left: Duration,
+    at: Instant,
+}
+
+impl Allowance {
+    /// How long to wait after having spent this much.
+    fn pause(&mut self, spent: Duration) -> Duration {
+        let passed = self.at.elapsed();
+        self.at += passed;
+        self.left = BURST.min(self.left.saturating_add(passed / BUSY_SHARE));
+        let over = spent.saturating_sub(self.left);
+        self.left = self.left.saturating_sub(spent);
+        over * BUSY_SHARE
+    }
 }
 
 /// The running thread. Dropping it ends the thread.
@@ -141,12 +161,13 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self) {
-        let began = Instant::now();
+        let sockets = look(&mut self.surveyor);
         self.survey(&[], false);
-        let standing = standing(&mut self.surveyor);
+        let standing = standing(&mut self.surveyor, &sockets);
         self.tell(Answer::Standing(standing));
-        let mut spent = began.elapsed();
-        while !self.surveyor.traveller.stranded() && self.rest(spent * BUSY_SHARE) {
+        let mut allowance = Allowance { left: BURST, at: Instant::now() };
+        let mut spent = Duration::ZERO;
+        while !self.surveyor.traveller.stranded() && self.rest(allowance.pause(spent)) {
             let idle = IDLE_PERIOD.max(spent * IDLE_SHARE);
             let questions = match self.asked.recv_timeout(idle) {
                 Ok(first) => {
@@ -240,7 +261,7 @@ fn suspect(question: &Question) -> Option<u32> {
 }
 
 /// A process that holds each of these sockets.
-pub(super) fn holders_of(mut wanted: HashSet<u64>) -> HashMap<u64, u32> {
+fn holders_of(mut wanted: HashSet<u64>) -> HashMap<u64, u32> {
     let mut found = HashMap::new();
     for pid in process::all_pids() {
         if wanted.is_empty() {
@@ -253,4 +274,31 @@ pub(super) fn holders_of(mut wanted: HashSet<u64>) -> HashMap<u64, u32> {
         });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_the_rest_is_paid_for() {
+        let mut allowance = Allowance { left: BURST, at: Instant::now() };
+        assert_eq!(allowance.pause(Duration::from_millis(200)), Duration::ZERO);
+        let pause = allowance.pause(Duration::from_millis(100));
+        assert!(pause > Duration::from_millis(200) && pause <= Duration::from_millis(250));
+        assert!(allowance.pause(Duration::from_millis(100)) > Duration::from_millis(400));
+    }
+
+    #[test]
+    fn the_thread_ends_when_nobody_asks_any_more() {
+        let resolver = Resolver::start().unwrap();
+        assert!(matches!(resolver.wait(Duration::from_secs(10)), Some(Answer::Survey(..))));
+        assert!(resolver.ask(Question::Cgroup(u64::MAX)));
+        let answered = std::iter::from_fn(|| resolver.wait(Duration::from_secs(10)));
+        let known = answered.filter_map(|answer| {
+            if let Answer::Cgroup(id, placement) = answer { Some((id, placement)) } else { None }
+        });
+        assert_eq!(known.take(1).collect::<Vec<_>>(), [(u64::MAX, Placement::default())]);
+        drop(resolver);
+    }
 }

@@ -2,7 +2,6 @@
 //! have both ends on this node.
 
 use super::process;
-use super::resolver::holders_of;
 use super::socket::{self, Socket};
 use super::survey::Map;
 use super::surveyor::Surveyor;
@@ -25,27 +24,30 @@ pub(super) struct Standing {
 }
 
 /// A connected socket, where it is, and whether its port is listened on there.
-struct Connected {
+pub(super) struct Connected {
     netns: u64,
     socket: Socket,
     accepted: bool,
 }
 
-/// All connected sockets of the node, by cookie.
-pub(super) fn standing(surveyor: &mut Surveyor) -> Map<u64, Standing> {
+/// The connected sockets of the node. The surveyor's next search of all processes notes who holds them.
+pub(super) fn look(surveyor: &mut Surveyor) -> Vec<Connected> {
+    surveyor.visit_all();
     let sockets = connected(surveyor);
-    let pairs = Pairs::of(&sockets);
-    let inodes: HashSet<u64> =
-        sockets.iter().map(|found| found.socket.inode).filter(|inode| *inode != 0).collect();
-    let holders = holders_of(inodes);
-    let starts: HashMap<u32, u64> = holders
-        .values()
-        .collect::<HashSet<_>>()
-        .into_iter()
-        .filter_map(|pid| Some((*pid, process::start(*pid)?)))
-        .collect();
+    surveyor.connected = sockets.iter().map(|found| (found.socket.inode, None)).collect();
+    surveyor.connected.remove(&0);
+    sockets
+}
+
+/// Whose the connected sockets are, by cookie, after the search.
+pub(super) fn standing(surveyor: &mut Surveyor, sockets: &[Connected]) -> Map<u64, Standing> {
+    let pairs = Pairs::of(sockets);
+    let holders = std::mem::take(&mut surveyor.connected);
+    let pids: HashSet<u32> = holders.values().flatten().copied().collect();
+    let starts: HashMap<u32, u64> =
+        pids.into_iter().filter_map(|pid| Some((pid, process::start(pid)?))).collect();
     let holder = |found: &Connected| {
-        let pid = holders.get(&found.socket.inode).copied().unwrap_or_default();
+        let pid = holders.get(&found.socket.inode).copied().flatten().unwrap_or_default();
         starts.get(&pid).map_or((0, 0), |start| (pid, *start))
     };
     let describe = |found: &Connected| Standing {
@@ -200,8 +202,9 @@ mod tests {
         assert_eq!((of_client.role, of_client.verdict), (ROLE_CLIENT, VERDICT_PEER_COVERED));
 
         let mut surveyor = Surveyor::new();
-        surveyor.visit_all();
-        let standing = standing(&mut surveyor);
+        let sockets = look(&mut surveyor);
+        surveyor.survey(&[], false);
+        let standing = standing(&mut surveyor, &sockets);
         let ours = standing[&socket_cookie(&server).unwrap()];
         assert_eq!((ours.holder.0, ours.peer.0), (std::process::id(), std::process::id()));
     }

@@ -41,6 +41,8 @@ pub(super) struct Surveyor {
     lowest: HashMap<(u32, u64), u16>,
     blind: Blind,
     searched_until: u64,
+    /// Connected sockets whose holders are noted by the next search, with a holder each once it is known.
+    pub(super) connected: Map<u64, Option<u32>>,
 }
 
 impl Surveyor {
@@ -55,6 +57,7 @@ impl Surveyor {
             lowest: HashMap::new(),
             blind: Blind::default(),
             searched_until: 0,
+            connected: Map::default(),
         }
     }
 
@@ -137,8 +140,11 @@ impl Surveyor {
     }
 
     fn search(&mut self, pid: u32) {
-        let holders = &mut self.holders;
+        let (holders, connected) = (&mut self.holders, &mut self.connected);
         let outcome = holders::sockets_of(pid, |inode| {
+            if let Some(holder) = connected.get_mut(&inode) {
+                holder.get_or_insert(pid);
+            }
             if let Some(pids) = holders.get_mut(&inode).filter(|pids| !pids.contains(&pid)) {
                 pids.push(pid);
             }

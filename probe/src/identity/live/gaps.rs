@@ -50,7 +50,7 @@ impl Gaps {
             (
                 self.started_late,
                 "identity-late",
-                "the first survey of sockets and processes took more than 2 s: \
+                "the first survey of sockets and processes took more than 1 s: \
                 early names may change"
                     .to_owned(),
                 "",

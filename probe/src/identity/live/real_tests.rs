@@ -319,3 +319,96 @@ fn threads() -> usize {
     };
     tasks.filter(named).count()
 }
+
+/// A folder in a cgroup hierarchy, removed with the test.
+struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    /// Below the first hierarchy of this kind that is mounted and writable.
+    fn new(kind: &str, path: &str) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mount = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .find(|fields| fields[2] == kind)?;
+        let folder = std::path::Path::new(mount[1]).join(path);
+        std::fs::create_dir_all(&folder).ok()?;
+        Some(Self(folder))
+    }
+
+    fn take(&self, pid: u32) {
+        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _busy = std::fs::remove_dir(&self.0);
+        let parent = self.0.parent().filter(|parent| parent.ends_with("docker"));
+        let _shared = parent.map(std::fs::remove_dir);
+    }
+}
+
+/// 64 hex digits that no other test uses.
+fn container_id(test: u32) -> String {
+    format!("{:032x}{:032x}", std::process::id(), test)
+}
+
+fn in_container(kind: &str, path: &str) {
+    let Some(cgroup) = Cgroup::new(kind, path) else {
+        println!("SKIPPED: no writable {kind} hierarchy here");
+        return;
+    };
+    let (python, server) = http_server(None, 0);
+    cgroup.take(python.0.id());
+    let mut identity = LocalIdentity::start().unwrap();
+    let client = TcpStream::connect(server).unwrap();
+    let address = client.local_addr().unwrap();
+    identity.opened(&open(1, std::process::id()));
+    let parties = settle(&mut identity, ConnId(1), &flow(address, server));
+    assert_eq!(parties.dst.workload.kind, apisec_proto::call::WorkloadKind::Container);
+    assert!(path.contains(parties.dst.workload.container.as_str()));
+    assert_eq!(parties.dst.workload.runtime, "docker");
+    drop(python);
+}
+
+#[test]
+fn a_process_in_a_container_of_cgroup_v2_is_the_container() {
+    in_container("cgroup2", &format!("docker-{}.scope", container_id(2)));
+}
+
+#[test]
+fn a_process_in_a_container_of_cgroup_v1_is_the_container() {
+    in_container("cgroup", &format!("docker/{}", container_id(1)));
+}
+
+#[test]
+fn a_client_that_left_only_its_cgroup_is_the_container() {
+    let id = container_id(3);
+    let Some(cgroup) = Cgroup::new("cgroup2", &format!("docker-{id}.scope")) else {
+        println!("SKIPPED: no writable cgroup2 hierarchy here");
+        return;
+    };
+    let (_python, server) = http_server(None, 0);
+    let mut identity = LocalIdentity::start().unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&cgroup.0).unwrap());
+    // A process that is gone: no pid is this high.
+    identity.opened(&Open { client_cgroup: inode, ..open(1, u32::MAX) });
+    let from = SocketAddr::from(([127, 0, 0, 1], 1));
+    let parties = settle(&mut identity, ConnId(1), &flow(from, server));
+    assert_eq!(parties.src.workload.id, format!("container:{}", &id[..12]));
+}
+
+#[test]
+fn the_first_call_to_a_new_server_waits_for_its_name() {
+    let mut identity = LocalIdentity::start().unwrap();
+    let (_python, server) = http_server(None, 0);
+    let client = TcpStream::connect(server).unwrap();
+    let address = client.local_addr().unwrap();
+    identity.opened(&open(1, std::process::id()));
+    let parties = identity.parties(ConnId(1), &flow(address, server));
+    // A machine that is very busy may need longer than the capture waits.
+    let named = parties.dst.workload.id == format!("process:http.server:{}", server.port());
+    assert!(named || identity.wait_left <= WAIT_PER_SECOND - WAIT);
+    assert!(identity.wait_left < WAIT_PER_SECOND);
+}

@@ -78,7 +78,7 @@ const PLUG_INS: &[PlugIns] = &[
         extension: "rs",
         list: ("tui/src/view.rs", "VIEWS"),
         others: &[],
-        built: false,
+        built: true,
     },
     PlugIns {
         folder: "tui/src/command",
@@ -99,7 +99,7 @@ const PLUG_INS: &[PlugIns] = &[
         extension: "toml",
         list: ("tui/src/theme.rs", "THEMES"),
         others: &[],
-        built: false,
+        built: true,
     },
     PlugIns {
         folder: "demo/src/scenario",

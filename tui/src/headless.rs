@@ -19,6 +19,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use told::{Told, Word};
 use writer::Writer;
@@ -56,37 +57,57 @@ enum End {
     Told(Word),
 }
 
-/// Runs to the end and prints.
-///
-/// # Errors
-/// It cannot start, the source fails, or the result cannot be printed.
-pub fn run(plan: &Plan, start: impl Start) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Failure::new(format!("there is no event loop: {error}"), "ulimit -n"))?;
-    runtime.block_on(async {
-        // Before anything is attached: whoever interrupts us gets a result from the first moment on.
-        let mut told = Told::listen()?;
-        match plan.report.shape {
-            Shape::AtEnd(print) => at_end(plan, &mut told, start, print).await,
-            Shape::PerCall(line) => per_call(plan, &mut told, start, line).await,
-        }
-    })
+/// A run that hears signals and has not begun: whoever interrupts it gets a result from the first moment on.
+pub struct Ready {
+    runtime: Runtime,
+    told: Told,
+}
+
+impl Ready {
+    /// Listens from now on; to be called before anything is attached.
+    ///
+    /// # Errors
+    /// The system gives us no event loop.
+    pub fn new() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::new(format!("there is no event loop: {error}"), "ulimit -n"))?;
+        let told = runtime.block_on(async { Told::listen() })?;
+        Ok(Self { runtime, told })
+    }
+
+    /// Runs to the end and prints.
+    ///
+    /// # Errors
+    /// It cannot start, the source fails, or the result cannot be printed.
+    pub fn run(mut self, plan: &Plan, start: impl Start) -> Outcome {
+        let told = &mut self.told;
+        self.runtime.block_on(async {
+            match plan.report.shape {
+                Shape::AtEnd(print) => at_end(plan, told, start, print).await,
+                Shape::PerCall(line) => per_call(plan, told, start, line).await,
+            }
+        })
+    }
 }
 
 async fn at_end(plan: &Plan, told: &mut Told, start: impl Start, print: Print) -> Outcome {
     let mut progress = Progress::new(false);
     let running = start(None, progress.is_wanted())?;
     let end = wait(plan, &running, told, &mut progress, pending()).await;
-    let last = running.stop();
+    let (snapshot, ended) = stop(running);
     drop(progress);
-    let snapshot = last?;
+    if snapshot.capture.calls == 0 {
+        // A source that failed at once has nothing to show.
+        ended.clone()?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = match &plan.filter {
         Some(filter) => print(&filter.snapshot(&snapshot), &Page::stdout(), &mut out),
         None => print(&snapshot, &Page::stdout(), &mut out),
     };
     unless_closed(printed.and_then(|()| out.flush()))?;
+    ended?;
     recorded(&snapshot)?;
     Ok(plan.exit(end))
 }
@@ -101,7 +122,7 @@ async fn per_call(plan: &Plan, told: &mut Told, start: impl Start, line: LineWri
     let mut writer = Writer::start(outlet)?;
     let end = wait(plan, &running, told, &mut progress, writer.ended()).await;
     overseer.hurry();
-    let last = running.stop();
+    let (snapshot, ended) = stop(running);
     // What is queued is the reader's to take; somebody who tells us twice does not want to wait for it.
     tokio::select! {
         () = writer.ended() => {}
@@ -109,10 +130,18 @@ async fn per_call(plan: &Plan, told: &mut Told, start: impl Start, line: LineWri
     }
     drop(progress);
     unless_closed(writer.result().unwrap_or(Ok(())))?;
-    let snapshot = last?;
     account(&snapshot, overseer.totals(), filtered.load(Ordering::Relaxed));
+    ended?;
     recorded(&snapshot)?;
     Ok(plan.exit(end))
+}
+
+/// The last snapshot, also when the source failed before its end.
+fn stop(running: Running) -> (Arc<Snapshot>, Result<(), Failure>) {
+    let snapshots = running.subscribe();
+    let ended = running.stop().map(drop).map_err(Failure::from);
+    let last = snapshots.borrow().clone();
+    (last, ended)
 }
 
 /// What sees every call on the capture thread.

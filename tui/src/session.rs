@@ -7,7 +7,7 @@ pub use origin::Origin;
 
 use crate::cli::{NAME, RunOptions};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::headless::{self, Plan};
+use crate::headless::{self, Plan, Ready};
 use crate::report::{self, Report};
 use crate::run;
 use crate::settings::Settings;
@@ -30,22 +30,19 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
     let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
-    let mut opened = origin.open(report)?;
-    // The shop of a demo is closed after everything else.
+    let Some(report) = report else {
+        let mut opened = origin.open(None)?;
+        // The shop of a demo is closed after everything else.
+        let _shop = opened.shop.take();
+        return Session { options, settings, store }.interactive(opened);
+    };
+    let ready = Ready::new()?;
+    let mut opened = origin.open(Some(report))?;
     let _shop = opened.shop.take();
+    let plan =
+        Plan { report, duration: options.duration.map(|span| span.0), filter, bounded: opened.bounded };
     let session = Session { options, settings, store };
-    match report {
-        Some(report) => {
-            let plan = Plan {
-                report,
-                duration: options.duration.map(|span| span.0),
-                filter,
-                bounded: opened.bounded,
-            };
-            headless::run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
-        }
-        None => session.interactive(opened),
-    }
+    ready.run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
 }
 
 /// What is decided before anything runs.

@@ -92,7 +92,7 @@ pub fn type_path(path: &str, out: &mut String, mut value: impl FnMut(&str)) {
         match look {
             Look::Letters => out.push_str(segment),
             Look::Digits => {
-                out.push_str("{id:int}");
+                out.push_str(number(segment.len()));
                 value(segment);
             }
             Look::Other => {
@@ -229,7 +229,7 @@ fn class(segment: &str) -> Option<&'static str> {
     }
     let shape = Shape::of(segment);
     if shape.digits == segment.len() && !segment.is_empty() {
-        return Some("{id:int}");
+        return Some(number(segment.len()));
     }
     if shape.other == 0 && shape.digits > 0 {
         return compact(segment, &shape);
@@ -238,6 +238,15 @@ fn class(segment: &str) -> Option<&'static str> {
         return punctuated(segment, &shape);
     }
     None
+}
+
+/// Digits only. A number has at most twenty; more of them are a hexadecimal identifier that has no letter by chance.
+const fn number(len: usize) -> &'static str {
+    match len {
+        24 => "{id:oid}",
+        32 | 40 | 64 => "{id:hex}",
+        _ => "{id:int}",
+    }
 }
 
 /// Letters, digits, `-` and `_`, with at least one digit.
@@ -432,6 +441,7 @@ mod tests {
             ("/o/550E8400-E29B-41D4-A716-446655440000", "/o/{id:uuid}"),
             ("/o/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/o/{id:ulid}"),
             ("/o/507f1f77bcf86cd799439011", "/o/{id:oid}"),
+            ("/o/507111770000860799439011", "/o/{id:oid}"),
             ("/c/d41d8cd98f00b204e9800998ecf8427e", "/c/{id:hex}"),
             ("/c/3f2a1b9", "/c/{id:hex}"),
             ("/d/2026-11-22", "/d/{date}"),

@@ -24,8 +24,8 @@ const QUIC_PORT: u32 = 443;
 const AF_INET: u32 = 2;
 /// Dismissals without an observed handshake that are reconsidered at a turn.
 const MAX_EXPIRIES: u8 = 8;
-/// Segments too short to classify after which a connection is dismissed.
-const MAX_SHORT_SEGMENTS: u8 = 8;
+/// Beginnings that told nothing after which a connection is dismissed.
+const MAX_ODD_STARTS: u8 = 8;
 /// Turns after which the verdict of user space is asked for (it revises wrong guesses).
 const REVIEW_EVERY: u32 = 16;
 /// Skipped bytes that are reported even when no write has ended.
@@ -222,12 +222,8 @@ fn review(socket: &mut Socket) {
 
 #[inline(always)]
 fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
-    let mut prefix = [0u8; PREFIX];
-    let len = if packet.payload >= PREFIX as u32 { PREFIX } else { packet.payload as usize };
-    if !record::load_prefix(ctx, packet.offset, &mut prefix, len) {
-        return add(counter::LOST_COPY, 1);
-    }
-    match classify(&prefix, len) {
+    let Some(len) = join(ctx, socket, packet, direction as u8 + 1) else { return add(counter::LOST_COPY, 1) };
+    match classify(&socket.first, len) {
         Class::Request => recognise(socket, if direction == 0 { ROLE_SERVER } else { ROLE_CLIENT }),
         Class::Response => recognise(socket, if direction == 1 { ROLE_SERVER } else { ROLE_CLIENT }),
         Class::Tls => {
@@ -238,16 +234,33 @@ fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: 
             socket.verdict = VERDICT_HTTP2;
             add(counter::CONNS_HTTP2, 1);
         }
-        Class::Undecided if socket.short_segments < MAX_SHORT_SEGMENTS => socket.short_segments += 1,
-        // what follows a short first segment cannot be judged alone: user space joins them
-        _ if socket.short_segments > 0 && socket.short_segments < MAX_SHORT_SEGMENTS => {
-            socket.short_segments += 1
+        // The next piece will tell.
+        Class::Undecided if len < PREFIX && socket.first[0] > b'\r' => socket.first_len = len as u8,
+        Class::Undecided if socket.odd_starts < MAX_ODD_STARTS => {
+            socket.odd_starts += 1;
+            socket.first_len = 0;
         }
         _ => {
             socket.verdict = VERDICT_DISMISSED;
             add(counter::DISMISSED, 1);
         }
     }
+}
+
+/// Appends the beginning of `packet` to what came before it: a write may be shorter than a method. Returns
+/// how many bytes there are now.
+#[inline(always)]
+fn join(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: u8) -> Option<usize> {
+    if socket.first_len == 0 || socket.first_direction != direction {
+        socket.first = [0; 2 * PREFIX];
+        socket.first_len = 0;
+        socket.first_direction = direction;
+    }
+    // SAFETY: reads our own state; volatile, so that the bound is not optimised away before the verifier sees it.
+    let held = unsafe { core::ptr::read_volatile(&raw const socket.first_len) } as usize & (PREFIX - 1);
+    let room = (PREFIX - held) as u32;
+    let len = if packet.payload < room { packet.payload } else { room };
+    record::load_prefix(ctx, packet.offset, &mut socket.first, held, len).then_some(held + len as usize)
 }
 
 #[inline(always)]
@@ -266,7 +279,13 @@ fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: us
         record::open(ctx, socket);
     }
     let side = direction & 1;
-    let room = budget(socket.role, direction).saturating_sub(socket.copied[side]);
+    let budget = budget(socket.role, direction);
+    let mut room = budget.saturating_sub(socket.copied[side]);
+    if packet.payload > room && record::begins_response(ctx, packet.offset) {
+        // Answers to pipelined requests follow each other without a turn.
+        socket.copied[side] = 0;
+        room = budget;
+    }
     if room == 0 {
         return skip(socket, packet, side);
     }

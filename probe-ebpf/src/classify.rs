@@ -33,7 +33,7 @@ const TARGET: u64 = 1 << b'%' | 1 << b'*' | 1 << b'/' | 1 << b'?';
 
 /// Classifies the first `len` bytes of a payload (`len` ≤ [`PREFIX`], the rest is zero).
 #[inline(always)]
-pub fn classify(bytes: &[u8; PREFIX], len: usize) -> Class {
+pub fn classify(bytes: &[u8; 2 * PREFIX], len: usize) -> Class {
     let first = word(bytes, 0);
     let present = if len >= 8 { u64::MAX } else { (1u64 << (len as u64 * 8)) - 1 };
     if (0x14..=0x17).contains(&bytes[0]) {
@@ -42,7 +42,7 @@ pub fn classify(bytes: &[u8; PREFIX], len: usize) -> Class {
     if first == PREFACE {
         return Class::Http2;
     }
-    if first << 8 == STATUS_LINE << 8 {
+    if is_status_line(first) {
         return Class::Response;
     }
     // An empty line may come before a request line (RFC 9112 §2.2).
@@ -52,14 +52,20 @@ pub fn classify(bytes: &[u8; PREFIX], len: usize) -> Class {
     request(first, word(bytes, 8), present, len)
 }
 
+/// Whether these eight bytes, in memory order, begin a status line.
 #[inline(always)]
-fn word(bytes: &[u8; PREFIX], at: usize) -> u64 {
+pub fn is_status_line(first: u64) -> bool {
+    first << 8 == STATUS_LINE << 8
+}
+
+#[inline(always)]
+fn word(bytes: &[u8; 2 * PREFIX], at: usize) -> u64 {
     // SAFETY: `at` is 0 or 8.
     unsafe { bytes.as_ptr().add(at).cast::<u64>().read_unaligned() }
 }
 
 #[inline(always)]
-fn tls(bytes: &[u8; PREFIX], len: usize) -> Class {
+fn tls(bytes: &[u8; 2 * PREFIX], len: usize) -> Class {
     if len < 3 {
         Class::Undecided
     } else if bytes[1] == 3 && bytes[2] <= 4 {

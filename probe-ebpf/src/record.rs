@@ -1,5 +1,6 @@
 //! Writes records to the ring: the one place that lays out what user space reads.
 
+use crate::classify::{PREFIX, is_status_line};
 use crate::counters::add;
 use crate::packet::Packet;
 use crate::ring::{reserve, submit};
@@ -22,10 +23,25 @@ pub fn end_flags(packet: &Packet) -> u8 {
     (if packet.fin() { FLAG_FIN } else { 0 }) | if packet.rst() { FLAG_RST } else { 0 }
 }
 
-/// Copies `len` (1 to 16) bytes of payload.
+/// Copies `len` (1 to [`PREFIX`]) bytes of payload behind the first `held` (less than [`PREFIX`]).
 #[inline(always)]
-pub fn load_prefix(ctx: &SkBuffContext, offset: u32, prefix: &mut [u8; 16], len: usize) -> bool {
-    load(ctx.skb.skb, offset, prefix.as_mut_ptr(), len as u32, 16)
+pub fn load_prefix(
+    ctx: &SkBuffContext,
+    offset: u32,
+    first: &mut [u8; 2 * PREFIX],
+    held: usize,
+    len: u32,
+) -> bool {
+    // SAFETY: `held` is less than half of `first`.
+    let to = unsafe { first.as_mut_ptr().add(held) };
+    load(ctx.skb.skb, offset, to, len, PREFIX as u32)
+}
+
+/// Whether a status line begins at `offset`.
+#[inline(always)]
+pub fn begins_response(ctx: &SkBuffContext, offset: u32) -> bool {
+    let mut first = 0u64;
+    load(ctx.skb.skb, offset, (&raw mut first).cast(), 8, 8) && is_status_line(first)
 }
 
 /// Copies `len` bytes, at most `max`, where `max` is what `to` holds.

@@ -1,5 +1,6 @@
 //! What is remembered about a socket, in socket-local storage: it lives and dies with the socket.
 
+use crate::classify::PREFIX;
 use apisec_abi::{Seed, counter};
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
@@ -26,8 +27,14 @@ pub struct Socket {
     pub last_direction: u8,
     /// How often a dismissal has expired.
     pub expiries: u8,
-    /// Payload segments that could not be classified because they were too short.
-    pub short_segments: u8,
+    /// Beginnings that told nothing: empty lines, or capitals without an end.
+    pub odd_starts: u8,
+    /// Bytes in `first`.
+    pub first_len: u8,
+    /// Their direction: 1 ingress, 2 egress.
+    pub first_direction: u8,
+    /// The first payload while it is too short to tell what it is; the second half is room for the verifier.
+    pub first: [u8; 2 * PREFIX],
     /// Direction turns.
     pub turns: u32,
     /// Process that called `connect`: on this socket if it is the client's, else on its local peer.

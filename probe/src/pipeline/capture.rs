@@ -35,6 +35,8 @@ const DELTA_CALLS: u64 = 65_536;
 const DETAILS_PER_SECOND: u32 = 200;
 /// Errors per second that do so in addition.
 const ERROR_DETAILS_PER_SECOND: u32 = 200;
+/// Polls after we were told to stop: together they read a whole ring.
+const LAST_POLLS: usize = 8;
 
 /// One second's aggregate with the state of the capture.
 pub(crate) struct Report {
@@ -148,6 +150,7 @@ impl Capture {
         self.from = self.source.now();
         let outcome = loop {
             if self.stop.load(Ordering::Acquire) {
+                self.read_what_is_there();
                 break Ok(());
             }
             match self.source.poll(&mut self.stages) {
@@ -161,6 +164,15 @@ impl Capture {
         };
         self.end();
         outcome
+    }
+
+    /// What was captured before we were told to stop counts; what comes meanwhile must not keep us.
+    fn read_what_is_there(&mut self) {
+        for _ in 0..LAST_POLLS {
+            if !matches!(self.source.poll(&mut self.stages), Ok(Progress::Some)) {
+                break;
+            }
+        }
     }
 
     fn tick_if_due(&mut self) {

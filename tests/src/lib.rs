@@ -3,14 +3,21 @@
 //! A fixture waits for a condition with a deadline and cleans up when it is dropped; it never sleeps for a
 //! fixed time, and it never turns a missing program or right into a silent pass: see [`skip`](skip::skip).
 
+pub mod bpf;
 pub mod client;
+pub mod conversation;
 pub mod deadline;
+pub mod held;
+pub mod neighbour;
 pub mod netns;
 pub mod process;
+pub mod script;
 pub mod server;
 pub mod skip;
 pub mod terminal;
 pub mod tool;
+pub mod uring;
+pub mod watch;
 
 pub use deadline::eventually;
 pub use skip::skip;

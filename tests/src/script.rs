@@ -1,0 +1,108 @@
+//! Small programs in Python, Node or Perl: written to a file of a telling name, run, and spoken to by lines.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::server::Server;
+use crate::skip;
+
+/// A program: what runs it, the name of its file, and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// The interpreter, such as `python3`.
+    pub interpreter: &'static str,
+    /// The name of the file.
+    pub name: &'static str,
+    /// The text.
+    pub text: &'static str,
+}
+
+impl Script {
+    /// Runs it as a server on a free port of 127.0.0.1; its arguments are address, port and `more`.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn serve(&self, more: &[&str]) -> Result<Server> {
+        Server::start(|address, folder| self.at(address, folder, more))
+    }
+
+    /// The same at a given address, which may be one of a namespace.
+    ///
+    /// # Errors
+    /// As [`Server::start_at`].
+    pub fn serve_at(&self, address: SocketAddr, namespace: Option<&Namespace>) -> Result<Server> {
+        Server::start_at(address, namespace, |address, folder| self.at(address, folder, &[]))
+    }
+
+    fn at(&self, address: SocketAddr, folder: &Path, more: &[&str]) -> Result<Command> {
+        let mut command = self.command(folder)?;
+        command.arg(address.ip().to_string()).arg(address.port().to_string()).args(more);
+        Ok(command)
+    }
+
+    /// Runs it to be spoken to.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn speak(&self, arguments: &[&str]) -> Result<Dialogue> {
+        let folder = tempfile::tempdir()?;
+        let mut command = self.command(folder.path())?;
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(command)?;
+        let ask = process.child().stdin.take().context("no pipe")?;
+        let answers = BufReader::new(process.child().stdout.take().context("no pipe")?);
+        Ok(Dialogue { process, ask, answers, _folder: folder })
+    }
+
+    fn command(&self, folder: &Path) -> Result<Command> {
+        let interpreter = skip::find_program(self.interpreter);
+        let mut command = Command::new(interpreter.with_context(|| self.interpreter.to_owned())?);
+        let path = folder.join(self.name);
+        fs::write(&path, self.text)?;
+        command.arg(path);
+        Ok(command)
+    }
+}
+
+/// A running program that answers every line with one.
+#[derive(Debug)]
+pub struct Dialogue {
+    process: Process,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _folder: TempDir,
+}
+
+impl Dialogue {
+    /// Sends a line and returns the line that comes back.
+    ///
+    /// # Errors
+    /// When the program has ended.
+    pub fn say(&mut self, line: &str) -> Result<String> {
+        writeln!(self.ask, "{line}")?;
+        self.listen()
+    }
+
+    /// The next line that it prints.
+    ///
+    /// # Errors
+    /// When the program has ended.
+    pub fn listen(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.answers.read_line(&mut line)? > 0, "the program has ended");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}

@@ -1,0 +1,132 @@
+//! The tool watching this node without a terminal: attached when [`Watch::start`] returns, and asked for its
+//! account at the end. It sees the whole node, so tests look for their own marks.
+
+use std::process;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use apisec_engine::ndjson::NdjsonCall;
+use apisec_engine::snapshot::Snapshot;
+use aya::programs::loaded_programs;
+use rustix::process::Signal;
+
+use crate::eventually;
+use crate::held::Held;
+use crate::tool::{self, Run, Running};
+
+/// How long the tool may take to attach on a machine that is compiling.
+const ATTACH: Duration = Duration::from_secs(30);
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(20);
+/// The program that is attached last.
+const LAST: &str = "apisec_egress";
+
+/// The tool at work.
+#[derive(Debug)]
+pub struct Watch {
+    running: Running,
+}
+
+impl Watch {
+    /// Starts it to print every call, and waits until it is attached.
+    ///
+    /// # Errors
+    /// When it ends early, with what it said.
+    pub fn calls() -> Result<Self> {
+        Self::start(&["--output", "ndjson"])
+    }
+
+    /// Starts it to print the snapshot at its end, and waits until it is attached.
+    ///
+    /// # Errors
+    /// When it ends early, with what it said.
+    pub fn snapshot() -> Result<Self> {
+        Self::start(&["--output", "json"])
+    }
+
+    /// Starts `live --headless` with `arguments`, and waits until it is attached.
+    ///
+    /// # Errors
+    /// When it ends early, with what it said.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let mut command = tool::command(&["live", "--headless", "--no-state"])?;
+        command.args(arguments).env_remove("APISEC_TOP_STATE").env_remove("APISEC_TOP_CONFIG");
+        let running = Running::start_command(command)?;
+        let pid = running.process().id();
+        let attached = eventually("the tool is attached", ATTACH, || match is_attached(pid) {
+            Ok(false) => None,
+            outcome => Some(outcome),
+        });
+        match attached {
+            Ok(Ok(_)) => Ok(Self { running }),
+            Ok(Err(error)) | Err(error) => {
+                let run = running.interrupt(END)?;
+                bail!("{error:#}; exit {}: {}", run.code(), run.stderr)
+            }
+        }
+    }
+
+    /// What it holds in the kernel.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn held(&self) -> Result<Held> {
+        Held::by(self.running.process().id())
+    }
+
+    /// Sends it `signal` and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn end(self, signal: Signal) -> Result<Run> {
+        self.running.process().signal(signal)?;
+        self.running.wait(END)
+    }
+
+    /// Waits for its end, when it was given a time.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn wait(self) -> Result<Run> {
+        self.running.wait(END)
+    }
+
+    /// Ends it and returns the calls whose path begins with `mark`.
+    ///
+    /// # Errors
+    /// When it failed, lost something, or printed something else.
+    pub fn end_with_calls(self, mark: &str) -> Result<Vec<NdjsonCall>> {
+        let run = self.end(Signal::INT)?;
+        if run.code() != 0 {
+            bail!("exit {}: {}", run.code(), run.stderr);
+        }
+        let calls = run.stdout.lines().map(|line| {
+            let call: NdjsonCall = serde_json::from_str(line).with_context(|| line.to_owned())?;
+            Ok(call)
+        });
+        let calls: Result<Vec<_>> = calls.collect();
+        Ok(calls?.into_iter().filter(|call| call.path.starts_with(mark)).collect())
+    }
+
+    /// Ends it and returns its snapshot.
+    ///
+    /// # Errors
+    /// When it failed, or printed something else.
+    pub fn end_with_snapshot(self) -> Result<Snapshot> {
+        let run = self.end(Signal::INT)?;
+        serde_json::from_value(run.json()?).context("a snapshot")
+    }
+}
+
+/// A path that no other test, in this process or another, asks for.
+pub fn mark(name: &str) -> String {
+    format!("/{name}-{}", process::id())
+}
+
+/// Whether the last of its programs is attached.
+fn is_attached(pid: u32) -> Result<bool> {
+    let linked = Held::by(pid)?.linked;
+    // Programs of others come and go meanwhile.
+    let mut programs = loaded_programs().flatten();
+    Ok(programs.any(|program| program.name_as_str() == Some(LAST) && linked.contains(&program.id())))
+}

@@ -83,7 +83,7 @@ pub fn start(config: Config) -> Result<Running, SourceError> {
     let stop = Arc::new(AtomicBool::new(false));
     let merger = knowledge::Merger::new(&config, publish, publish_rules);
     let live_view = config.live_view;
-    let capture = capture::Capture::new(config, send, stop.clone());
+    let capture = capture::Capture::new(config, send, rules.clone(), stop.clone());
     let capture = spawn("apisec-capture", move || capture.run())?;
     let knowledge = spawn("apisec-merge", move || merger.run(&updates, &asked, live_view))?;
     Ok(Running { snapshots, rules, commands, stop, capture: Some(capture), knowledge: Some(knowledge) })

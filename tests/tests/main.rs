@@ -13,6 +13,7 @@ mod circumstances;
 mod demo;
 mod fences;
 mod fixtures;
+mod frame;
 mod live;
 mod record;
 mod replay;

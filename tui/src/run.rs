@@ -8,7 +8,7 @@ use crate::app::{App, Setup};
 use crate::event::Event;
 use crate::frame;
 use crate::keymap::Keymap;
-use crate::theme::{Terminal as Environment, Theme};
+use crate::theme::{Depth, Terminal as Environment, Theme};
 use anyhow::Context as _;
 use apisec_engine::command::Command;
 use apisec_engine::snapshot::Snapshot;
@@ -95,7 +95,7 @@ pub fn show(
 /// The state before the first event. What was not understood is the first message.
 fn prepare(options: Options, size: (u16, u16)) -> App {
     let (keymap, mut warnings) = Keymap::load(&options.keys);
-    let depth = options.environment.depth();
+    let depth = if options.plain { Depth::None } else { options.environment.depth() };
     let (theme, more) = choose(&options.theme, depth.forces());
     warnings.extend(more);
     let setup = Setup {

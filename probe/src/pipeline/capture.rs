@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::record::{RecordError, Recorder};
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::delta::Delta;
 use apisec_engine::limits::Limits;
@@ -24,6 +25,7 @@ use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
 
 /// A delta is handed over this often, by the source's clock, in nanoseconds.
 const DELTA_EVERY: u64 = 1_000_000_000;
@@ -50,6 +52,8 @@ pub(super) struct Capture {
     source: Box<dyn Source>,
     stages: Stages,
     send: Sender<Update>,
+    /// The operator's, as the knowledge last took them.
+    rules: watch::Receiver<Vec<TemplateRule>>,
     stop: Arc<AtomicBool>,
     governor: Governor,
     /// Start of the delta that is being filled.
@@ -115,7 +119,13 @@ impl Details {
 }
 
 impl Capture {
-    pub(super) fn new(config: Config, send: Sender<Update>, stop: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        config: Config,
+        send: Sender<Update>,
+        mut rules: watch::Receiver<Vec<TemplateRule>>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        rules.mark_changed();
         let desk = Desk {
             namer: Namer::new(config.key),
             identity: config.identity,
@@ -137,6 +147,7 @@ impl Capture {
             source: config.source,
             stages: Stages { decoder: Decoder::new(DecoderLimits::default()), desk },
             send,
+            rules,
             stop,
             governor: Governor::new(config.cpu_share),
             from: 0,
@@ -148,6 +159,7 @@ impl Capture {
     /// Reads the source until it ends or we are told to stop.
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         self.from = self.source.now();
+        self.follow_rules();
         let outcome = loop {
             if self.stop.load(Ordering::Acquire) {
                 self.read_what_is_there();
@@ -183,7 +195,15 @@ impl Capture {
         }
     }
 
+    /// A split takes effect where paths are typed: here.
+    fn follow_rules(&mut self) {
+        if self.rules.has_changed().unwrap_or(false) {
+            self.stages.desk.observer.follow(&self.rules.borrow_and_update());
+        }
+    }
+
     fn tick(&mut self, now: u64) {
+        self.follow_rules();
         self.stages.sweep(now);
         self.govern();
         if self.send.is_full() {

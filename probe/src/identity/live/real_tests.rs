@@ -307,7 +307,7 @@ fn dropping_it_leaves_no_thread_behind() {
     if std::env::var_os(ALONE).is_none() {
         // Other tests start threads of the same name: this one needs a process of its own.
         let name = "identity::live::real_tests::dropping_it_leaves_no_thread_behind";
-        let alone = std::process::Command::new(std::env::current_exe().unwrap())
+        let alone = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name])
             .env(ALONE, "yes")
             .output()

@@ -1,0 +1,8 @@
+//! The terminal as its operator meets it: the real program in tmux, live, while real traffic flows.
+
+mod ending;
+mod figures;
+mod hostile;
+mod looks;
+mod screen;
+mod walk;

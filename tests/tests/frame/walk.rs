@@ -1,0 +1,251 @@
+//! Every key of every view and dialog that the program itself says it has, on the smallest and on a large terminal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use apisec_tests::tool;
+
+use super::screen::{Screen, VIEWS, can_run_live, footer, header, shop};
+
+/// Actions by key, in tmux's names.
+type Keys = Vec<(String, String)>;
+
+/// What `print keys` says: the keys of each context.
+fn keymap() -> BTreeMap<String, Keys> {
+    let run = tool::run(&["print", "keys"], Duration::from_secs(20)).unwrap();
+    let table: toml::Table = run.stdout.parse().unwrap();
+    let contexts = table["keys"].as_table().unwrap();
+    let keys = |actions: &toml::Value| {
+        let actions = actions.as_table().unwrap().iter();
+        let pairs = actions.flat_map(|(action, keys)| {
+            keys.as_array().unwrap().iter().map(|key| (tmux_name(key.as_str().unwrap()), action.clone()))
+        });
+        pairs.collect()
+    };
+    contexts.iter().map(|(context, actions)| (context.clone(), keys(actions))).collect()
+}
+
+fn tmux_name(key: &str) -> String {
+    let name = match key {
+        "up" => "Up",
+        "down" => "Down",
+        "left" => "Left",
+        "right" => "Right",
+        "page-up" => "PageUp",
+        "page-down" => "PageDown",
+        "home" => "Home",
+        "end" => "End",
+        "enter" => "Enter",
+        "esc" => "Escape",
+        "tab" => "Tab",
+        "shift-tab" => "BTab",
+        "space" => "Space",
+        "backspace" => "BSpace",
+        "delete" => "DC",
+        "f1" => "F1",
+        other => match other.strip_prefix("ctrl-") {
+            Some(letter) => return format!("C-{letter}"),
+            None => {
+                assert_eq!(other.chars().count(), 1, "a key that this test cannot press: {other}");
+                other
+            }
+        },
+    };
+    name.to_owned()
+}
+
+fn walk(columns: u16, rows: u16, quit: &str) {
+    let _shop = shop();
+    let keymap = keymap();
+    let screen = Screen::start(columns, rows, &["live", "--no-state"], "LIVE");
+    screen.until("calls of the shop", |text| text.contains("gateway"));
+    for view in 0..VIEWS.len() {
+        screen.show(view);
+        for context in [VIEWS[view].0, "list", "global"] {
+            for (key, action) in keymap.get(context).into_iter().flatten() {
+                press(&screen, view, key, action);
+            }
+        }
+    }
+    dialogs(&screen, &keymap["dialog"]);
+    inputs(&screen, &keymap["input"]);
+    assert!(keymap["global"].iter().any(|(key, action)| key == quit && action == "quit"));
+    screen.press(quit);
+    screen.until_restored();
+}
+
+/// Presses one key in a view, looks at what it does, and leaves the view as it was.
+fn press(screen: &Screen, view: usize, key: &str, action: &str) {
+    match action {
+        "quit" => {}
+        "suspend" => suspend(screen, key),
+        "help" => {
+            screen.press_until(key, "the keys", |text| text.contains("─ Keys in "));
+            screen.close("─ Keys in ");
+        }
+        "palette" => {
+            screen.press_until(key, "the commands", |text| text.contains("─ Commands ─"));
+            screen.close("─ Commands ─");
+        }
+        "filter" => {
+            screen.press_until(key, "a line for the filter", |text| footer(text).trim() == "/");
+            screen.press_until("Escape", "the footer", |text| footer(text).contains(" quit"));
+        }
+        "freeze" => {
+            screen.press_until(key, "a held picture", |text| header(text).contains("FROZEN"));
+            screen.press_until(key, "the present", |text| header(text).contains("LIVE"));
+        }
+        "back" | "back-far" => {
+            screen.press_until(key, "the past", |text| header(text).contains(" AT "));
+            screen.press_until("n", "the present", |text| header(text).contains("LIVE"));
+        }
+        "forward" | "forward-far" => {
+            screen.press_until(key, "a refusal", |text| footer(text).contains("this is the newest moment"));
+        }
+        "next-theme" => {
+            screen.press_until(key, "a theme", |text| footer(text).starts_with(" theme "));
+        }
+        "copy" => {
+            screen.press_until("g", "a picture", |_| true);
+            screen.press_until(key, "a copy", |text| {
+                footer(text).contains("copied ") || footer(text).contains(" quit")
+            });
+        }
+        "table" => {
+            screen.press_until(key, "the table", |text| text.contains("─ Edges ─"));
+            screen.press_until(key, "the drawing", |text| text.contains("─ Graph ─"));
+        }
+        "merge" | "split" => {
+            // The first row is a service, which can be neither.
+            screen.press("g");
+            screen.press_until(key, "a refusal", |text| footer(text).contains("can be"));
+        }
+        "open" => open(screen, view, key),
+        "close" => {
+            let before = screen.until("a picture", |_| true);
+            // Nothing is open, so nothing must change but the figures, and they do.
+            screen.press_until(key, "another picture", |text| header(text) != header(&before));
+        }
+        show => match shown_by(show, view) {
+            Some(next) => {
+                screen.press_until(key, VIEWS[next].0, |text| text.contains(VIEWS[next].1));
+                screen.show(view);
+            }
+            None => {
+                screen.press(key);
+                screen.assert_sound(key);
+            }
+        },
+    }
+}
+
+/// Which view an action leads to.
+fn shown_by(action: &str, view: usize) -> Option<usize> {
+    match action {
+        "next-view" => Some((view + 1) % VIEWS.len()),
+        "previous-view" => Some((view + VIEWS.len() - 1) % VIEWS.len()),
+        _ => VIEWS.iter().position(|(name, _)| action.strip_prefix("show-") == Some(*name)),
+    }
+}
+
+fn open(screen: &Screen, view: usize, key: &str) {
+    match VIEWS[view].0 {
+        "overview" => {
+            screen.press_until(key, "its endpoints", |text| text.contains("endpoints in 1 services"));
+            screen.press_until("\\", "all endpoints", |text| !text.contains("endpoints in 1 services"));
+            screen.show(view);
+        }
+        "graph" => {
+            screen.press_until(key, "the workload", |text| text.contains("─ Workload ─"));
+            screen.close("─ Workload ─");
+        }
+        "calls" => {
+            screen.press_until(key, "the call", |text| text.contains("─ Call ─"));
+            screen.close("─ Call ─");
+        }
+        _ => {
+            screen.press("g");
+            screen.press(key);
+            screen.assert_sound(key);
+        }
+    }
+}
+
+fn suspend(screen: &Screen, key: &str) {
+    screen.press(key);
+    screen.until("the shell", |text| text.contains("Stopped"));
+    assert_eq!(screen.terminal.figure("alternate_on").unwrap(), "0");
+    assert_eq!(screen.terminal.figure("cursor_flag").unwrap(), "1");
+    screen.terminal.type_text("clear; fg").unwrap();
+    screen.press_until("Enter", "the picture", |text| header(text).contains("LIVE"));
+}
+
+/// Every key of a dialog, in the list of keys and in the inspector of a call.
+fn dialogs(screen: &Screen, keys: &Keys) {
+    for (open, mark) in [("?", "─ Keys in "), ("Enter", "─ Call ─")] {
+        for (key, action) in keys {
+            screen.show(3);
+            screen.press_until(open, mark, |text| text.contains(mark));
+            screen.press(key);
+            match action.as_str() {
+                "close" => {
+                    screen.until("no dialog", |text| !text.contains(mark));
+                }
+                // It may mean that the dialog has done its duty.
+                "open" => {
+                    screen.press_until("Escape", "no dialog", |text| !text.contains(mark));
+                }
+                _ => {
+                    let text = screen.assert_sound(key);
+                    assert!(text.contains(mark), "{key} closed {mark}:\n{text}");
+                    screen.close(mark);
+                }
+            }
+        }
+    }
+}
+
+/// Every key of the line where the filter is typed.
+fn inputs(screen: &Screen, keys: &Keys) {
+    for (key, action) in keys {
+        screen.show(3);
+        screen.press_until("/", "a line for the filter", |text| footer(text).trim() == "/");
+        screen.terminal.type_text("ab cd").unwrap();
+        screen.until("what is typed", |text| footer(text).trim() == "/ab cd");
+        let rest = match action.as_str() {
+            "accept" => {
+                screen.press_until(key, "the filter in force", |text| {
+                    footer(text).contains(" quit") && text.contains("/ab cd")
+                });
+                screen.press_until("\\", "no filter", |text| !text.contains("/ab cd"));
+                continue;
+            }
+            "close" => {
+                screen.press_until(key, "no filter", |text| {
+                    footer(text).contains(" quit") && !text.contains("/ab cd")
+                });
+                continue;
+            }
+            "erase" => "/ab c",
+            "erase-word" => "/ab",
+            "erase-line" => "/",
+            _ => "/ab cd",
+        };
+        screen.press_until(key, rest, |text| footer(text).trim() == rest);
+        screen.press_until("Escape", "the footer", |text| footer(text).contains(" quit"));
+    }
+}
+
+#[test]
+fn every_key_of_every_view_on_80x24() {
+    if can_run_live("frame::every_key_of_every_view_on_80x24") {
+        walk(80, 24, "q");
+    }
+}
+
+#[test]
+fn every_key_of_every_view_on_200x60() {
+    if can_run_live("frame::every_key_of_every_view_on_200x60") {
+        walk(200, 60, "C-c");
+    }
+}

@@ -17,7 +17,7 @@ use crate::tool::{self, Run, Running};
 /// How long the tool may take to attach on a machine that is compiling.
 const ATTACH: Duration = Duration::from_secs(30);
 /// How long it may take to end.
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(60);
 /// The program that is attached last.
 const LAST: &str = "apisec_egress";
 

@@ -59,9 +59,9 @@ fn walk(columns: u16, rows: u16, quit: &str) {
     let keymap = keymap();
     let screen = Screen::start(columns, rows, &["live", "--no-state"], "LIVE");
     screen.until("calls of the shop", |text| text.contains("gateway"));
-    for view in 0..VIEWS.len() {
+    for (view, (name, _)) in VIEWS.iter().enumerate() {
         screen.show(view);
-        for context in [VIEWS[view].0, "list", "global"] {
+        for context in [*name, "list", "global"] {
             for (key, action) in keymap.get(context).into_iter().flatten() {
                 press(&screen, view, key, action);
             }

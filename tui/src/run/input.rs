@@ -4,6 +4,8 @@ use crate::event::{Chord, Event, Gesture, KEY_NAMES, Key};
 use ratatui::crossterm::event::{
     self, Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,7 +41,10 @@ impl Drop for Reader {
 /// Ends when told so, when nobody listens, or when the terminal is gone.
 fn read(stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
     while !stop.load(Ordering::Relaxed) {
-        let raw = match event::poll(POLL) {
+        if hung_up() {
+            return;
+        }
+        let raw = match event::poll(Duration::ZERO) {
             Ok(true) => event::read(),
             Ok(false) => continue,
             Err(error) => Err(error),
@@ -51,6 +56,17 @@ fn read(stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
             return;
         }
     }
+}
+
+/// Waits for input, at most [`POLL`]; `true` when the terminal is gone. The library reads on at its end,
+/// for ever.
+fn hung_up() -> bool {
+    let input = std::io::stdin();
+    let mut watched = [PollFd::new(&input, PollFlags::IN)];
+    let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(POLL.subsec_nanos()) };
+    let _interrupted = poll(&mut watched, Some(&wait));
+    let [watched] = watched;
+    input.is_terminal() && watched.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
 }
 
 fn translate(raw: Raw) -> Option<Event> {

@@ -17,7 +17,7 @@ use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::snapshot::Snapshot;
 use apisec_proto::call::Call;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -167,9 +167,4 @@ fn joined(thread: JoinHandle<Result<(), SourceError>>) -> Result<(), SourceError
             remedy: "this is a bug of apisec-top: please report it with the message above".into(),
         })
     })
-}
-
-/// Receives what is there within `wait`, if anything.
-pub(crate) fn receive<T>(from: &Receiver<T>, wait: std::time::Duration) -> Option<T> {
-    from.recv_timeout(wait).ok()
 }

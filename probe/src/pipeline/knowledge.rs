@@ -1,14 +1,14 @@
 //! The knowledge thread: merges deltas, applies the operator's commands, publishes snapshots.
 
 use super::capture::Report;
-use super::{Config, Update, receive};
+use super::{Config, Update};
 use crate::clock;
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::knowledge::Knowledge;
 use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -51,29 +51,25 @@ impl Merger {
 
     pub(super) fn run(mut self, updates: &Receiver<Update>, commands: &Receiver<Command>, live_view: bool) {
         loop {
-            let update = receive(updates, WAIT);
+            let update = updates.recv_timeout(WAIT);
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
             }
             match update {
-                Some(Update::Delta(report)) => self.merge(*report),
-                Some(Update::End(report)) => {
+                Ok(Update::Delta(report)) => self.merge(*report),
+                Ok(Update::End(report)) => {
                     self.merge(*report);
                     break;
                 }
-                None if updates.is_empty() && self.capture_is_gone(updates) => break,
-                None => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                // The capture thread is gone without a last word: it panicked.
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             if live_view {
                 self.publish_if_due();
             }
         }
         self.publish();
-    }
-
-    /// The capture thread is gone without a last word: it panicked.
-    fn capture_is_gone(&self, updates: &Receiver<Update>) -> bool {
-        matches!(updates.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
     }
 
     fn command(&mut self, command: Command) {

@@ -43,9 +43,13 @@ const READS_PER_SECOND: u32 = 500;
 /// How long the start waits for the first survey before it goes on without; usually some 20 ms.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 /// A name that is not settled is waited for this long when a connection is first asked about...
-const WAIT: Duration = Duration::from_millis(50);
+const WAIT: Duration = Duration::from_millis(80);
 /// ...and in all so long in a second, so that the capture goes on whatever the node does.
-const WAIT_PER_SECOND: Duration = Duration::from_millis(100);
+const WAIT_PER_SECOND: Duration = Duration::from_millis(160);
+/// The thread that looks is told of started programs this often, in nanoseconds.
+const TELL_STARTED: u64 = 50_000_000;
+/// A process younger than this may yet become a server, nanoseconds.
+const YOUTH: u64 = 5_000_000_000;
 /// An answer that did not come is asked for again after so many ticks.
 const ASK_AGAIN: u64 = 2;
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`): the one that the kernel's pids are of.
@@ -114,6 +118,8 @@ pub struct LocalIdentity {
     cgroups: Map<u64, Cgroup>,
     clock: BootClock,
     ticks: u64,
+    now: u64,
+    told_started: u64,
     reads_left: u32,
     wait_left: Duration,
     pids_are_ours: bool,
@@ -160,6 +166,8 @@ impl LocalIdentity {
             cgroups: Map::default(),
             clock: BootClock::read(),
             ticks: 0,
+            now: 0,
+            told_started: 0,
             reads_left: READS_PER_SECOND,
             wait_left: WAIT_PER_SECOND,
             pids_are_ours: namespace.to_bytes() == INITIAL_PID_NAMESPACE.as_bytes(),
@@ -334,6 +342,9 @@ impl Identity for LocalIdentity {
 
     fn started(&mut self, exec: &Exec) {
         self.callers.replaced(exec);
+        if exec.at.saturating_sub(self.told_started) > TELL_STARTED && self.ask(Question::Started) {
+            self.told_started = exec.at;
+        }
     }
 
     fn ended(&mut self, exit: &Exit) {
@@ -350,6 +361,7 @@ impl Identity for LocalIdentity {
 
     fn tick(&mut self, now: u64) {
         self.ticks += 1;
+        self.now = now;
         self.reads_left = READS_PER_SECOND;
         self.wait_left = WAIT_PER_SECOND;
         self.clock.refresh();

@@ -27,12 +27,18 @@ const BUSY_SHARE: u32 = 5;
 const BURST: Duration = Duration::from_millis(250);
 /// Without questions, at most one part in four hundred.
 const IDLE_SHARE: u32 = 400;
+/// After a program was started the node is watched for this long: it may be a server.
+const WATCH: Duration = Duration::from_millis(1_500);
+/// How often, at most.
+const WATCH_PERIOD: Duration = Duration::from_millis(100);
 /// A server that is replaced without any event is noticed after this long.
 const IDLE_PERIOD: Duration = Duration::from_secs(2);
 
 /// What the capture thread wants to know.
 #[derive(Clone, Debug)]
 pub(super) enum Question {
+    /// Nothing; but a program was started, which may soon listen.
+    Started,
     /// Whether somebody listens at this address by now.
     Listener {
         /// Namespace, 0 for any.
@@ -102,6 +108,46 @@ impl Allowance {
     }
 }
 
+/// When to look without being asked.
+struct Pace {
+    due: Instant,
+    watch_until: Instant,
+    spent: Duration,
+    usual: Duration,
+}
+
+impl Pace {
+    fn starting(now: Instant) -> Self {
+        Self { due: now + IDLE_PERIOD, watch_until: now, spent: Duration::ZERO, usual: Duration::ZERO }
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        self.due.saturating_duration_since(now)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.due
+    }
+
+    fn note_started(&mut self, now: Instant, started: bool) {
+        if started {
+            self.watch_until = now + WATCH;
+            self.due = self.due.min(now + self.watch_period());
+        }
+    }
+
+    fn finished(&mut self, began: Instant, now: Instant) {
+        self.spent = now.saturating_duration_since(began);
+        self.usual = self.spent;
+        let idle = IDLE_PERIOD.max(self.usual * IDLE_SHARE);
+        self.due = now + if now < self.watch_until { self.watch_period() } else { idle };
+    }
+
+    fn watch_period(&self) -> Duration {
+        WATCH_PERIOD.max(self.usual * IDLE_SHARE)
+    }
+}
+
 /// The running thread. Dropping it ends the thread.
 pub(super) struct Resolver {
     questions: Option<Sender<Question>>,
@@ -166,10 +212,10 @@ impl Worker {
         let standing = standing(&mut self.surveyor, &sockets);
         self.tell(Answer::Standing(standing));
         let mut allowance = Allowance { left: BURST, at: Instant::now() };
-        let mut spent = Duration::ZERO;
-        while !self.surveyor.traveller.stranded() && self.rest(allowance.pause(spent)) {
-            let idle = IDLE_PERIOD.max(spent * IDLE_SHARE);
-            let questions = match self.asked.recv_timeout(idle) {
+        let mut pace = Pace::starting(Instant::now());
+        while !self.surveyor.traveller.stranded() && self.rest(allowance.pause(pace.spent)) {
+            pace.spent = Duration::ZERO;
+            let mut questions = match self.asked.recv_timeout(pace.left(Instant::now())) {
                 Ok(first) => {
                     std::iter::once(first).chain(self.asked.try_iter().take(MAX_QUESTIONS)).collect()
                 }
@@ -177,8 +223,13 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let began = Instant::now();
-            self.work(&questions);
-            spent = began.elapsed();
+            let asked = questions.len();
+            questions.retain(|question| !matches!(question, Question::Started));
+            pace.note_started(began, questions.len() < asked);
+            if !questions.is_empty() || pace.is_due(began) {
+                self.work(&questions);
+                pace.finished(began, Instant::now());
+            }
         }
     }
 
@@ -205,7 +256,7 @@ impl Worker {
             match question {
                 Question::Listener { netns, address } => self.tell(Answer::Listener(*netns, *address)),
                 Question::Process { pid, start } => self.tell(Answer::Process(*pid, *start)),
-                Question::Socket(_) | Question::Cgroup(_) => {}
+                Question::Started | Question::Socket(_) | Question::Cgroup(_) => {}
             }
         }
         self.find_sockets(questions);
@@ -287,6 +338,23 @@ mod tests {
         let pause = allowance.pause(Duration::from_millis(100));
         assert!(pause > Duration::from_millis(200) && pause <= Duration::from_millis(250));
         assert!(allowance.pause(Duration::from_millis(100)) > Duration::from_millis(400));
+    }
+
+    #[test]
+    fn a_start_is_watched_and_quiet_is_not() {
+        let now = Instant::now();
+        let mut pace = Pace::starting(now);
+        assert_eq!(pace.left(now), IDLE_PERIOD);
+        pace.note_started(now, true);
+        assert_eq!(pace.left(now), WATCH_PERIOD);
+        let later = now + WATCH_PERIOD;
+        // More starts do not put it off.
+        pace.note_started(later, true);
+        assert!(pace.is_due(later));
+        pace.finished(later, later + Duration::from_millis(2));
+        assert_eq!(pace.left(later), Duration::from_millis(2) + Duration::from_millis(2) * IDLE_SHARE);
+        pace.finished(later + WATCH, later + WATCH);
+        assert_eq!(pace.left(later + WATCH), IDLE_PERIOD);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::socket::{self, Socket};
 use super::survey::{Listener, Map, Server, Survey};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Listening sockets of the node.
 const MAX_LISTENERS: usize = 65_536;
@@ -16,6 +17,11 @@ const MAX_LISTENERS: usize = 65_536;
 const MAX_HOLDERS: usize = 65_536;
 /// Programs that open sockets for others: they name a socket only when nobody else holds it.
 const SUPERVISORS: [&str; 6] = ["systemd", "init", "inetd", "xinetd", "dockerd", "supervisord"];
+
+/// New sockets are first looked for in processes that are younger than this.
+const YOUTH: Duration = Duration::from_secs(10);
+/// Addresses of namespaces are asked for again after this.
+const ADDRESSES_LAST: Duration = Duration::from_secs(2);
 
 /// What the surveyor may not see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub(super) struct Surveyor {
     lowest: HashMap<(u32, u64), u16>,
     blind: Blind,
     searched_until: u64,
+    seen: HashMap<u32, Instant>,
+    addressed: Instant,
     /// Connected sockets whose holders are noted by the next search, with a holder each once it is known.
     pub(super) connected: Map<u64, Option<u32>>,
 }
@@ -57,6 +65,8 @@ impl Surveyor {
             lowest: HashMap::new(),
             blind: Blind::default(),
             searched_until: 0,
+            seen: HashMap::new(),
+            addressed: Instant::now(),
             connected: Map::default(),
         }
     }
@@ -66,26 +76,21 @@ impl Surveyor {
         self.blind
     }
 
-    /// Processes that were born before this tick have been searched for listening sockets.
+    /// Processes that were born before this tick have been searched for listening sockets at least once.
     pub(super) fn searched_until(&self) -> u64 {
         self.searched_until
     }
 
-    /// Looks at the node again. The processes in `suspects` are searched for listening sockets in any case;
-    /// all are when a socket is new, or when `thorough` and one has no holder yet.
+    /// Looks at the node again. Processes that are new, and those in `suspects`, are searched for listening
+    /// sockets; all are when a new socket is not among them, or when `thorough` and one has no holder yet.
     pub(super) fn survey(&mut self, suspects: &[u32], thorough: bool) -> Survey {
         let began = BootClock::read().tick();
         let pids = process::all_pids();
         self.visit(&pids);
-        let missing = |holders: Option<&Vec<u32>>| holders.is_none_or(|pids| thorough && pids.is_empty());
-        let news = self.bound.keys().any(|inode| missing(self.holders.get(inode)));
-        self.holders.retain(|inode, _| self.bound.contains_key(inode));
-        if news || self.searched_until == 0 {
-            self.search_all(&pids);
-            self.searched_until = began;
-        } else {
-            self.search_some(suspects);
-        }
+        let changed = self.forget_changed();
+        let young = self.young(&pids);
+        self.search_for_holders(&pids, young.iter().chain(&changed).chain(suspects), thorough);
+        self.searched_until = began;
         self.meet_holders();
         self.draw()
     }
@@ -100,12 +105,17 @@ impl Surveyor {
         self.bound.values().map(|(netns, socket)| (*netns, socket.local.port())).collect()
     }
 
+    /// Lists the listening sockets of every namespace. What namespaces are called is asked less often.
     fn visit(&mut self, pids: &[u32]) {
-        self.namespaces.clear();
+        let mut known = std::mem::take(&mut self.namespaces);
+        if self.addressed.elapsed() > ADDRESSES_LAST {
+            (self.addressed, known) = (Instant::now(), HashMap::new());
+        }
         self.bound.clear();
         self.blind = Blind { processes: self.blind.processes, ..Blind::default() };
         for (inode, pid) in namespace::inhabitants(pids) {
-            let look = || (namespace::describe(inode, pid), listening());
+            let known = known.remove(&inode).map(|namespace| Namespace { pid, ..namespace });
+            let look = || (known.unwrap_or_else(|| namespace::describe(inode, pid)), listening());
             match self.traveller.inside(inode, pid, look) {
                 Ok((namespace, sockets)) => self.note(namespace, sockets),
                 Err(_) => self.blind.namespaces += 1,
@@ -125,18 +135,70 @@ impl Surveyor {
         }
     }
 
-    fn search_all(&mut self, pids: &[u32]) {
-        self.holders = self.bound.keys().map(|inode| (*inode, Vec::new())).collect();
-        self.blind.processes = 0;
-        for pid in pids {
-            self.search(*pid);
+    /// Processes that were first seen a short while ago, the newest first.
+    fn young(&mut self, pids: &[u32]) -> Vec<u32> {
+        let first = self.searched_until == 0;
+        let known = std::mem::take(&mut self.seen);
+        let now = Instant::now();
+        let old = now.checked_sub(YOUTH).unwrap_or(now);
+        let since = |pid: &u32| known.get(pid).copied().unwrap_or(if first { old } else { now });
+        self.seen = pids.iter().map(|pid| (*pid, since(pid))).collect();
+        let mut young: Vec<u32> = pids.iter().filter(|pid| since(pid) > old).copied().collect();
+        young.sort_unstable_by_key(|pid| std::cmp::Reverse(since(pid)));
+        young
+    }
+
+    /// Finds who holds the listening sockets, first where it is likely.
+    fn search_for_holders<'a>(
+        &mut self,
+        pids: &[u32],
+        likely: impl Iterator<Item = &'a u32>,
+        thorough: bool,
+    ) {
+        self.holders.retain(|inode, _| self.bound.contains_key(inode));
+        let mut sought: Vec<u64> = Vec::new();
+        for inode in self.bound.keys() {
+            let held = self.holders.get(inode).map(|pids| !pids.is_empty() || !thorough);
+            sought.extend((held != Some(true)).then_some(*inode));
+            self.holders.entry(*inode).or_default();
+        }
+        if self.searched_until != 0 {
+            likely.for_each(|pid| self.search(*pid));
+            self.search_parents(&sought);
+        }
+        if self.searched_until == 0
+            || sought.iter().any(|inode| self.holders.get(inode).is_none_or(Vec::is_empty))
+        {
+            self.blind.processes = 0;
+            pids.iter().for_each(|pid| self.search(*pid));
         }
     }
 
-    fn search_some(&mut self, pids: &[u32]) {
-        for pid in pids {
-            self.search(*pid);
+    /// New workers may be found before their master, which has been there for long.
+    fn search_parents(&mut self, sought: &[u64]) {
+        let mut next: HashSet<u32> =
+            sought.iter().filter_map(|inode| self.holders.get(inode)).flatten().copied().collect();
+        let mut searched = next.clone();
+        for _ in 0..MAX_ANCESTORS {
+            let parents: HashSet<u32> =
+                next.iter().filter_map(|pid| Stat::read(*pid)).map(|stat| stat.parent).collect();
+            next = parents.into_iter().filter(|pid| *pid > 1 && searched.insert(*pid)).collect();
+            next.iter().for_each(|pid| self.search(*pid));
         }
+    }
+
+    /// Drops holders that have ended, whose pid is another process's, or that run another program by now.
+    fn forget_changed(&mut self) -> Vec<u32> {
+        let same = |pid: u32, known: &Process| {
+            Stat::read(pid).is_some_and(|stat| stat.start == known.start && stat.comm == known.comm)
+        };
+        let changed: Vec<u32> =
+            self.processes.iter().filter(|(pid, known)| !same(**pid, known)).map(|(pid, _)| *pid).collect();
+        for pid in &changed {
+            self.processes.remove(pid);
+            self.holders.values_mut().for_each(|holders| holders.retain(|holder| holder != pid));
+        }
+        changed
     }
 
     fn search(&mut self, pid: u32) {
@@ -153,13 +215,10 @@ impl Surveyor {
         self.blind.processes += usize::from(denied);
     }
 
-    /// Reads the processes that hold sockets; those that are gone, or that a new image replaced, are read again.
+    /// Reads the processes that hold sockets and have not been read yet.
     fn meet_holders(&mut self) {
         let wanted: HashSet<u32> = self.holders.values().flatten().copied().take(MAX_HOLDERS).collect();
-        self.processes.retain(|pid, known| {
-            let same = |stat: Stat| stat.start == known.start && stat.comm == known.comm;
-            wanted.contains(pid) && Stat::read(*pid).is_some_and(same)
-        });
+        self.processes.retain(|pid, _| wanted.contains(pid));
         for pid in wanted {
             if let (false, Some(read)) = (self.processes.contains_key(&pid), Process::read(pid)) {
                 self.processes.insert(pid, Arc::new(read));
@@ -319,6 +378,31 @@ mod tests {
         assert_eq!(family.master.pid, 12);
         let alone = Family::of(vec![holder(1, 0, 0, "/usr/lib/systemd/systemd")]).unwrap();
         assert_eq!(alone.master.pid, 1);
+    }
+
+    #[test]
+    fn a_holder_whose_pid_was_used_again_is_forgotten() {
+        let mut surveyor = Surveyor::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        surveyor.survey(&[], false);
+        let us = std::process::id();
+        let another = Process { start: 1, ..(**surveyor.processes.get(&us).unwrap()).clone() };
+        surveyor.processes.insert(us, Arc::new(another));
+        assert_eq!(surveyor.forget_changed(), [us]);
+        assert!(surveyor.holders.values().all(|holders| !holders.contains(&us)));
+        let survey = surveyor.survey(&[us], false);
+        assert!(survey.members.contains_key(&us));
+        drop(listener);
+    }
+
+    #[test]
+    fn only_processes_that_appeared_since_are_young() {
+        let mut surveyor = Surveyor::new();
+        assert_eq!(surveyor.young(&[1, 2]), [0; 0]);
+        surveyor.searched_until = 1;
+        assert_eq!(surveyor.young(&[1, 2, 3]), [3]);
+        assert_eq!(surveyor.young(&[1, 3, 4]), [4, 3]);
+        assert_eq!(surveyor.young(&[1, 2]), [2]);
     }
 
     #[test]

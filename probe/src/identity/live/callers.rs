@@ -2,7 +2,7 @@
 //! has its pid.
 
 use super::gaps::{Gaps, degradation};
-use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Process, Question, Wanted, describe};
+use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Process, Question, Wanted, YOUTH, describe};
 use crate::flow::Flow;
 use crate::identity::boot::SLACK;
 use crate::identity::cgroup::Placement;
@@ -203,7 +203,12 @@ impl LocalIdentity {
         caller.looked_at |=
             searched || caller.ended.is_some() || caller.asked.is_none() && only_calls(process.pid);
         if caller.looked_at {
-            return Named::settled(number);
+            let young = caller.ended.is_none() && self.now.saturating_sub(caller.born) < YOUTH;
+            return if young && self.resolver.is_some() {
+                Named::early(number)
+            } else {
+                Named::settled(number)
+            };
         }
         let due = caller.asked.is_none_or(|at| ticks.saturating_sub(at) >= ASK_AGAIN);
         if due

@@ -37,11 +37,12 @@ fn http_server(netns: Option<&str>, port: u16) -> (Running, SocketAddr) {
     (Running(child), SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
+/// Asks until nothing is looked for any more. A young process stays unsettled: it may yet listen.
 fn settle(identity: &mut LocalIdentity, conn: ConnId, flow: &Flow) -> Parties {
     for _ in 0..200 {
-        let parties = identity.parties(conn, flow);
-        if parties.settled {
-            return parties;
+        let (src, dst) = identity.name(conn, flow);
+        if src.trust != Trust::Asked && dst.trust != Trust::Asked {
+            return identity.parties(conn, flow);
         }
         let answer = identity.resolver.as_ref().unwrap().wait(Duration::from_secs(10));
         identity.take(answer.expect("an answer within ten seconds"));
@@ -424,4 +425,38 @@ fn the_first_call_to_a_new_server_waits_for_its_name() {
     let named = parties.dst.workload.id == format!("process:http.server:{}", server.port());
     assert!(named || identity.wait_left <= WAIT_PER_SECOND - WAIT);
     assert!(identity.wait_left < WAIT_PER_SECOND);
+}
+
+#[test]
+fn a_client_that_becomes_a_server_is_renamed() {
+    let code = "import socket,sys\ns=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\nprint('connected',flush=True)\n\
+                sys.stdin.readline()\nl=socket.create_server(('127.0.0.1',0))\nprint(l.getsockname()[1],flush=True)\nsys.stdin.read()";
+    let (_python, server) = http_server(None, 0);
+    let mut identity = LocalIdentity::start().unwrap();
+    let mut child = Command::new("python3")
+        .args(["-c", code, &server.port().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut says = BufReader::new(child.stdout.take().unwrap());
+    let mut tell = child.stdin.take().unwrap();
+    let client = Running(child);
+    let mut line = String::new();
+    says.read_line(&mut line).unwrap();
+    identity.opened(&open(1, client.0.id()));
+    let flow = flow(SocketAddr::from(([127, 0, 0, 1], 1)), server);
+    let before = settle(&mut identity, ConnId(1), &flow);
+    assert_eq!((before.src.workload.id.as_str(), before.settled), ("process:python3", false));
+
+    tell.write_all(b"\n").unwrap();
+    line.clear();
+    says.read_line(&mut line).unwrap();
+    let id = format!("process:python3:{}", line.trim());
+    identity.ask(Question::Started);
+    while identity.name(ConnId(1), &flow).0.number == before.src.number {
+        let answer = identity.resolver.as_ref().unwrap().wait(Duration::from_secs(10));
+        identity.take(answer.expect("an answer within ten seconds"));
+    }
+    assert_eq!(identity.parties(ConnId(1), &flow).src.workload.id, id);
 }

@@ -10,7 +10,7 @@ use std::io;
 ///
 /// # Errors
 /// `out` failed, or `value` is nothing that JSON can hold.
-pub fn write(value: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+pub fn write(value: &impl Serialize, out: impl io::Write) -> io::Result<()> {
     Ok(value.serialize(&mut Serializer::with_formatter(out, Harmless))?)
 }
 

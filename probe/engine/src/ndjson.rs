@@ -144,7 +144,7 @@ pub fn line(call: &Call, endpoint: &str, out: &mut Vec<u8>) {
         vantage: vocabulary::vantage(call.vantage),
         notes: call.notes,
     };
-    match json::write(&line, out) {
+    match json::write(&line, &mut *out) {
         Ok(()) => out.push(b'\n'),
         // Nothing of it can fail; half a line would be worse than none.
         Err(_) => out.truncate(start),

@@ -13,7 +13,7 @@ pub(super) const REPORT: Report = Report {
 };
 
 fn write(snapshot: &Snapshot, _page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
-    json::write(snapshot, out)?;
+    json::write(snapshot, &mut *out)?;
     out.write_all(b"\n")
 }
 

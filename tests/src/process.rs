@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, set_parent_process_death_signal};
 
 use crate::eventually;
 
@@ -26,6 +26,7 @@ impl Process {
     /// When the program cannot be started.
     pub fn start(mut command: Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
+        end_with_us(&mut command);
         let child = command.process_group(0).spawn().with_context(|| format!("start {name}"))?;
         Ok(Self { child, name })
     }
@@ -83,6 +84,15 @@ impl Process {
             None => bail!("{} has no process id", self.name),
         }
     }
+}
+
+/// Lets the kernel end the process when the thread of the test ends, however that happens: a test runner that is
+/// killed drops nothing.
+#[expect(unsafe_code, reason = "the only way to say it is between fork and exec")]
+fn end_with_us(command: &mut Command) {
+    let tie = || set_parent_process_death_signal(Some(Signal::TERM)).map_err(Into::into);
+    // SAFETY: one system call, which neither allocates nor takes a lock.
+    unsafe { command.pre_exec(tie) };
 }
 
 impl Drop for Process {

@@ -1,20 +1,26 @@
 //! A program in a real terminal: tmux draws, we press keys and read the screen.
 
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::eventually;
+use crate::process::Process;
 
 /// Numbers the terminals of this process: each has a tmux server of its own.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
+/// How long tmux and its shell may take to start on a busy machine.
+const STARTED: Duration = Duration::from_secs(10);
+
 /// A terminal of a given size that runs one program.
 #[derive(Debug)]
 pub struct Terminal {
-    server: String,
+    name: String,
+    /// Held for its drop; nothing else is asked of it.
+    _server: Process,
 }
 
 impl Terminal {
@@ -24,7 +30,11 @@ impl Terminal {
     /// Without tmux, or when tmux refuses.
     pub fn start(columns: u16, rows: u16, program: &Command) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let terminal = Self { server: format!("apisec-{}-{number}", process::id()) };
+        let name = format!("apisec-{}-{number}", process::id());
+        let mut server = tmux(&name);
+        // Not as a daemon, so that it ends with us.
+        server.arg("-D").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let terminal = Self { _server: Process::start(server)?, name };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let mut tmux = terminal.tmux();
         tmux.args(["new-session", "-d", "-s", "main", "-x", &columns, "-y", &rows]);
@@ -35,10 +45,10 @@ impl Terminal {
         }
         // A shell stays when the program ends, so that what is left of the screen can be looked at.
         tmux.args(["env", "PS1=$ ", "sh"]);
-        finish(&mut tmux)?;
+        eventually("the tmux server", STARTED, || finish(&mut tmux).ok())?;
         terminal.set("history-limit", "5000")?;
         terminal.set("escape-time", "0")?;
-        terminal.until("a prompt", Duration::from_secs(10), |screen| screen.contains('$'))?;
+        terminal.until("a prompt", STARTED, |screen| screen.contains('$'))?;
         terminal.type_text(&shell_line(program))?;
         terminal.keys(&["Enter"])?;
         Ok(terminal)
@@ -121,9 +131,8 @@ impl Terminal {
     }
 
     fn tmux(&self) -> Command {
-        let mut command = Command::new("tmux");
-        command.args(["-f", "/dev/null", "-L", &self.server]).env_remove("TMUX");
-        command.env("LC_ALL", "C.UTF-8");
+        let mut command = tmux(&self.name);
+        command.arg("-N");
         command
     }
 }
@@ -133,6 +142,12 @@ impl Drop for Terminal {
         // It is gone already when its program was the last to run.
         let _gone = self.tmux().arg("kill-server").output();
     }
+}
+
+fn tmux(name: &str) -> Command {
+    let mut command = Command::new("tmux");
+    command.args(["-f", "/dev/null", "-L", name]).env_remove("TMUX").env("LC_ALL", "C.UTF-8");
+    command
 }
 
 fn shell_line(program: &Command) -> String {

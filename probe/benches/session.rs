@@ -65,6 +65,7 @@ fn calls() -> Vec<Call> {
         vantage: Vantage::Server,
         protocol: Protocol::Http1,
         method: "GET".into(),
+        operation: Default::default(),
         path: format!("/api/users/{}/orders", number % 997).into(),
         query: ["page".into()].into_iter().collect(),
         host: "shop.internal:8080".into(),
@@ -80,7 +81,13 @@ fn calls() -> Vec<Call> {
         request_type: "".into(),
         response_type: "application/json".into(),
         trace: None,
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes(0),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: None,
     };
     let pairs = parties.iter().cycle().zip(parties.iter().cycle().skip(7));

@@ -101,6 +101,7 @@ fn call(number: u64) -> Call {
         vantage: Vantage::Server,
         protocol: Protocol::Http1,
         method: "GET".into(),
+        operation: Default::default(),
         path: noise.map(|word| format!("/{word:x}")).collect::<String>().into(),
         query: [].into_iter().collect(),
         host: "".into(),
@@ -116,7 +117,13 @@ fn call(number: u64) -> Call {
         request_type: "".into(),
         response_type: "".into(),
         trace: None,
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes(0),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: None,
     }
 }

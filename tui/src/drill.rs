@@ -18,7 +18,13 @@ pub fn endpoint(endpoint: &EndpointView) -> String {
             None => path.push_str(piece),
         }
     }
-    format!("{} method={} path={}", service(&endpoint.service), quoted(&endpoint.method), quoted(&path))
+    let operation = if endpoint.operation.is_empty() {
+        String::new()
+    } else {
+        format!(" operation={}", quoted(&endpoint.operation))
+    };
+    let (service, method) = (service(&endpoint.service), quoted(&endpoint.method));
+    format!("{service} method={method} path={}{operation}", quoted(&path))
 }
 
 /// A text in quotes; the language has no escape for a quote, so anything stands for it.

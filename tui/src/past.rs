@@ -65,7 +65,7 @@ fn cut(log: &CallLog, until: u64) -> CallLog {
 }
 
 type EdgeKey = (String, String, &'static str);
-type EndpointKey = (String, String, String, &'static str);
+type EndpointKey = (String, String, String, String, &'static str);
 
 #[derive(Default)]
 struct Tally {
@@ -109,8 +109,13 @@ impl Tally {
             self.edges.entry((id(src), id(dst), protocol)).or_default().merge(&sum);
             sum.callers.insert(id(src), sum.calls);
             once(&mut sum.hosts, target.host.to_string());
-            let key =
-                (target.service.to_string(), target.path.to_string(), target.method.to_string(), protocol);
+            let key = (
+                target.service.to_string(),
+                target.path.to_string(),
+                target.method.to_string(),
+                target.operation.to_string(),
+                protocol,
+            );
             self.endpoints.entry(key).or_default().merge(&sum);
         }
     }
@@ -134,12 +139,14 @@ impl Sum {
         self.first = if self.calls == 0 { row.at } else { self.first.min(row.at) };
         self.last = self.last.max(row.at);
         self.calls += 1;
-        self.errors += u64::from(row.status == 0 || row.status >= 400);
-        self.unanswered += u64::from(row.status == 0);
+        self.errors += u64::from(row.is_error());
+        self.unanswered += u64::from(row.is_unanswered());
         self.recent += u64::from(row.at > until.saturating_sub(SECOND));
         self.request_bytes += u64::from(row.request_bytes);
         self.response_bytes += u64::from(row.response_bytes);
-        self.durations.push(row.duration / 1_000);
+        if !row.is_one_way() {
+            self.durations.push(row.duration / 1_000);
+        }
         if row.status != 0 {
             *self.statuses.entry(row.status).or_default() += 1;
         }
@@ -198,7 +205,7 @@ fn edge((src, dst, protocol): EdgeKey, mut sum: Sum) -> EdgeView {
     }
 }
 
-fn endpoint((service, path, method, protocol): EndpointKey, mut sum: Sum) -> EndpointView {
+fn endpoint((service, path, method, operation, protocol): EndpointKey, mut sum: Sum) -> EndpointView {
     let (p50_us, p99_us) = (sum.quantile(0.5), sum.quantile(0.99));
     let mut callers: Vec<_> = sum.callers.into_iter().collect();
     callers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -206,9 +213,11 @@ fn endpoint((service, path, method, protocol): EndpointKey, mut sum: Sum) -> End
         service,
         protocol: protocol.to_owned(),
         method,
+        operation,
         path,
         calls: sum.calls,
         statuses: sum.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
+        messages: Default::default(),
         errors: sum.errors,
         unanswered: sum.unanswered,
         rate: sum.recent as f64,

@@ -49,6 +49,7 @@ fn call(number: usize, src: &Party, dst: &Party) -> Call {
         vantage: Vantage::Server,
         protocol: Protocol::Http1,
         method: if number.is_multiple_of(5) { "POST".into() } else { "GET".into() },
+        operation: Default::default(),
         path: format!(
             "/api/v1/{}/{}/lines/{}",
             ["orders", "users", "carts"][number % 3],
@@ -71,7 +72,13 @@ fn call(number: usize, src: &Party, dst: &Party) -> Call {
         request_type: Default::default(),
         response_type: "application/json".into(),
         trace: None,
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes::default(),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: None,
     }
 }

@@ -38,8 +38,32 @@ pub struct CallRow {
     pub auth: AuthScheme,
     /// Who the call says it is.
     pub identity: Option<IdentityHash>,
+    /// What the application answered.
+    pub app_status: Option<i32>,
+    /// The application said that it failed.
+    pub failed: bool,
     /// Index into [`CallChunk::details`] plus one; 0 when this call was not sampled.
     pub detail: u32,
+}
+
+impl CallRow {
+    /// See [`Call::is_error`](apisec_proto::call::Call::is_error).
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        self.failed || self.is_unanswered() || self.status >= 400
+    }
+
+    /// See [`Call::is_unanswered`](apisec_proto::call::Call::is_unanswered).
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        self.status == 0 && !self.is_one_way()
+    }
+
+    /// See [`Call::is_one_way`](apisec_proto::call::Call::is_one_way).
+    #[must_use]
+    pub const fn is_one_way(&self) -> bool {
+        self.notes.any(Notes::ONE_WAY)
+    }
 }
 
 /// The endpoint of a call before templating: what the node could say without history.
@@ -49,8 +73,10 @@ pub struct LoggedEndpoint {
     pub service: CompactString,
     /// What was spoken.
     pub protocol: Protocol,
-    /// Method.
+    /// Method or operation kind.
     pub method: CompactString,
+    /// Operation below method and path, empty when none.
+    pub operation: CompactString,
     /// Typed-segment path such as `/users/{id:int}/orders`.
     pub path: CompactString,
     /// Host that was asked for, empty when none.

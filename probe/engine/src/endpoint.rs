@@ -4,7 +4,7 @@ use crate::distinct::Distinct;
 use crate::fingerprint;
 use crate::load::Load;
 use crate::name_set::NameSet;
-use apisec_proto::call::{AuthScheme, Call, Notes, Protocol, Vantage};
+use apisec_proto::call::{AuthScheme, Call, Messages, Notes, Protocol, Vantage};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -20,8 +20,10 @@ pub struct EndpointKey {
     pub service: Id,
     /// Path with its segments typed, such as `/users/{id:int}`.
     pub path: Arc<str>,
-    /// Method token.
+    /// Method or operation kind.
     pub method: CompactString,
+    /// Operation below method and path, empty when these say it all.
+    pub operation: CompactString,
     /// What was spoken.
     pub protocol: Protocol,
     /// Where it was observed.
@@ -46,6 +48,8 @@ pub struct EndpointStats {
     pub statuses: Tally<u16>,
     /// Calls per note, by bit of [`Notes`].
     pub notes: Tally<u8>,
+    /// Messages of the requester and of the responder.
+    pub messages: [Messages; 2],
     /// Authentication schemes seen.
     pub auth: AuthSet,
     /// Hosts asked for.
@@ -70,6 +74,7 @@ impl EndpointStats {
             self.statuses.add(status, 1);
         }
         self.add_notes(call.notes);
+        self.messages.iter_mut().zip(call.messages).for_each(|(sum, messages)| sum.merge(messages));
         self.auth.insert(call.auth);
         self.hosts.insert(&call.host);
         call.query.iter().for_each(|name| self.query.insert(name));
@@ -84,6 +89,7 @@ impl EndpointStats {
         self.load.merge(&other.load);
         self.statuses.merge(&other.statuses);
         self.notes.merge(&other.notes);
+        self.messages.iter_mut().zip(other.messages).for_each(|(sum, messages)| sum.merge(messages));
         self.auth.merge(other.auth);
         self.hosts.merge(&other.hosts);
         self.query.merge(&other.query);
@@ -100,6 +106,7 @@ impl EndpointStats {
         self.load.clear();
         self.statuses.0.clear();
         self.notes.0.clear();
+        self.messages = Default::default();
         self.auth = AuthSet::default();
         self.hosts.clear();
         self.query.clear();
@@ -112,7 +119,8 @@ impl EndpointStats {
     /// Every answer was the router's refusal: not found, method not allowed, not implemented.
     #[must_use]
     pub fn is_unrouted(&self) -> bool {
-        self.load.unanswered == 0 && self.statuses.0.iter().all(|(status, _)| is_refusal(*status))
+        let answered = !self.statuses.0.is_empty();
+        answered && self.load.unanswered == 0 && self.statuses.0.iter().all(|(status, _)| is_refusal(*status))
     }
 
     /// There were more hosts, query names or media types than are kept.

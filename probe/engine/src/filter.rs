@@ -5,7 +5,7 @@
 //! | term | holds when |
 //! | --- | --- |
 //! | `cart` or `"any text"` | the text occurs anywhere in what is shown (`*` stands for any run of characters) |
-//! | `src:cart` `dst:orders` `host:shop` `id:3f2a` `note:gap` `query:page` | the field contains the text |
+//! | `src:cart` `dst:orders` `host:shop` `operation:users` `id:3f2a` `note:gap` `query:page` | the field contains the text |
 //! | `path:/api/*` `endpoint:*{id:int}` | with `*`, the whole field has this form |
 //! | `path=/users` | the whole field is the text |
 //! | `method:GET` `proto:http1` `auth:none` `vantage:client` | the field is the word |

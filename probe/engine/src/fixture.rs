@@ -56,6 +56,7 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         vantage: spec.vantage,
         protocol: Protocol::Http1,
         method: spec.method.into(),
+        operation: Default::default(),
         path: spec.path.as_str().into(),
         query: Default::default(),
         host: "shop.test".into(),
@@ -71,7 +72,13 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         request_type: Default::default(),
         response_type: "application/json".into(),
         trace: spec.trace,
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes::default(),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: None,
     }
 }

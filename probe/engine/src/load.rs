@@ -12,7 +12,7 @@ pub const SECOND: u64 = 1_000_000_000;
 pub struct Load {
     /// Calls.
     pub calls: u64,
-    /// Calls answered 4xx or 5xx, or not at all.
+    /// Calls that failed: answered 4xx or 5xx, not at all, or with a failure by the word of the application.
     pub errors: u64,
     /// Calls that were not answered.
     pub unanswered: u64,
@@ -51,12 +51,14 @@ impl Load {
     pub fn add(&mut self, call: &Call) {
         self.calls += 1;
         self.errors += u64::from(call.is_error());
-        self.unanswered += u64::from(call.status.is_none());
+        self.unanswered += u64::from(call.is_unanswered());
         self.request_bytes = self.request_bytes.saturating_add(call.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(call.response_bytes);
         self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
-        self.latency.add_ns(call.duration);
+        if !call.is_one_way() {
+            self.latency.add_ns(call.duration);
+        }
         self.seconds.add(second_of(call.at), 1);
     }
 

@@ -23,14 +23,23 @@ pub struct NdjsonCall {
     pub dst: String,
     /// What was spoken.
     pub protocol: String,
-    /// Method token.
+    /// Method or operation kind.
     pub method: String,
+    /// Operation below method and path, empty when these say it all.
+    #[serde(default)]
+    pub operation: String,
     /// Path as called, without query, sensitive segments masked.
     pub path: String,
     /// Path template, or the typed path where the template is not known yet.
     pub endpoint: String,
-    /// Status, null when unanswered.
+    /// Status, null when unanswered and for a one-way message.
     pub status: Option<u16>,
+    /// What the application answered: gRPC status, JSON-RPC error code, GraphQL errors, close code; null when nothing.
+    #[serde(default)]
+    pub app_status: Option<i32>,
+    /// The application said that it failed, whatever the status.
+    #[serde(default)]
+    pub failed: bool,
     /// Microseconds to the last byte of the response, or of waiting.
     pub duration_us: u64,
     /// Request bytes, head and body.
@@ -67,9 +76,12 @@ impl NdjsonCall {
             dst: call.dst.workload.id.to_string(),
             protocol: vocabulary::protocol(call.protocol).to_owned(),
             method: call.method.to_string(),
+            operation: call.operation.to_string(),
             path: call.path.to_string(),
             endpoint: endpoint.to_owned(),
             status: call.status,
+            app_status: call.app_status,
+            failed: call.failed,
             duration_us: call.duration / 1000,
             request_bytes: call.request_bytes,
             response_bytes: call.response_bytes,
@@ -95,9 +107,12 @@ impl NdjsonCall {
             dst: chunk.workloads.get(row.dst as usize)?.to_string(),
             protocol: vocabulary::protocol(endpoint.protocol).to_owned(),
             method: endpoint.method.to_string(),
+            operation: endpoint.operation.to_string(),
             path: chunk.path(row).to_owned(),
             endpoint: endpoint.path.to_string(),
             status: (row.status > 0).then_some(row.status),
+            app_status: row.app_status,
+            failed: row.failed,
             duration_us: row.duration / 1000,
             request_bytes: u64::from(row.request_bytes),
             response_bytes: u64::from(row.response_bytes),
@@ -128,9 +143,12 @@ pub fn line(call: &Call, endpoint: &str, out: &mut Vec<u8>) {
         dst: &call.dst.workload.id,
         protocol: vocabulary::protocol(call.protocol),
         method: &call.method,
+        operation: &call.operation,
         path: &call.path,
         endpoint,
         status: call.status,
+        app_status: call.app_status,
+        failed: call.failed,
         duration_us: call.duration / 1000,
         request_bytes: call.request_bytes,
         response_bytes: call.response_bytes,
@@ -159,9 +177,12 @@ struct Line<'a> {
     dst: &'a str,
     protocol: &'a str,
     method: &'a str,
+    operation: &'a str,
     path: &'a str,
     endpoint: &'a str,
     status: Option<u16>,
+    app_status: Option<i32>,
+    failed: bool,
     duration_us: u64,
     request_bytes: u64,
     response_bytes: u64,

@@ -141,16 +141,18 @@ impl Observer {
         }
         self.type_path(call, dst);
         let (protocol, vantage) = (call.protocol, call.vantage);
-        let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+        let (method, operation) = (call.method.as_str(), call.operation.as_str());
+        let exact = OperationRef { dst, protocol, vantage, method, operation, path: &self.path };
         let number = match self.operations.get_index_of(&exact) {
             Some(number) => number as u32,
             None => {
                 if let Some(path) = self.catch_all(call, dst) {
                     self.values.clear();
-                    let row = OperationRef { dst, protocol, vantage, method: ANY_METHOD, path };
+                    let row =
+                        OperationRef { dst, protocol, vantage, method: ANY_METHOD, operation: "", path };
                     return operation::number_of(&mut self.operations, &row);
                 }
-                let exact = OperationRef { dst, protocol, vantage, method: &call.method, path: &self.path };
+                let exact = OperationRef { dst, protocol, vantage, method, operation, path: &self.path };
                 operation::number_of(&mut self.operations, &exact)
             }
         };

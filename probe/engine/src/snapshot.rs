@@ -4,7 +4,7 @@
 
 use crate::call_log::CallLog;
 use crate::degradation::Degradation;
-use apisec_proto::call::WorkloadKind;
+use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,6 +156,23 @@ pub enum Drift {
     Unspecified,
 }
 
+/// Messages that one side sent within the calls of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessagesView {
+    /// How many.
+    pub count: u64,
+    /// Their bytes without framing.
+    pub bytes: u64,
+    /// Bytes of the largest.
+    pub largest: u64,
+}
+
+impl From<Messages> for MessagesView {
+    fn from(Messages { count, bytes, largest }: Messages) -> Self {
+        Self { count, bytes, largest }
+    }
+}
+
 /// One endpoint of the inventory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
@@ -165,13 +182,19 @@ pub struct EndpointView {
     pub protocol: String,
     /// Method or operation kind.
     pub method: String,
+    /// Operation below method and path: GraphQL root fields, JSON-RPC method, MCP tool, message kind; else empty.
+    #[serde(default)]
+    pub operation: String,
     /// Path template such as `/users/{id:int}/orders`, without braces where literal.
     pub path: String,
     /// Calls.
     pub calls: u64,
     /// Calls per status; unanswered calls are in `unanswered`.
     pub statuses: BTreeMap<String, u64>,
-    /// Calls answered 4xx or 5xx, or not at all.
+    /// Messages of the requester and of the responder, where the protocol has any.
+    #[serde(default)]
+    pub messages: [MessagesView; 2],
+    /// Calls answered 4xx or 5xx, not at all, or with a failure by the word of the application.
     pub errors: u64,
     /// Calls that were not answered.
     pub unanswered: u64,
@@ -269,7 +292,7 @@ pub struct Snapshot {
     pub edges: Vec<EdgeView>,
     /// Ways through proxies.
     pub chains: Vec<ChainView>,
-    /// Endpoints, by (service, path, method, protocol).
+    /// Endpoints, by (service, path, method, operation, protocol).
     pub endpoints: Vec<EndpointView>,
     /// Findings.
     pub findings: Vec<serde_json::Value>,

@@ -29,7 +29,9 @@ impl Pulse {
     pub fn add(&mut self, call: &Call) {
         self.calls += 1;
         self.errors += u64::from(call.is_error());
-        self.latency.add_ns(call.duration);
+        if !call.is_one_way() {
+            self.latency.add_ns(call.duration);
+        }
     }
 
     /// Adds the calls of `other`.

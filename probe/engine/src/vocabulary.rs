@@ -3,7 +3,7 @@
 use apisec_proto::call::{AuthScheme, Protocol, Vantage};
 
 /// Every protocol with its word in the contract.
-pub const PROTOCOLS: [(Protocol, &str); 9] = [
+pub const PROTOCOLS: [(Protocol, &str); 10] = [
     (Protocol::Http1, "http1"),
     (Protocol::Http2, "http2"),
     (Protocol::Grpc, "grpc"),
@@ -13,6 +13,7 @@ pub const PROTOCOLS: [(Protocol, &str); 9] = [
     (Protocol::Jsonrpc, "jsonrpc"),
     (Protocol::Mcp, "mcp"),
     (Protocol::Opaque, "opaque"),
+    (Protocol::Soap, "soap"),
 ];
 
 /// Every authentication scheme with its word in the contract.

@@ -3,6 +3,11 @@
 //! Redacted by construction: a call holds names, sizes, classes and keyed hashes, never a token,
 //! cookie, body or personal value. It is what every later stage sees, and what may reach disk.
 
+mod notes;
+
+pub use crate::body::Bodies;
+pub use notes::Notes;
+
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -94,6 +99,8 @@ pub enum Protocol {
     Mcp,
     /// Bytes that could not be read.
     Opaque,
+    /// SOAP.
+    Soap,
 }
 
 /// Where the call was observed.
@@ -132,112 +139,6 @@ pub enum AuthScheme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IdentityHash(pub u64);
 
-/// What was odd about an exchange: a set of `Notes::*` bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Notes(pub u32);
-
-impl Notes {
-    /// Bytes are missing inside the exchange; sizes and the end may be estimates.
-    pub const GAP: Self = Self(1);
-    /// The request body had not ended when the exchange closed.
-    pub const REQUEST_CUT: Self = Self(1 << 1);
-    /// The response had not ended when the exchange closed.
-    pub const RESPONSE_CUT: Self = Self(1 << 2);
-    /// The connection was reset while the exchange was open.
-    pub const RESET: Self = Self(1 << 3);
-    /// The response body is delimited by the end of the connection.
-    pub const UNTIL_CLOSE: Self = Self(1 << 4);
-    /// The connection left HTTP/1 with this exchange (101 or an accepted CONNECT).
-    pub const UPGRADED: Self = Self(1 << 5);
-    /// Both Content-Length and Transfer-Encoding (RFC 9112 §6.3).
-    pub const LENGTH_AND_CHUNKED: Self = Self(1 << 6);
-    /// Content-Length that is repeated, differs, or is not a number.
-    pub const BAD_LENGTH: Self = Self(1 << 7);
-    /// Transfer-Encoding whose last coding is not exactly `chunked`, or repeated.
-    pub const BAD_TRANSFER_ENCODING: Self = Self(1 << 8);
-    /// A folded header line (obs-fold).
-    pub const OBS_FOLD: Self = Self(1 << 9);
-    /// Malformed chunk framing.
-    pub const BAD_CHUNK: Self = Self(1 << 10);
-    /// White space before a colon, or a bare CR or LF in the head.
-    pub const ODD_WHITESPACE: Self = Self(1 << 11);
-    /// More than one Host, or none in HTTP/1.1.
-    pub const BAD_HOST: Self = Self(1 << 12);
-    /// The response began before the request had ended.
-    pub const EARLY_RESPONSE: Self = Self(1 << 13);
-    /// A head larger than the cap, or than what was captured of it: fields may be missing.
-    pub const HEAD_TRUNCATED: Self = Self(1 << 14);
-    /// Seen from inside an open connection: the first message may be incomplete.
-    pub const MID_STREAM: Self = Self(1 << 15);
-    /// The method is CONNECT.
-    pub const TUNNEL: Self = Self(1 << 16);
-    /// The request target is in absolute form.
-    pub const ABSOLUTE_FORM: Self = Self(1 << 17);
-    /// The server sent an interim (1xx) response.
-    pub const INTERIM: Self = Self(1 << 18);
-    /// A response without a request that was seen.
-    pub const ORPHAN_RESPONSE: Self = Self(1 << 19);
-    /// Requests were pipelined behind this one.
-    pub const PIPELINED: Self = Self(1 << 20);
-    /// A transparent retransmission was merged.
-    pub const RETRANSMIT: Self = Self(1 << 21);
-    /// More data than the framing allows (a response to nothing, bytes after the end).
-    pub const EXCESS: Self = Self(1 << 22);
-
-    /// Notes whose presence means that two parsers may disagree about where a message ends.
-    pub const SMUGGLING: Self = Self(
-        Self::LENGTH_AND_CHUNKED.0
-            | Self::BAD_LENGTH.0
-            | Self::BAD_TRANSFER_ENCODING.0
-            | Self::BAD_CHUNK.0
-            | Self::ODD_WHITESPACE.0
-            | Self::OBS_FOLD.0,
-    );
-
-    /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 23] = [
-        "gap",
-        "request-cut",
-        "response-cut",
-        "reset",
-        "until-close",
-        "upgraded",
-        "length-and-chunked",
-        "bad-length",
-        "bad-transfer-encoding",
-        "obs-fold",
-        "bad-chunk",
-        "odd-whitespace",
-        "bad-host",
-        "early-response",
-        "head-truncated",
-        "mid-stream",
-        "tunnel",
-        "absolute-form",
-        "interim",
-        "orphan-response",
-        "pipelined",
-        "retransmit",
-        "excess",
-    ];
-
-    /// Adds the notes of `other`.
-    pub fn add(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    /// Whether any note of `other` is present.
-    #[must_use]
-    pub const fn any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The names of the notes that are present.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)
-    }
-}
-
 /// A header field with its value masked unless it is known to be harmless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownField {
@@ -254,6 +155,60 @@ pub struct Detail {
     pub request_fields: Vec<ShownField>,
     /// Response fields, masked.
     pub response_fields: Vec<ShownField>,
+}
+
+/// Messages that one side sent within a call: gRPC, WebSocket, server-sent events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// How many.
+    pub count: u64,
+    /// Their bytes without framing.
+    pub bytes: u64,
+    /// Bytes of the largest.
+    pub largest: u64,
+}
+
+impl Messages {
+    /// One message of so many bytes.
+    #[must_use]
+    pub const fn one(bytes: u64) -> Self {
+        Self { count: 1, bytes, largest: bytes }
+    }
+
+    /// Adds the messages of `other`.
+    pub fn merge(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.largest = self.largest.max(other.largest);
+    }
+}
+
+/// What a GraphQL document asks of its server, as far as it was captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphqlCost {
+    /// Deepest nesting of fields.
+    pub depth: u16,
+    /// Aliases.
+    pub aliases: u16,
+    /// Lexical tokens.
+    pub tokens: u32,
+    /// Operations in one request.
+    pub batch: u16,
+}
+
+/// The TLS session that a call was read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// `1.2`, `1.3`; empty when unknown.
+    pub version: CompactString,
+    /// Protocol that was agreed, empty when none.
+    pub alpn: CompactString,
+    /// Server name that was asked for, empty when none.
+    pub sni: CompactString,
+    /// Subject of the server's certificate, empty when it was not seen.
+    pub subject: CompactString,
+    /// Library and version that the plaintext was read from.
+    pub library: CompactString,
 }
 
 /// One call. All times are Unix nanoseconds or nanoseconds; all sizes bytes.
@@ -273,8 +228,12 @@ pub struct Call {
     pub vantage: Vantage,
     /// What was spoken.
     pub protocol: Protocol,
-    /// Method token, upper case as received, at most 24 bytes (longer ones are cut).
+    /// Method token, upper case as received, at most 24 bytes (longer ones are cut); where a dialect has kinds of
+    /// operations, that kind: `QUERY`, `MUTATION`, `SUBSCRIPTION`, `SEND`, `RECEIVE`.
     pub method: CompactString,
+    /// The operation below method and path: GraphQL root fields, a JSON-RPC method, an MCP tool, a SOAP action, the
+    /// kind of a message. Empty where method and path say it all. At most 128 bytes.
+    pub operation: CompactString,
     /// Path without query, normalised (percent-decoding of unreserved characters, dot segments, double
     /// slashes), with sensitive segments replaced by their class in braces. At most 512 bytes.
     pub path: CompactString,
@@ -306,16 +265,40 @@ pub struct Call {
     pub response_type: CompactString,
     /// Keyed hash of `traceparent`'s trace id or of `x-request-id`, to follow a call through proxies.
     pub trace: Option<u64>,
+    /// Messages of the requester and of the responder.
+    pub messages: [Messages; 2],
+    /// What the application answered: gRPC status, JSON-RPC error code, number of GraphQL errors, WebSocket close code.
+    pub app_status: Option<i32>,
+    /// The application said that it failed, whatever HTTP says.
+    pub failed: bool,
     /// What was odd.
     pub notes: Notes,
+    /// What the bodies look like, when they were read.
+    pub bodies: Option<Box<Bodies>>,
+    /// What a GraphQL document asks.
+    pub graphql: Option<Box<GraphqlCost>>,
+    /// The TLS session, when there was one.
+    pub tls: Option<Arc<Tls>>,
     /// Masked fields, when this call was sampled for the inspector.
     pub detail: Option<Box<Detail>>,
 }
 
 impl Call {
-    /// A call that failed: unanswered, or answered with 5xx or 4xx.
+    /// A call that failed: unanswered, answered with 5xx or 4xx, or failed by the word of the application.
     #[must_use]
     pub fn is_error(&self) -> bool {
-        self.status.is_none_or(|status| status >= 400)
+        self.failed || self.is_unanswered() || self.status.is_some_and(|status| status >= 400)
+    }
+
+    /// It got no answer, although it expects one.
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        self.status.is_none() && !self.is_one_way()
+    }
+
+    /// A message that expects no answer: it has neither status nor latency.
+    #[must_use]
+    pub const fn is_one_way(&self) -> bool {
+        self.notes.any(Notes::ONE_WAY)
     }
 }

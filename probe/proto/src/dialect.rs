@@ -16,7 +16,7 @@ pub trait Dialect: Sync {
     /// Whether the exchange is in this dialect.
     fn claims(&self, exchange: &Exchange<'_>) -> bool;
 
-    /// Writes protocol, method, path and query of the call. `target` is that of the request; `scratch` is reused between calls.
+    /// Writes protocol, method, operation, path and query of the call. `target` is that of the request; `scratch` is reused between calls.
     fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Vec<u8>, call: &mut Call);
 }
 

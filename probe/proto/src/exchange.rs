@@ -2,7 +2,7 @@
 //!
 //! Holds raw bytes (tokens, cookies, bodies): an `Exchange` is neither cloned nor serialised nor kept.
 
-use crate::call::Notes;
+use crate::call::{Messages, Notes};
 use crate::segment::{ConnId, Side};
 
 /// Header fields of a message head, in wire order. Names are as received; compare without case.
@@ -12,6 +12,17 @@ pub trait Fields {
 
     /// The first value of the field `name` (ASCII case-insensitive).
     fn get(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// How the exchange was framed on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// HTTP/1.0 and 1.1.
+    Http1,
+    /// HTTP/2: method and target are `:method` and `:path`, the field `host` is `:authority`.
+    Http2,
+    /// A message of a WebSocket: the method is `SEND` or `RECEIVE`, target and fields are those of the upgrade.
+    Websocket,
 }
 
 /// When things happened, in Unix nanoseconds; 0 where it did not (yet) happen.
@@ -50,6 +61,8 @@ pub struct Request<'a> {
     pub minor_version: u8,
     /// Header fields.
     pub fields: &'a dyn Fields,
+    /// Fields behind the body, when they were read.
+    pub trailers: Option<&'a dyn Fields>,
     /// The captured prefix of the body, decoded from its transfer coding. May be empty.
     pub body: &'a [u8],
     /// Sizes.
@@ -58,12 +71,14 @@ pub struct Request<'a> {
 
 /// The response half.
 pub struct Response<'a> {
-    /// Status code, 100 to 999.
+    /// Status code, 100 to 999; 0 for a message that the responder sent on its own ([`Notes::ONE_WAY`]).
     pub status: u16,
     /// Minor version of HTTP/1.
     pub minor_version: u8,
     /// Header fields.
     pub fields: &'a dyn Fields,
+    /// Fields behind the body, when they were read.
+    pub trailers: Option<&'a dyn Fields>,
     /// The captured prefix of the body, decoded from its transfer coding. May be empty.
     pub body: &'a [u8],
     /// Sizes.
@@ -74,6 +89,8 @@ pub struct Response<'a> {
 pub struct Exchange<'a> {
     /// The connection.
     pub conn: ConnId,
+    /// How it was framed.
+    pub wire: Wire,
     /// Which side sent the request. `Side::Server` when the source had guessed the ends the wrong way round.
     pub requester: Side,
     /// The request.
@@ -82,6 +99,8 @@ pub struct Exchange<'a> {
     pub response: Option<Response<'a>>,
     /// Timestamps.
     pub timing: Timing,
+    /// Messages of the requester and of the responder, where the wire has any.
+    pub messages: [Messages; 2],
     /// What was odd about it.
     pub notes: Notes,
 }

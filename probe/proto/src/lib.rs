@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock, no environment, no threads. Time comes in with every segment. Nothing here
 //! ever fails on what the wire holds: what cannot be read becomes a [`note`](call::Notes) or a counter.
 
+pub mod body;
 pub mod call;
 mod credential;
 pub mod decoder;

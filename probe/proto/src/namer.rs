@@ -2,7 +2,7 @@
 
 mod trace;
 
-use crate::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage};
+use crate::call::{AuthScheme, Call, Messages, Notes, Party, Protocol, Vantage};
 use crate::credential::{Credentials, Place, is_key_field};
 use crate::dialect::DIALECTS;
 use crate::exchange::Exchange;
@@ -69,6 +69,7 @@ impl Namer {
             vantage: ends.vantage,
             protocol: Protocol::Opaque,
             method: CompactString::default(),
+            operation: CompactString::default(),
             path: CompactString::default(),
             query: SmallVec::new(),
             host: CompactString::default(),
@@ -84,7 +85,13 @@ impl Namer {
             request_type: CompactString::default(),
             response_type: CompactString::default(),
             trace: None,
+            messages: [Messages::default(); 2],
+            app_status: None,
+            failed: false,
             notes: Notes::default(),
+            bodies: None,
+            graphql: None,
+            tls: None,
             detail: None,
         }
     }
@@ -190,19 +197,23 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
     let timing = &exchange.timing;
     let request = &exchange.request.sizes;
     call.at = timing.request_start;
-    call.notes = exchange.notes;
+    (call.notes, call.messages) = (exchange.notes, exchange.messages);
+    (call.app_status, call.failed) = (None, false);
+    (call.bodies, call.graphql, call.tls) = (None, None, None);
     (call.request_bytes, call.request_body) = (request.wire, request.body);
     let since = |at: u64| at.saturating_sub(timing.request_start);
     if let Some(response) = &exchange.response {
-        call.status = Some(response.status);
-        call.ttfb = Some(since(timing.response_start));
-        call.duration = since(timing.response_end);
         (call.response_bytes, call.response_body) = (response.sizes.wire, response.sizes.body);
     } else {
-        (call.status, call.ttfb) = (None, None);
-        call.duration = since(timing.closed);
         (call.response_bytes, call.response_body) = (0, 0);
     }
+    (call.status, call.ttfb, call.duration) = match &exchange.response {
+        _ if exchange.notes.any(Notes::ONE_WAY) => (None, None, 0),
+        Some(response) => {
+            (Some(response.status), Some(since(timing.response_start)), since(timing.response_end))
+        }
+        None => (None, None, since(timing.closed)),
+    };
 }
 
 /// A host with its port in lower case; what no host contains becomes a question mark.

@@ -3,6 +3,8 @@
 //! Identifiers that only name an object (numbers, UUID, ULID, digests up to 20 bytes) are not sensitive here:
 //! the engine templates them. Shape is evidence, not proof; what looks like prose or a slug is left alone.
 
+use serde::{Deserialize, Serialize};
+
 /// Shortest word that can be a random token.
 const MIN_TOKEN: usize = 20;
 /// Shortest token where its neighbour says that one follows.
@@ -14,18 +16,41 @@ pub(crate) const MIN_SUSPECT: usize = MIN_ANNOUNCED;
 /// No shorter such word without a digit is sensitive.
 pub(crate) const MIN_WORDY: usize = MIN_MARKED;
 
-/// Why a word must not be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a word must not be shown. New classes are only ever appended: sessions hold their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Sensitive {
     /// An e-mail address.
     Email,
     /// A JSON Web Token.
     Jwt,
-    /// A long random word.
+    /// A long random word, or a key with an issuer's mark.
     Token,
+    /// A number of a payment card.
+    Card,
+    /// A bank account.
+    Iban,
+    /// A telephone number.
+    Phone,
+    /// A number by which a state knows a person.
+    NationalId,
+    /// A private key in PEM.
+    PrivateKey,
 }
 
 impl Sensitive {
+    /// Every class, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Email,
+        Self::Jwt,
+        Self::Token,
+        Self::Card,
+        Self::Iban,
+        Self::Phone,
+        Self::NationalId,
+        Self::PrivateKey,
+    ];
+
     /// Its name in lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -33,6 +58,11 @@ impl Sensitive {
             Self::Email => "email",
             Self::Jwt => "jwt",
             Self::Token => "token",
+            Self::Card => "card",
+            Self::Iban => "iban",
+            Self::Phone => "phone",
+            Self::NationalId => "national-id",
+            Self::PrivateKey => "private-key",
         }
     }
 }

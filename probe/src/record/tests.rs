@@ -39,6 +39,7 @@ fn call() -> Call {
         vantage: Vantage::Server,
         protocol: Protocol::Http1,
         method: text("GET"),
+        operation: Default::default(),
         path: text("/"),
         query: [].into_iter().collect(),
         host: text(""),
@@ -54,7 +55,13 @@ fn call() -> Call {
         request_type: text(""),
         response_type: text(""),
         trace: None,
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes(0),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: None,
     }
 }

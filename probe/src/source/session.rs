@@ -20,7 +20,7 @@ use super::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::call::{Party, Workload};
 use compact_str::CompactString;
-use form::{Read, Record, TickForm, WorkloadForm, call_of, workload_of};
+use form::{MoreForm, Read, Record, TickForm, WorkloadForm, call_of, complete, workload_of};
 use frame::{FILE_HEADER, FRAME_HEADER, FrameHead, MAGIC, Unpacker, VERSION};
 use std::collections::HashMap;
 use std::io;
@@ -184,7 +184,8 @@ impl Replay {
         match record {
             Record::Begin(begin) => self.now = self.now.max(begin.started),
             Record::Workload(form) => self.workload(&form),
-            Record::Call(form) => self.call(form, sink),
+            Record::Call(form) => self.call(form, None, sink),
+            Record::Full(form, more) => self.call(form, Some(more), sink),
             Record::Tick(tick) => {
                 self.now = self.now.max(tick.at);
                 self.tick = tick;
@@ -224,12 +225,20 @@ impl Replay {
         Some(party)
     }
 
-    fn call(&mut self, form: form::CallForm<'_, Vec<&str>, Vec<(&str, &str)>>, sink: &mut dyn Sink) {
+    fn call(
+        &mut self,
+        form: form::CallForm<'_, Vec<&str>, Vec<(&str, &str)>>,
+        more: Option<MoreForm<'_>>,
+        sink: &mut dyn Sink,
+    ) {
         let (Some(src), Some(dst)) = (self.numbers.get(&form.src), self.numbers.get(&form.dst)) else {
             self.refused += 1;
             return;
         };
-        let call = call_of(form, src.clone(), dst.clone());
+        let mut call = call_of(form, src.clone(), dst.clone());
+        if let Some(more) = more {
+            complete(&mut call, more);
+        }
         self.now = self.now.max(call.at.saturating_add(call.duration));
         sink.call(&call);
     }

@@ -9,7 +9,7 @@ use apisec_proto::exchange::Exchange;
 use apisec_proto::segment::{ConnId, Segment, Side};
 
 /// Notes of messages whose framing is void and that are therefore followed blindly.
-const VOID: u32 =
+const VOID: u64 =
     Notes::BAD_CHUNK.0 | Notes::BAD_LENGTH.0 | Notes::BAD_TRANSFER_ENCODING.0 | Notes::HEAD_TRUNCATED.0;
 
 /// Runs the body.

@@ -136,7 +136,7 @@ fn endpoints(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn 
         columns.row(&[
             names.get(&endpoint.service),
             endpoint.method.clone(),
-            endpoint.path.clone(),
+            format!("{} {}", endpoint.path, endpoint.operation).trim_end().to_owned(),
             count(endpoint.calls),
             errors(endpoint.errors, endpoint.calls),
             micros(endpoint.p50_us),

@@ -202,8 +202,12 @@ impl Calls {
                 let method = endpoint(chunk, row).map_or("", |endpoint| endpoint.method.as_str());
                 Cell::new(escape(method), method_role(method))
             }
-            4 => Cell::new(escape(chunk.path(row)), Role::Text),
-            5 => status_cell(row.status),
+            4 => {
+                let operation = endpoint(chunk, row).map_or("", |endpoint| endpoint.operation.as_str());
+                let text = format!("{} {operation}", chunk.path(row));
+                Cell::new(escape(text.trim_end()), Role::Text)
+            }
+            5 => status_cell(row),
             6 => nanos(row.duration).into(),
             7 => bytes(u64::from(row.response_bytes)).into(),
             8 => Cell::new(vocabulary::auth(row.auth), Role::Dim),
@@ -241,9 +245,17 @@ pub(super) fn status_role(status: u16) -> Role {
     }
 }
 
-fn status_cell(status: u16) -> Cell {
-    let text = if status == 0 { "---".to_owned() } else { status.to_string() };
-    Cell::new(text, status_role(status))
+fn status_cell(row: &CallRow) -> Cell {
+    if row.is_one_way() {
+        return Cell::new("", Role::Dim);
+    }
+    let text = if row.status == 0 { "---".to_owned() } else { row.status.to_string() };
+    Cell::new(text, outcome_role(row))
+}
+
+/// The colour of an answer; a failure in the words of the application is one, whatever the status.
+fn outcome_role(row: &CallRow) -> Role {
+    if row.failed && row.status < 400 { Role::ServerError } else { status_role(row.status) }
 }
 
 fn note_cell(notes: Notes) -> Cell {
@@ -261,6 +273,9 @@ fn inspect(world: &World<'_>, chunk: &CallChunk, row: &CallRow) -> Inspector {
     if let Some(endpoint) = endpoint(chunk, row) {
         lines.push(Line::new("method", escape(&endpoint.method), method_role(&endpoint.method)));
         lines.push(Line::new("path", escape(chunk.path(row)), Role::Strong));
+        if !endpoint.operation.is_empty() {
+            lines.push(Line::new("operation", escape(&endpoint.operation), Role::Strong));
+        }
         lines.push(Line::new("endpoint", escape(&endpoint.path), Role::Parameter));
         lines.push(Line::new("host", escape(&endpoint.host), Role::Text));
         lines.push(Line::new("protocol", vocabulary::protocol(endpoint.protocol), Role::Text));
@@ -277,12 +292,17 @@ fn inspect(world: &World<'_>, chunk: &CallChunk, row: &CallRow) -> Inspector {
 }
 
 fn outcome(row: &CallRow) -> Vec<Line> {
-    let status = if row.status == 0 { "none, unanswered".to_owned() } else { row.status.to_string() };
+    let status = match row.status {
+        _ if row.is_one_way() => "none, a message that expects no answer".to_owned(),
+        0 => "none, unanswered".to_owned(),
+        status if row.failed => format!("{status}, failed by the word of the application"),
+        status => status.to_string(),
+    };
     let first = if row.ttfb == u64::MAX { "never".to_owned() } else { nanos(row.ttfb) };
     let identity = row.identity.map_or_else(|| "none".to_owned(), |hash| format!("{:016x}", hash.0));
     let notes: Vec<&str> = row.notes.names().collect();
     let mut lines = vec![
-        Line::new("status", status, status_role(row.status)),
+        Line::new("status", status, if row.is_one_way() { Role::Dim } else { outcome_role(row) }),
         Line::new("first byte", first, Role::Text),
         Line::new("took", nanos(row.duration), Role::Text),
         Line::new("request", bytes(u64::from(row.request_bytes)), Role::Text),
@@ -291,6 +311,9 @@ fn outcome(row: &CallRow) -> Vec<Line> {
         Line::new("identity", identity, Role::Text),
         Line::new("observed", format!("at the {}", vocabulary::vantage(row.vantage)), Role::Dim),
     ];
+    if let Some(answer) = row.app_status {
+        lines.insert(1, Line::new("answer", answer.to_string(), outcome_role(row)));
+    }
     if !notes.is_empty() {
         lines.push(Line::new("notes", notes.join(" "), note_cell(row.notes).role.unwrap_or(Role::Text)));
     }

@@ -251,9 +251,19 @@ impl Endpoints {
 fn name(world: &World<'_>, row: &Row) -> Vec<Cell> {
     match &row.kind {
         Kind::Service => vec![Cell { role: Some(Role::Strong), ..workload(world, &row.service) }],
-        Kind::Method(_) => vec![Cell::new(escape(&row.label), method_role(&row.label))],
+        Kind::Method(_) => leaf(&row.label),
         Kind::Path => pieces(&row.label),
     }
+}
+
+/// A method in its colour, and the operation below it.
+fn leaf(label: &str) -> Vec<Cell> {
+    let (method, operation) = label.split_once(' ').unwrap_or((label, ""));
+    let method = Cell::new(escape(method), method_role(method));
+    if operation.is_empty() {
+        return vec![method];
+    }
+    vec![method, Cell::new(format!(" {}", escape(operation)), Role::Text)]
 }
 
 /// A path cut where parameters begin and end.

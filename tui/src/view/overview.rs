@@ -287,7 +287,10 @@ impl Overview {
             return Cell::default();
         };
         match column {
-            0 => Cell::new(format!("{:<6} {}", escape(&endpoint.method), escape(&endpoint.path)), Role::Text),
+            0 => {
+                let place = format!("{} {}", endpoint.path, endpoint.operation);
+                Cell::new(format!("{:<6} {}", escape(&endpoint.method), escape(place.trim_end())), Role::Text)
+            }
             1 => workload(world, &endpoint.service),
             2 => count(endpoint.calls).into(),
             3 => rate(endpoint.rate).into(),
@@ -337,7 +340,7 @@ fn compare_services(a: &Service, b: &Service, column: usize, world: &World<'_>) 
 
 fn compare_endpoints(a: &EndpointView, b: &EndpointView, column: usize) -> Ordering {
     match column {
-        0 => (&a.path, &a.method).cmp(&(&b.path, &b.method)),
+        0 => (&a.path, &a.method, &a.operation).cmp(&(&b.path, &b.method, &b.operation)),
         1 => a.service.cmp(&b.service),
         2 => a.calls.cmp(&b.calls),
         3 => a.rate.total_cmp(&b.rate),

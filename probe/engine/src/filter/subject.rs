@@ -9,6 +9,7 @@ pub(super) enum Field {
     Src,
     Dst,
     Method,
+    Operation,
     Path,
     Endpoint,
     Host,
@@ -22,10 +23,11 @@ pub(super) enum Field {
 
 impl Field {
     /// Every field with its names in the language; the first is the one that help shows.
-    pub(super) const ALL: [(Self, &'static [&'static str]); 12] = [
+    pub(super) const ALL: [(Self, &'static [&'static str]); 13] = [
         (Self::Src, &["src", "from", "caller"]),
         (Self::Dst, &["dst", "to", "service"]),
         (Self::Method, &["method"]),
+        (Self::Operation, &["operation", "op"]),
         (Self::Path, &["path"]),
         (Self::Endpoint, &["endpoint"]),
         (Self::Host, &["host"]),
@@ -77,6 +79,7 @@ impl Subject for Live<'_> {
             Field::Src => test(&call.src.workload.id) || test(&call.src.workload.name),
             Field::Dst => test(&call.dst.workload.id) || test(&call.dst.workload.name),
             Field::Method => test(&call.method),
+            Field::Operation => test(&call.operation),
             Field::Path => test(&call.path),
             Field::Endpoint => test(self.endpoint),
             Field::Host => test(&call.host),
@@ -90,7 +93,7 @@ impl Subject for Live<'_> {
     }
 
     fn status(&self, test: &mut dyn FnMut(u16) -> bool) -> Option<bool> {
-        Some(test(self.call.status.unwrap_or(0)))
+        (!self.call.is_one_way()).then(|| test(self.call.status.unwrap_or(0)))
     }
 
     fn duration(&self) -> Option<u64> {
@@ -113,6 +116,7 @@ impl Subject for Logged<'_> {
             Field::Src => test(workload(row.src)),
             Field::Dst => test(workload(row.dst)),
             Field::Method => test(&endpoint.method),
+            Field::Operation => test(&endpoint.operation),
             Field::Path => test(chunk.path(row)),
             Field::Endpoint => test(&endpoint.path),
             Field::Host => test(&endpoint.host),
@@ -126,7 +130,7 @@ impl Subject for Logged<'_> {
     }
 
     fn status(&self, test: &mut dyn FnMut(u16) -> bool) -> Option<bool> {
-        Some(test(self.row.status))
+        (!self.row.is_one_way()).then(|| test(self.row.status))
     }
 
     fn duration(&self) -> Option<u64> {
@@ -141,6 +145,7 @@ impl Subject for EndpointView {
             Field::Src => any(&self.callers, test),
             Field::Dst => test(&self.service),
             Field::Method => test(&self.method),
+            Field::Operation => test(&self.operation),
             Field::Path | Field::Endpoint => test(&self.path),
             Field::Host => any(&self.hosts, test),
             Field::Protocol => test(&self.protocol),

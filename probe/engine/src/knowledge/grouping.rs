@@ -21,6 +21,7 @@ pub(super) const SHOWN_REFUSALS: usize = 16;
 pub(super) struct GroupName {
     pub(super) path: Arc<str>,
     pub(super) method: CompactString,
+    pub(super) operation: CompactString,
     pub(super) protocol: Protocol,
 }
 
@@ -32,12 +33,12 @@ pub(super) fn group(observed: &Endpoints, rules: &Rules, k: usize) -> Vec<(Group
     let noise = noise(&members, &paths);
     let mut named: Vec<(GroupName, &EndpointKey, u32)> = Vec::with_capacity(members.len());
     for (at, ((key, _), (path, is_noise))) in observed.iter().zip(paths.into_iter().zip(noise)).enumerate() {
-        let (path, method) = if is_noise {
-            (Arc::from(UNROUTED), CompactString::const_new(ANY_METHOD))
+        let (path, method, operation) = if is_noise {
+            (Arc::from(UNROUTED), CompactString::const_new(ANY_METHOD), CompactString::default())
         } else {
-            (path, key.method.clone())
+            (path, key.method.clone(), key.operation.clone())
         };
-        named.push((GroupName { path, method, protocol: key.protocol }, key, at as u32));
+        named.push((GroupName { path, method, operation, protocol: key.protocol }, key, at as u32));
     }
     named.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let chunks = named.chunk_by(|a, b| a.0 == b.0);

@@ -13,7 +13,8 @@ use crate::load::{Load, SECOND, second_of};
 use crate::moment::rfc3339;
 use crate::name_set::NameSet;
 use crate::snapshot::{
-    Capture, ChainView, Drift, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
+    Capture, ChainView, Drift, EdgeView, EndpointView, Kind, MessagesView, SCHEMA, Snapshot, Tick, Window,
+    WorkloadView,
 };
 use crate::tick::SECONDS;
 use crate::vocabulary;
@@ -174,7 +175,7 @@ fn chains(known: &mut Knowledge) -> Vec<ChainView> {
     chains
 }
 
-/// All endpoints that count, by service, path, method and protocol.
+/// All endpoints that count, by service, path, method, operation and protocol.
 fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, seen: u64) {
     let mut services: Vec<(&Id, &mut Workload)> =
         known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
@@ -195,10 +196,11 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, s
     });
     let order = |row: &EndpointView, (id, (group, _)): &(&Id, (&mut Group, _))| {
         let name = &group.name;
-        (&*row.service, &*row.path, &*row.method, &*row.protocol).cmp(&(
+        (&*row.service, &*row.path, &*row.method, &*row.operation, &*row.protocol).cmp(&(
             &***id,
             &*name.path,
             name.method.as_str(),
+            name.operation.as_str(),
             vocabulary::protocol(name.protocol),
         ))
     };
@@ -226,9 +228,11 @@ fn endpoint(service: &Id, name: &GroupName) -> EndpointView {
         service: service.to_string(),
         protocol: vocabulary::protocol(name.protocol).to_owned(),
         method: name.method.to_string(),
+        operation: name.operation.to_string(),
         path: name.path.to_string(),
         calls: 0,
         statuses: BTreeMap::new(),
+        messages: [MessagesView::default(); 2],
         errors: 0,
         unanswered: 0,
         rate: 0.0,
@@ -260,6 +264,7 @@ fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
     (row.calls, row.errors, row.unanswered) = (load.calls, load.errors, load.unanswered);
     (row.request_bytes, row.response_bytes) = (load.request_bytes, load.response_bytes);
     (row.first_seen, row.last_seen) = (load.first, load.last);
+    row.messages = stats.messages.map(MessagesView::from);
     paint_counts(
         &mut row.statuses,
         stats.statuses.iter().map(|(status, calls)| (format_compact!("{status}"), calls)),

@@ -99,7 +99,8 @@ impl Service {
         let key = if fits {
             EndpointKey { service, ..key }
         } else {
-            EndpointKey { service, path: Arc::from(OVERFLOW), method: ANY_METHOD.into(), ..key }
+            let (path, method) = (Arc::from(OVERFLOW), ANY_METHOD.into());
+            EndpointKey { service, path, method, operation: Default::default(), ..key }
         };
         self.observed.entry(key).or_default().stats.merge(stats);
     }
@@ -150,7 +151,8 @@ impl Service {
         for (name, members) in groups.iter().filter(|(_, members)| members.len() > 2 * KEPT) {
             let surplus = || members.iter().skip(KEPT).filter_map(|at| self.observed.get_index(*at as usize));
             let Some((first, _)) = surplus().next() else { continue };
-            let key = EndpointKey { path: name.path.clone(), method: name.method.clone(), ..first.clone() };
+            let (path, method, operation) = (name.path.clone(), name.method.clone(), name.operation.clone());
+            let key = EndpointKey { path, method, operation, ..first.clone() };
             let stats = grouping::sum(&name.path, surplus().map(|(key, known)| (key, &known.stats)));
             packed.insert(key, stats.into_owned());
             for at in members.iter().skip(KEPT) {

@@ -75,6 +75,8 @@ impl Journal {
             vantage: call.vantage,
             auth: call.auth,
             identity: call.identity,
+            app_status: call.app_status,
+            failed: call.failed,
             detail: self.detail(call),
         };
         self.chunk.rows.push(row);
@@ -169,6 +171,7 @@ impl Journal {
             service: CompactString::from(call.dst.workload.id.as_str()),
             protocol: call.protocol,
             method: call.method.clone(),
+            operation: if full { key.operation.clone() } else { call.operation.clone() },
             path: CompactString::from(&*key.path),
             host: if full { CompactString::default() } else { call.host.clone() },
         });

@@ -10,6 +10,7 @@ pub(super) struct OperationKey {
     pub(super) protocol: Protocol,
     pub(super) vantage: Vantage,
     pub(super) method: CompactString,
+    pub(super) operation: CompactString,
     pub(super) path: Arc<str>,
 }
 
@@ -20,6 +21,7 @@ pub(super) struct OperationRef<'a> {
     pub(super) protocol: Protocol,
     pub(super) vantage: Vantage,
     pub(super) method: &'a str,
+    pub(super) operation: &'a str,
     pub(super) path: &'a str,
 }
 
@@ -56,6 +58,7 @@ impl OperationKey {
             protocol: self.protocol,
             vantage: self.vantage,
             method: &self.method,
+            operation: &self.operation,
             path: &self.path,
         }
     }
@@ -65,6 +68,7 @@ impl OperationKey {
             service: service.clone(),
             path: self.path.clone(),
             method: self.method.clone(),
+            operation: self.operation.clone(),
             protocol: self.protocol,
             vantage: self.vantage,
         }
@@ -78,6 +82,7 @@ impl OperationRef<'_> {
             protocol: self.protocol,
             vantage: self.vantage,
             method: self.method.into(),
+            operation: self.operation.into(),
             path: self.path.into(),
         }
     }
@@ -102,6 +107,7 @@ impl Hash for OperationRef<'_> {
         let numbers = u64::from(self.dst.0) << 16 | (self.protocol as u64) << 8 | self.vantage as u64;
         state.write_u64(numbers);
         state.write(self.method.as_bytes());
+        state.write(self.operation.as_bytes());
         state.write(self.path.as_bytes());
     }
 }

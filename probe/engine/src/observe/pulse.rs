@@ -33,7 +33,9 @@ impl Pulses {
         };
         current.calls += 1;
         current.errors += u64::from(call.is_error());
-        current.latency.add_ns(call.duration);
+        if !call.is_one_way() {
+            current.latency.add_ns(call.duration);
+        }
     }
 
     /// Moves everything to `ticks`.

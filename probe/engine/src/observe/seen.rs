@@ -16,6 +16,7 @@ struct Entry {
     vantage: Vantage,
     number: u32,
     method: CompactString,
+    operation: CompactString,
     path: String,
     typed: String,
     values: Values,
@@ -33,6 +34,7 @@ impl Seen {
         let entry = self.0.get(place(call, dst)).and_then(Option::as_ref)?;
         let same = entry.path == call.path.as_str()
             && entry.method == call.method
+            && entry.operation == call.operation
             && (entry.dst, entry.protocol, entry.vantage) == (dst, call.protocol, call.vantage);
         if !same {
             return None;
@@ -52,6 +54,7 @@ impl Seen {
         let entry = place.get_or_insert_with(|| Entry::of(call, dst));
         (entry.dst, entry.protocol, entry.vantage, entry.number) = (dst, call.protocol, call.vantage, number);
         entry.method.clone_from(&call.method);
+        entry.operation.clone_from(&call.operation);
         entry.path.clear();
         entry.path.push_str(&call.path);
         entry.typed.clear();
@@ -69,6 +72,7 @@ impl Entry {
             vantage: call.vantage,
             number: 0,
             method: CompactString::default(),
+            operation: CompactString::default(),
             path: String::new(),
             typed: String::new(),
             values: Values::new(),
@@ -77,5 +81,6 @@ impl Entry {
 }
 
 fn place(call: &Call, dst: Slot) -> usize {
-    (fingerprint::of(call.path.as_bytes()) as usize ^ dst.0 as usize) % ENTRIES
+    let operation = if call.operation.is_empty() { 0 } else { fingerprint::of(call.operation.as_bytes()) };
+    ((fingerprint::of(call.path.as_bytes()) ^ operation) as usize ^ dst.0 as usize) % ENTRIES
 }

@@ -24,6 +24,7 @@ impl Dialect for Rest {
     fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Vec<u8>, call: &mut Call) {
         call.protocol = Protocol::Http1;
         set_method(exchange.request.method, &mut call.method);
+        call.operation.clear();
         normalise(target.path, scratch, &mut call.path);
         query_names(target.query, scratch, &mut call.query);
     }

@@ -6,19 +6,25 @@
 
 mod restore;
 
-pub(crate) use restore::{call_of, workload_of};
+pub(crate) use restore::{call_of, complete, workload_of};
 
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::call::{
-    AuthScheme, Call, Detail, IdentityHash, Protocol, ShownField, Vantage, Workload, WorkloadKind,
+    AuthScheme, Bodies, Call, Detail, GraphqlCost, IdentityHash, Messages, Protocol, ShownField, Tls,
+    Vantage, Workload, WorkloadKind,
 };
 use compact_str::CompactString;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// One record. `N` are names and `F` fields: lent when written, gathered when read.
 #[derive(Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and an allocation per call costs more"
+)]
 pub(crate) enum Record<'a, N, F> {
     /// What the session is; the first record of a file.
     #[serde(borrow)]
@@ -31,6 +37,8 @@ pub(crate) enum Record<'a, N, F> {
     Tick(TickForm),
     /// The recording was ended in order, at this time, having dropped so many calls.
     End { at: u64, dropped: u64 },
+    /// A call with what version 1 had no place for.
+    Full(CallForm<'a, N, F>, MoreForm<'a>),
 }
 
 /// A record as it is written.
@@ -94,8 +102,40 @@ pub(crate) struct CallForm<'a, N, F> {
     pub(crate) request_type: &'a str,
     pub(crate) response_type: &'a str,
     pub(crate) trace: Option<u64>,
-    pub(crate) notes: u32,
+    pub(crate) notes: u64,
     pub(crate) detail: Option<(F, F)>,
+}
+
+/// The rest of a [`Call`], which most calls do not have.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MoreForm<'a> {
+    pub(crate) operation: &'a str,
+    /// Count, bytes and largest of the requester's and the responder's messages.
+    pub(crate) messages: [(u64, u64, u64); 2],
+    pub(crate) app_status: Option<i32>,
+    pub(crate) failed: bool,
+    pub(crate) bodies: Option<Cow<'a, Bodies>>,
+    pub(crate) graphql: Option<GraphqlCost>,
+    #[serde(borrow)]
+    pub(crate) tls: Option<TlsForm<'a>>,
+}
+
+/// See [`Tls`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TlsForm<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) alpn: &'a str,
+    pub(crate) sni: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) library: &'a str,
+}
+
+impl MoreForm<'_> {
+    fn is_empty(&self) -> bool {
+        let Self { operation, messages, app_status, failed, bodies, graphql, tls } = self;
+        let nothing_read = bodies.is_none() && graphql.is_none() && tls.is_none();
+        nothing_read && operation.is_empty() && *messages == [(0, 0, 0); 2] && app_status.is_none() && !failed
+    }
 }
 
 /// What the source and the recorder had counted so far.
@@ -199,6 +239,7 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         vantage,
         protocol,
         method,
+        operation,
         path,
         query,
         host,
@@ -214,10 +255,31 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         request_type,
         response_type,
         trace,
+        messages,
+        app_status,
+        failed,
         notes,
+        bodies,
+        graphql,
+        tls,
         detail,
     } = from;
-    Record::Call(CallForm {
+    let more = MoreForm {
+        operation,
+        messages: messages.map(|Messages { count, bytes, largest }| (count, bytes, largest)),
+        app_status: *app_status,
+        failed: *failed,
+        bodies: bodies.as_deref().map(Cow::Borrowed),
+        graphql: graphql.as_deref().copied(),
+        tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library }| TlsForm {
+            version,
+            alpn,
+            sni,
+            subject,
+            library,
+        }),
+    };
+    let form = CallForm {
         at: *at,
         src: src.number,
         dst: dst.number,
@@ -243,7 +305,8 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         trace: *trace,
         notes: notes.0,
         detail: detail.as_deref().map(shown),
-    })
+    };
+    if more.is_empty() { Record::Call(form) } else { Record::Full(form, more) }
 }
 
 fn shown(Detail { request_fields, response_fields }: &Detail) -> (Fields<'_>, Fields<'_>) {

@@ -4,14 +4,18 @@ use super::tests::{Kept, header, plain, replay};
 use crate::record::Recorder;
 use crate::source::SourceStats;
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_proto::body::shape::{Formats, Kinds, Shape, Tally};
+use apisec_proto::body::{Body, Coding, Format};
 use apisec_proto::call::{
-    AuthScheme, Call, Detail, IdentityHash, Notes, Party, Protocol, ShownField, Vantage, Workload,
-    WorkloadKind,
+    AuthScheme, Bodies, Call, Detail, GraphqlCost, IdentityHash, Messages, Notes, Party, Protocol,
+    ShownField, Tls, Vantage, Workload, WorkloadKind,
 };
+use apisec_proto::sensitive::Sensitive;
 use std::path::Path;
 use std::sync::Arc;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v1.apisec");
+const FILE_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v1.apisec");
+const FILE_V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v2.apisec");
 const T: u64 = 1_767_225_600_000_000_000;
 
 /// A workload of the kind, with everything set.
@@ -47,6 +51,7 @@ pub(super) fn call(src: &Party, dst: &Party) -> Call {
         vantage: Vantage::Server,
         protocol: Protocol::Http1,
         method: "GET".into(),
+        operation: Default::default(),
         path: "/users/7/orders".into(),
         query: ["page", "größe"].map(Into::into).into_iter().collect(),
         host: "shop.internal:8080".into(),
@@ -62,7 +67,13 @@ pub(super) fn call(src: &Party, dst: &Party) -> Call {
         request_type: "text/plain".into(),
         response_type: "application/json".into(),
         trace: Some(77),
+        messages: Default::default(),
+        app_status: None,
+        failed: false,
         notes: Notes(Notes::GAP.0 | Notes::EXCESS.0),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: Some(Box::new(Detail {
             request_fields: vec![field("authorization", "<jwt 612 B>")],
             response_fields: vec![field("server", "nginx"), field("set-cookie", "<cookie 44 B>")],
@@ -78,7 +89,40 @@ pub(in crate::source) fn recorded(path: &Path, [src, dst]: [u32; 2]) {
     recorder.finish(T).unwrap();
 }
 
-/// One call for every variant, and one with everything absent.
+/// A call with everything that version 2 added.
+pub(super) fn full_call(src: &Party, dst: &Party) -> Call {
+    let mut shape = Shape::default();
+    shape.add(".mail", |place| {
+        place.kinds.insert(Kinds::STRING);
+        place.formats.insert(Formats::EMAIL);
+        place.classes.insert(Sensitive::Email);
+        (place.count, place.longest) = (2, 31);
+    });
+    let mut sensitive = Tally::default();
+    sensitive.add(Sensitive::Email);
+    let body = Body { format: Format::Json, coding: Coding::Br, read: 77, whole: true, shape, sensitive };
+    Call {
+        protocol: Protocol::Soap,
+        method: "MUTATION".into(),
+        operation: "addUser,größe".into(),
+        messages: [Messages::one(7), Messages { count: 3, bytes: 900, largest: 500 }],
+        app_status: Some(-32_601),
+        failed: true,
+        notes: Notes(Notes::ONE_WAY.0 | Notes::BAD_BODY.0),
+        bodies: Some(Box::new(Bodies { request: Some(body), response: None })),
+        graphql: Some(Box::new(GraphqlCost { depth: 4, aliases: 2, tokens: 70_000, batch: 1 })),
+        tls: Some(Arc::new(Tls {
+            version: "1.3".into(),
+            alpn: "h2".into(),
+            sni: "shop.example".into(),
+            subject: "CN=shop.example".into(),
+            library: "OpenSSL 3.0.17".into(),
+        })),
+        ..call(src, dst)
+    }
+}
+
+/// One call for every variant of version 1, and one with everything absent.
 fn calls() -> Vec<Call> {
     use WorkloadKind::{Container, External, Pod, Process, Unit};
     let kinds = [Process, Unit, Container, Pod, External];
@@ -140,35 +184,58 @@ fn stats() -> SourceStats {
     }
 }
 
-fn write(path: &Path) {
+/// Those of version 2 as well.
+fn calls_v2() -> Vec<Call> {
+    let full = full_call(&workload(7, WorkloadKind::Pod), &workload(8, WorkloadKind::External));
+    let operation_alone = Call { operation: "users".into(), ..calls().remove(0) };
+    let unread = Call { auth: AuthScheme::Unread, ..calls().remove(1) };
+    calls().into_iter().chain([full, operation_alone, unread]).collect()
+}
+
+fn write(path: &Path, calls: &[Call]) {
     let mut recorder = Recorder::create(path, &header(), false).unwrap();
-    calls().iter().for_each(|call| recorder.record(call));
+    calls.iter().for_each(|call| recorder.record(call));
     recorder.tick(T + 1_000_000_000, &stats(), &degradations());
     recorder.finish(T + 2_000_000_000).unwrap();
 }
 
-/// When the format gets a new version, this test writes its golden file, fails once, and the file is
-/// committed; the files of older versions stay and are read with `calls()` as it was then.
-#[test]
-fn sessions_of_version_1_are_read() {
-    let golden = Path::new(FILE);
+fn is_read(file: &str, calls: &[Call]) {
+    let golden = Path::new(file);
     if !golden.exists() {
-        write(golden);
-        panic!("{FILE} was written: look at it and commit it");
+        write(golden, calls);
+        panic!("{file} was written: look at it and commit it");
     }
     let mut kept = Kept::default();
     let source = replay(&std::fs::read(golden).unwrap(), &mut kept);
-    let expected: Vec<_> = calls().iter().map(plain).collect();
+    let expected: Vec<_> = calls.iter().map(plain).collect();
     assert_eq!(kept.calls.iter().map(plain).collect::<Vec<_>>(), expected);
     assert_eq!(source.degradations(), degradations());
     assert_eq!(source.now(), T + 2_000_000_000);
 }
 
-#[test]
-fn the_writer_still_writes_what_version_1_is() {
+fn is_still_written(file: &str, calls: &[Call]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.apisec");
-    write(&path);
+    write(&path, calls);
     let frames = |path: &Path| super::tests::unpacked(&std::fs::read(path).unwrap());
-    assert_eq!(frames(&path), frames(Path::new(FILE)), "the format has changed: give it a new version");
+    assert_eq!(frames(&path), frames(Path::new(file)), "the format has changed: give it a new version");
+}
+
+#[test]
+fn sessions_of_version_1_are_read() {
+    is_read(FILE_V1, &calls());
+}
+
+/// When the format gets a new version, such a test writes its golden file, fails once, and the file is
+/// committed; the files of older versions stay and are read with `calls()` as it was then.
+#[test]
+fn sessions_of_version_2_are_read() {
+    is_read(FILE_V2, &calls_v2());
+}
+
+/// Version 2 only added a record: a call that needs nothing new is still written as version 1 did.
+#[test]
+fn the_writer_still_writes_what_the_versions_are() {
+    is_still_written(FILE_V1, &calls());
+    is_still_written(FILE_V2, &calls_v2());
 }

@@ -2,7 +2,7 @@
 
 use super::form::{self, Record};
 use super::frame::{FILE_HEADER, FRAME_HEADER, FrameHead, MAX_RAW, Packer, Unpacker, file_header};
-use super::golden::{call, workload};
+use super::golden::{call, full_call, workload};
 use super::*;
 use crate::flow::Flow;
 use crate::record::{Recorder, SessionHeader};
@@ -173,9 +173,9 @@ fn a_hole_of_any_length_is_survived() {
 #[test]
 fn a_newer_version_is_refused() {
     let mut bytes = five_seconds().0;
-    bytes[8] = 2;
+    bytes[8] = 3;
     let error = recognise("new.apisec".into(), Intake::memory(bytes)).err().unwrap();
-    assert!(error.what.contains("format 2") && error.remedy.contains("update"), "{error}");
+    assert!(error.what.contains("format 3") && error.remedy.contains("update"), "{error}");
     let error = recognise("cut.apisec".into(), Intake::memory(file_header()[..12].to_vec())).err().unwrap();
     assert!(error.what.contains("nothing was recorded"), "{error}");
 }
@@ -249,7 +249,8 @@ fn texts_are_bounded_whatever_the_file_says() {
         method: long.as_str().into(),
         path: long.as_str().into(),
         host: long.as_str().into(),
-        ..call(&party, &party)
+        operation: long.as_str().into(),
+        ..full_call(&party, &party)
     };
     let mut raw = Vec::new();
     form::append(&form::workload(0, &party.workload), &mut raw);
@@ -258,6 +259,7 @@ fn texts_are_bounded_whatever_the_file_says() {
     replay(&session(&[raw]), &mut kept);
     let call = &kept.calls[0];
     assert_eq!((call.method.len(), call.path.len(), call.host.len()), (24, 512, 1024));
+    assert_eq!(call.operation.len(), 128);
 }
 
 #[test]
@@ -285,11 +287,12 @@ prop_compose! {
         base in (0..4_u32, 0..4_u32, any::<u64>(), any::<(IpAddr, u16)>(), any::<(IpAddr, u16)>()),
         texts in (text(24), text(512), text(200), text(200), text(200)),
         query in prop::collection::vec(text(60), 0..16),
-        numbers in (any::<Option<u16>>(), any::<Option<u64>>(), any::<u64>(), any::<[u64; 4]>(), any::<Option<u64>>(), any::<Option<u64>>(), any::<u32>()),
+        numbers in (any::<Option<u16>>(), any::<Option<u64>>(), any::<u64>(), any::<[u64; 4]>(), any::<Option<u64>>(), any::<Option<u64>>(), any::<u64>()),
         fields in prop::option::of(prop::collection::vec((text(64), text(256)), 0..5)),
     ) -> Call {
         let party = |number: u32| workload(number * 1_000_003, WorkloadKind::Container);
-        let mut made = call(&party(base.0), &party(base.1));
+        let make = if base.2 % 2 == 0 { call } else { full_call };
+        let mut made = make(&party(base.0), &party(base.1));
         (made.at, made.src_addr, made.dst_addr) = (base.2, base.3.into(), base.4.into());
         made.method = texts.0.into();
         made.path = texts.1.into();

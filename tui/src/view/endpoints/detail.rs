@@ -66,6 +66,10 @@ fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView) -> Vec<Line> {
         ),
         Line::new("seen", seen(endpoint), Role::Dim),
     ];
+    if !endpoint.operation.is_empty() {
+        lines.insert(2, Line::new("operation", escape(&endpoint.operation), Role::Strong));
+    }
+    lines.extend(messages(endpoint));
     lines.extend(lists(endpoint));
     lines.push(Line::heading("answers"));
     for (status, calls) in &endpoint.statuses {
@@ -89,6 +93,17 @@ fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView) -> Vec<Line> {
             .extend(endpoint.notes.iter().map(|(note, n)| Line::new(escape(note), count(*n), Role::Partial)));
     }
     lines
+}
+
+/// Messages of each direction, where the protocol has any.
+fn messages(endpoint: &EndpointView) -> Vec<Line> {
+    let sides = ["messages in", "messages out"].into_iter().zip(&endpoint.messages);
+    let sent = sides.filter(|(_, messages)| messages.count > 0);
+    sent.map(|(name, messages)| {
+        let (all, largest) = (bytes(messages.bytes), bytes(messages.largest));
+        Line::new(name, format!("{}, {all}, largest {largest}", count(messages.count)), Role::Text)
+    })
+    .collect()
 }
 
 fn answer(name: String, part: u64, whole: u64, role: Role) -> Line {

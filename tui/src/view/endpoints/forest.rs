@@ -63,7 +63,10 @@ impl Row {
         match self.kind {
             Kind::Service => self.service.clone(),
             Kind::Path => self.path.clone(),
-            Kind::Method(_) => format!("{} {}", self.label, self.path),
+            Kind::Method(_) => {
+                let (method, operation) = self.label.split_once(' ').unwrap_or((&self.label, ""));
+                format!("{method} {} {operation}", self.path).trim_end().to_owned()
+            }
         }
     }
 }
@@ -159,11 +162,11 @@ impl Forest {
             match child {
                 Child::Method(at, endpoint) => self.rows.push(Row {
                     key: format!(
-                        "{service}{SEPARATOR}{path}{SEPARATOR}{}{SEPARATOR}{}",
-                        endpoint.method, endpoint.protocol
+                        "{service}{SEPARATOR}{path}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}{}",
+                        endpoint.method, endpoint.operation, endpoint.protocol
                     ),
                     kind: Kind::Method(at),
-                    label: endpoint.method.clone(),
+                    label: operation(endpoint),
                     sums: Sums::of(endpoint),
                     ..model
                 }),
@@ -206,7 +209,7 @@ impl<'a> Node<'a> {
         let mut children: Vec<Child<'a>> = methods.chain(self.segments.into_iter().map(join)).collect();
         children.sort_by(|a, b| {
             let ordering = if order.column == 0 {
-                a.name().cmp(b.name())
+                a.name().cmp(&b.name())
             } else {
                 compare(&a.sums(), &b.sums(), order.column)
             };
@@ -214,17 +217,17 @@ impl<'a> Node<'a> {
             b.is_method()
                 .cmp(&a.is_method())
                 .then(directed(ordering, order))
-                .then_with(|| a.name().cmp(b.name()))
+                .then_with(|| a.name().cmp(&b.name()))
         });
         children
     }
 }
 
 impl Child<'_> {
-    fn name(&self) -> &str {
+    fn name(&self) -> (&str, &str) {
         match self {
-            Self::Node(label, _) => label,
-            Self::Method(_, endpoint) => &endpoint.method,
+            Self::Node(label, _) => (label, ""),
+            Self::Method(_, endpoint) => (&endpoint.method, &endpoint.operation),
         }
     }
 
@@ -255,6 +258,11 @@ impl Sums {
         self.p99_us = self.p99_us.max(endpoint.p99_us);
         self.callers = self.callers.max(endpoint.caller_count);
     }
+}
+
+/// What a leaf is called: the method, and the operation below it.
+fn operation(endpoint: &EndpointView) -> String {
+    format!("{} {}", endpoint.method, endpoint.operation).trim_end().to_owned()
 }
 
 fn compare(a: &Sums, b: &Sums, column: usize) -> Ordering {

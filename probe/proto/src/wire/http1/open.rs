@@ -2,8 +2,8 @@
 
 use super::Role;
 use super::head::{self, Field, Head, View};
-use crate::call::Notes;
-use crate::exchange::{Exchange, Request, Response, Sizes, Timing};
+use crate::call::{Messages, Notes};
+use crate::exchange::{Exchange, Request, Response, Sizes, Timing, Wire};
 use crate::segment::Side;
 use crate::wire::Context;
 
@@ -208,6 +208,7 @@ impl Open {
             target: self.request.target(),
             minor_version: self.request.head.minor,
             fields: &asked,
+            trailers: None,
             body: self.request.body(),
             sizes: self.request.sizes,
         };
@@ -215,15 +216,18 @@ impl Open {
             status: self.response.head.status,
             minor_version: self.response.head.minor,
             fields: &answer,
+            trailers: None,
             body: self.response.body(),
             sizes: self.response.sizes,
         });
         (cx.out)(&Exchange {
             conn: cx.conn,
+            wire: Wire::Http1,
             requester,
             request,
             response,
             timing: self.timing,
+            messages: [Messages::default(); 2],
             notes: self.notes,
         });
     }

@@ -1,13 +1,15 @@
 //! Records that were read, made calls and workloads again, with the bounds that these promise:
 //! a file may hold anything.
 
-use super::{CallForm, WorkloadForm};
-use apisec_proto::call::{Call, Detail, IdentityHash, Notes, Party, ShownField, Workload};
+use super::{CallForm, MoreForm, WorkloadForm};
+use apisec_proto::call::{Call, Detail, IdentityHash, Messages, Notes, Party, ShownField, Tls, Workload};
 use compact_str::CompactString;
+use std::sync::Arc;
 
 /// Longest text without a documented bound of its own: host names, media types, paths of programs.
 const MAX_TEXT: usize = 1024;
 const MAX_METHOD: usize = 24;
+const MAX_OPERATION: usize = 128;
 const MAX_PATH: usize = 512;
 const MAX_QUERY: usize = 16;
 const MAX_COMMAND: usize = 256;
@@ -45,6 +47,7 @@ pub(crate) fn call_of(form: CallForm<'_, Vec<&str>, Vec<(&str, &str)>>, src: Par
         vantage: form.vantage,
         protocol: form.protocol,
         method: clip(form.method, MAX_METHOD),
+        operation: CompactString::default(),
         path: clip(form.path, MAX_PATH),
         query: form.query.iter().take(MAX_QUERY).map(|name| clip(name, MAX_TEXT)).collect(),
         host: clip(form.host, MAX_TEXT),
@@ -60,11 +63,35 @@ pub(crate) fn call_of(form: CallForm<'_, Vec<&str>, Vec<(&str, &str)>>, src: Par
         request_type: clip(form.request_type, MAX_TEXT),
         response_type: clip(form.response_type, MAX_TEXT),
         trace: form.trace,
+        messages: [Messages::default(); 2],
+        app_status: None,
+        failed: false,
         notes: Notes(form.notes),
+        bodies: None,
+        graphql: None,
+        tls: None,
         detail: form.detail.map(|(request, response)| {
             Box::new(Detail { request_fields: fields(&request), response_fields: fields(&response) })
         }),
     }
+}
+
+/// Gives a call what version 1 had no place for.
+pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
+    call.operation = clip(more.operation, MAX_OPERATION);
+    call.messages = more.messages.map(|(count, bytes, largest)| Messages { count, bytes, largest });
+    (call.app_status, call.failed) = (more.app_status, more.failed);
+    call.bodies = more.bodies.map(|bodies| Box::new(bodies.into_owned().bounded()));
+    call.graphql = more.graphql.map(Box::new);
+    call.tls = more.tls.map(|form| {
+        Arc::new(Tls {
+            version: clip(form.version, MAX_TEXT),
+            alpn: clip(form.alpn, MAX_TEXT),
+            sni: clip(form.sni, MAX_TEXT),
+            subject: clip(form.subject, MAX_TEXT),
+            library: clip(form.library, MAX_TEXT),
+        })
+    });
 }
 
 fn fields(form: &[(&str, &str)]) -> Vec<ShownField> {

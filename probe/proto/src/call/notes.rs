@@ -1,0 +1,139 @@
+//! What was odd, or special, about an exchange: one bit each.
+
+use serde::{Deserialize, Serialize};
+
+/// What was odd about an exchange: a set of `Notes::*` bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Notes(pub u64);
+
+impl Notes {
+    /// Bytes are missing inside the exchange; sizes and the end may be estimates.
+    pub const GAP: Self = Self(1);
+    /// The request body had not ended when the exchange closed.
+    pub const REQUEST_CUT: Self = Self(1 << 1);
+    /// The response had not ended when the exchange closed.
+    pub const RESPONSE_CUT: Self = Self(1 << 2);
+    /// The connection was reset while the exchange was open.
+    pub const RESET: Self = Self(1 << 3);
+    /// The response body is delimited by the end of the connection.
+    pub const UNTIL_CLOSE: Self = Self(1 << 4);
+    /// The connection left HTTP/1 with this exchange (101 or an accepted CONNECT).
+    pub const UPGRADED: Self = Self(1 << 5);
+    /// Both Content-Length and Transfer-Encoding (RFC 9112 §6.3).
+    pub const LENGTH_AND_CHUNKED: Self = Self(1 << 6);
+    /// Content-Length that is repeated, differs, or is not a number.
+    pub const BAD_LENGTH: Self = Self(1 << 7);
+    /// Transfer-Encoding whose last coding is not exactly `chunked`, or repeated.
+    pub const BAD_TRANSFER_ENCODING: Self = Self(1 << 8);
+    /// A folded header line (obs-fold).
+    pub const OBS_FOLD: Self = Self(1 << 9);
+    /// Malformed chunk framing.
+    pub const BAD_CHUNK: Self = Self(1 << 10);
+    /// White space before a colon, or a bare CR or LF in the head.
+    pub const ODD_WHITESPACE: Self = Self(1 << 11);
+    /// More than one Host, or none in HTTP/1.1.
+    pub const BAD_HOST: Self = Self(1 << 12);
+    /// The response began before the request had ended.
+    pub const EARLY_RESPONSE: Self = Self(1 << 13);
+    /// A head larger than the cap, or than what was captured of it: fields may be missing.
+    pub const HEAD_TRUNCATED: Self = Self(1 << 14);
+    /// Seen from inside an open connection: the first message may be incomplete.
+    pub const MID_STREAM: Self = Self(1 << 15);
+    /// The method is CONNECT.
+    pub const TUNNEL: Self = Self(1 << 16);
+    /// The request target is in absolute form.
+    pub const ABSOLUTE_FORM: Self = Self(1 << 17);
+    /// The server sent an interim (1xx) response.
+    pub const INTERIM: Self = Self(1 << 18);
+    /// A response without a request that was seen.
+    pub const ORPHAN_RESPONSE: Self = Self(1 << 19);
+    /// Requests were pipelined behind this one.
+    pub const PIPELINED: Self = Self(1 << 20);
+    /// A transparent retransmission was merged.
+    pub const RETRANSMIT: Self = Self(1 << 21);
+    /// More data than the framing allows (a response to nothing, bytes after the end).
+    pub const EXCESS: Self = Self(1 << 22);
+    /// A message that expects no answer: one of a WebSocket or of an event stream.
+    pub const ONE_WAY: Self = Self(1 << 23);
+    /// The response is a stream of messages, each a call of its own; it was reported with its head.
+    pub const STREAMING: Self = Self(1 << 24);
+    /// Header fields whose name or value is not known, because the compression began before us.
+    pub const OPAQUE_FIELDS: Self = Self(1 << 25);
+    /// Asks a GraphQL server for its schema.
+    pub const INTROSPECTION: Self = Self(1 << 26);
+    /// Asks a gRPC server for its services.
+    pub const REFLECTION: Self = Self(1 << 27);
+    /// A compressed body or message that grew beyond the cap: it was not read further.
+    pub const BODY_CAPPED: Self = Self(1 << 28);
+    /// Malformed framing below the head: a frame of WebSocket or HTTP/2 that no peer may send.
+    pub const BAD_FRAME: Self = Self(1 << 29);
+    /// The operation was sent by a name or hash that only the server can look up.
+    pub const PERSISTED: Self = Self(1 << 30);
+    /// Several operations in one request.
+    pub const BATCH: Self = Self(1 << 31);
+    /// A body that does not parse as what it is declared, as far as it was captured.
+    pub const BAD_BODY: Self = Self(1 << 32);
+
+    /// Notes whose presence means that two parsers may disagree about where a message ends.
+    pub const SMUGGLING: Self = Self(
+        Self::LENGTH_AND_CHUNKED.0
+            | Self::BAD_LENGTH.0
+            | Self::BAD_TRANSFER_ENCODING.0
+            | Self::BAD_CHUNK.0
+            | Self::ODD_WHITESPACE.0
+            | Self::OBS_FOLD.0,
+    );
+
+    /// Names, by bit, as printed.
+    pub const NAMES: [&'static str; 33] = [
+        "gap",
+        "request-cut",
+        "response-cut",
+        "reset",
+        "until-close",
+        "upgraded",
+        "length-and-chunked",
+        "bad-length",
+        "bad-transfer-encoding",
+        "obs-fold",
+        "bad-chunk",
+        "odd-whitespace",
+        "bad-host",
+        "early-response",
+        "head-truncated",
+        "mid-stream",
+        "tunnel",
+        "absolute-form",
+        "interim",
+        "orphan-response",
+        "pipelined",
+        "retransmit",
+        "excess",
+        "one-way",
+        "streaming",
+        "opaque-fields",
+        "introspection",
+        "reflection",
+        "body-capped",
+        "bad-frame",
+        "persisted",
+        "batch",
+        "bad-body",
+    ];
+
+    /// Adds the notes of `other`.
+    pub fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether any note of `other` is present.
+    #[must_use]
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The names of the notes that are present.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)
+    }
+}

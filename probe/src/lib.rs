@@ -8,4 +8,5 @@ pub mod identity;
 pub mod pipeline;
 pub mod record;
 pub mod source;
+pub mod spec;
 pub mod store;

@@ -15,6 +15,7 @@ pub mod degradation;
 pub mod delta;
 pub mod detect;
 pub mod distinct;
+pub mod drift;
 pub mod endpoint;
 pub mod filter;
 pub mod fingerprint;
@@ -31,6 +32,7 @@ pub mod observe;
 pub mod schema;
 pub mod sketch;
 pub mod snapshot;
+pub mod spec;
 pub mod tick;
 pub mod vocabulary;
 

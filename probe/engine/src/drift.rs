@@ -1,0 +1,32 @@
+//! What is documented and what is called, side by side.
+//!
+//! A [`Contract`] is all that the specifications of one service say. An observed endpoint is matched against it
+//! once, when it is first seen ([`matcher`]); its state follows from counters that are kept anyway, so that a
+//! call costs nothing here and nothing is ever scanned again. Bodies are not validated here, statuses, media
+//! types, parameters and authentication are ([`difference`]).
+//!
+//! How an address is compared with a documented one:
+//!
+//! * **Literals go before parameters**, and a route that has the method goes before one that lacks it.
+//! * **A parameter that is documented as a number** (or UUID, or date) takes only such values. Another value is
+//!   still that operation while it is refused (`/orders/undefined`, 422), and another operation, a shadow, as soon
+//!   as it is accepted (`/orders/export`, 200).
+//! * **Base paths** of `servers` go before the path. An address without it is accepted too, because a gateway may
+//!   have taken it off; one with a prefix that no server names is not.
+//! * **A slash at the end** makes no difference; double slashes, dot segments and needless percent-encoding are
+//!   undone before (`apisec_proto::path`), and on documented literals alike. Matrix parameters (`;v=1`) are left out.
+//! * **Letter case** matters first. Where nothing else matches it is ignored, and that is a difference.
+//! * **HEAD** is documented where GET is (RFC 9110 §9.3.2). **OPTIONS** is answered by a server for any path: on a
+//!   documented path it is active, elsewhere it proves nothing.
+//! * **Method override** (`X-HTTP-Method-Override`, `_method`) is not followed: the call counts under the method on
+//!   the wire, because that is what a gateway's rules see.
+//! * WebSocket, GraphQL, JSON-RPC and other calls whose method is not that of HTTP are documented where their path is.
+
+pub mod binding;
+pub mod contract;
+pub mod difference;
+pub mod matcher;
+pub mod state;
+
+pub use binding::{By, Given, Names};
+pub use contract::{Contract, Documented};

@@ -1,0 +1,287 @@
+//! What a documented body looks like: kinds of values and names of properties, without constraints on values.
+//!
+//! `allOf` adds up, `oneOf` and `anyOf` allow any of their branches, a reference is followed in place. Where a
+//! bound is reached or a circle closes, the outline is open: everything is allowed there.
+
+use super::document::{Documents, Node};
+use compact_str::CompactString;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Levels of nesting that are looked at: deeper ones are hardly ever documented by hand.
+const MAX_DEPTH: usize = 6;
+/// Values of one body.
+const MAX_VALUES: usize = 256;
+/// Values of all bodies of one specification, about 8 MiB.
+pub(super) const MAX_ALL: usize = 65_536;
+/// Properties of one object.
+const MAX_PROPERTIES: usize = 256;
+
+/// Kinds of JSON values: a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(pub u8);
+
+impl Kinds {
+    /// `null`.
+    pub const NULL: Self = Self(1);
+    /// `true` or `false`.
+    pub const BOOLEAN: Self = Self(1 << 1);
+    /// A whole number.
+    pub const INTEGER: Self = Self(1 << 2);
+    /// Any number.
+    pub const NUMBER: Self = Self(1 << 3 | 1 << 2);
+    /// Text.
+    pub const STRING: Self = Self(1 << 4);
+    /// A list.
+    pub const ARRAY: Self = Self(1 << 5);
+    /// An object.
+    pub const OBJECT: Self = Self(1 << 6);
+    /// Anything.
+    pub const ANY: Self = Self(0x7f);
+
+    /// Whether all of `other` are allowed.
+    #[must_use]
+    pub const fn allows(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn named(name: &str) -> Self {
+        match name {
+            "null" => Self::NULL,
+            "boolean" => Self::BOOLEAN,
+            "integer" => Self::INTEGER,
+            "number" => Self::NUMBER,
+            "string" | "file" => Self::STRING,
+            "array" => Self::ARRAY,
+            "object" => Self::OBJECT,
+            _ => Self::ANY,
+        }
+    }
+}
+
+/// What a value looks like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// What it may be.
+    pub kinds: Kinds,
+    /// Its properties, when it is an object.
+    pub properties: BTreeMap<CompactString, Property>,
+    /// What it holds, when it is a list and that is said.
+    pub items: Option<Box<Outline>>,
+    /// Other properties are expected as well.
+    pub open: bool,
+}
+
+/// A property of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Property {
+    /// An object without it is a mistake.
+    pub required: bool,
+    /// What it looks like.
+    pub outline: Outline,
+}
+
+impl Outline {
+    /// Allows everything.
+    fn anything() -> Self {
+        Self { kinds: Kinds::ANY, properties: BTreeMap::new(), items: None, open: true }
+    }
+
+    /// Asks for what both ask for.
+    fn and(&mut self, other: Self) {
+        self.kinds = Kinds(self.kinds.0 & other.kinds.0);
+        self.open |= other.open && !other.properties.is_empty();
+        for (name, property) in other.properties {
+            let required = property.required;
+            let ours = self.properties.entry(name).or_insert(property);
+            ours.required |= required;
+        }
+        self.items = self.items.take().or(other.items);
+    }
+
+    /// Allows what either allows.
+    fn or(&mut self, other: Self) {
+        self.kinds = self.kinds.with(other.kinds);
+        self.open |= other.open;
+        for (name, ours) in &mut self.properties {
+            ours.required &= other.properties.get(name).is_some_and(|theirs| theirs.required);
+        }
+        for (name, property) in other.properties {
+            self.properties.entry(name).or_insert(Property { required: false, ..property });
+        }
+        self.items = self.items.take().or(other.items);
+    }
+}
+
+/// Reads outlines within the bounds of one specification.
+pub(super) struct Artist<'d> {
+    documents: &'d Documents,
+    /// Values that may still be drawn, of all bodies and of this one.
+    left: usize,
+    body: usize,
+}
+
+impl<'d> Artist<'d> {
+    pub(super) const fn new(documents: &'d Documents) -> Self {
+        Self { documents, left: MAX_ALL, body: 0 }
+    }
+
+    /// The outline of a schema; `None` when it says nothing.
+    pub(super) fn draw(&mut self, schema: Node<'d>) -> Option<Outline> {
+        self.body = MAX_VALUES.min(self.left);
+        let before = self.body;
+        let outline = self.value(schema, 0);
+        self.left -= before - self.body;
+        (outline != Outline::anything()).then_some(outline)
+    }
+
+    fn value(&mut self, schema: Node<'d>, depth: usize) -> Outline {
+        if depth > MAX_DEPTH || self.body == 0 {
+            return Outline::anything();
+        }
+        self.body -= 1;
+        let Ok(schema) = self.documents.follow(schema) else { return Outline::anything() };
+        if !schema.value.is_object() {
+            return Outline::anything();
+        }
+        let mut outline = self.own(&schema, depth);
+        for part in schema.get("allOf").iter().flat_map(|parts| parts.items().collect::<Vec<_>>()) {
+            let part = self.value(part, depth + 1);
+            outline.and(part);
+        }
+        for key in ["oneOf", "anyOf"] {
+            let branches: Vec<Node<'d>> =
+                schema.get(key).iter().flat_map(|parts| parts.items().collect::<Vec<_>>()).collect();
+            let union =
+                branches.into_iter().map(|branch| self.value(branch, depth + 1)).reduce(|mut all, one| {
+                    all.or(one);
+                    all
+                });
+            if let Some(union) = union {
+                outline.and(union);
+            }
+        }
+        outline
+    }
+
+    /// What a schema says without its combinations.
+    fn own(&mut self, schema: &Node<'d>, depth: usize) -> Outline {
+        let properties = self.properties(schema, depth);
+        let items = schema.get("items").map(|items| Box::new(self.value(items, depth + 1)));
+        let open = match schema.value.get("additionalProperties") {
+            Some(Value::Bool(allowed)) => *allowed,
+            Some(_) => true,
+            // An object of which nothing is said may be anything.
+            None => properties.is_empty() && schema.value.get("allOf").is_none(),
+        };
+        Outline { kinds: kinds(schema.value, !properties.is_empty()), properties, items, open }
+    }
+
+    fn properties(&mut self, schema: &Node<'d>, depth: usize) -> BTreeMap<CompactString, Property> {
+        let required: Vec<&str> = schema
+            .value
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let Some(all) = schema.get("properties") else { return BTreeMap::new() };
+        let members: Vec<_> = all.members().take(MAX_PROPERTIES).collect();
+        let property = |(name, node): (&'d str, Node<'d>)| {
+            let outline = self.value(node, depth + 1);
+            (CompactString::from(name), Property { required: required.contains(&name), outline })
+        };
+        members.into_iter().map(property).collect()
+    }
+}
+
+fn kinds(schema: &Value, has_properties: bool) -> Kinds {
+    let named = match schema.get("type") {
+        Some(Value::String(name)) => Kinds::named(name),
+        Some(Value::Array(names)) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .fold(Kinds::default(), |all, name| all.with(Kinds::named(name))),
+        _ => match schema.get("const") {
+            Some(value) => kind_of(value),
+            None => of_enum(schema).unwrap_or(if has_properties { Kinds::OBJECT } else { Kinds::ANY }),
+        },
+    };
+    // OpenAPI 3.0 and the habit of Swagger 2.0.
+    let nullable = ["nullable", "x-nullable"].iter().any(|key| schema.get(*key) == Some(&Value::Bool(true)));
+    if nullable { named.with(Kinds::NULL) } else { named }
+}
+
+fn of_enum(schema: &Value) -> Option<Kinds> {
+    let values = schema.get("enum")?.as_array()?;
+    Some(values.iter().fold(Kinds::default(), |all, value| all.with(kind_of(value))))
+}
+
+fn kind_of(value: &Value) -> Kinds {
+    match value {
+        Value::Null => Kinds::NULL,
+        Value::Bool(_) => Kinds::BOOLEAN,
+        Value::Number(number) if number.is_f64() => Kinds::NUMBER,
+        Value::Number(_) => Kinds::INTEGER,
+        Value::String(_) => Kinds::STRING,
+        Value::Array(_) => Kinds::ARRAY,
+        Value::Object(_) => Kinds::OBJECT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn outline(schemas: Value) -> Outline {
+        let documents = Documents::new("a", schemas);
+        let mut artist = Artist::new(&documents);
+        artist.draw(documents.top().unwrap().get("root").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn combinations_add_up() {
+        let drawn = outline(json!({
+            "root": {"allOf": [{"$ref": "#/base"}, {"properties": {"b": {"type": ["string", "null"]}}, "required": ["b"]}]},
+            "base": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}}));
+        assert_eq!(drawn.properties.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(drawn.properties.values().all(|property| property.required) && !drawn.open);
+        assert!(drawn.properties["b"].outline.kinds.allows(Kinds::NULL));
+        let either = outline(json!({"root": {"oneOf": [
+            {"type": "object", "required": ["a", "b"], "properties": {"a": {}, "b": {}}},
+            {"type": "object", "required": ["a"], "properties": {"a": {}, "c": {}}}]}}));
+        let required: Vec<_> = either.properties.iter().filter(|(_, property)| property.required).collect();
+        assert_eq!((either.properties.len(), required.len(), required[0].0.as_str()), (3, 1, "a"));
+    }
+
+    #[test]
+    fn circles_and_crowds_end_open() {
+        let tree = outline(json!({"root": {"type": "object", "properties": {
+            "left": {"$ref": "#/root"}, "right": {"$ref": "#/root"}}}}));
+        let mut depth = 0;
+        let mut at = &tree;
+        while let Some(next) = at.properties.get("left") {
+            at = &next.outline;
+            depth += 1;
+        }
+        assert!(at.open && depth <= MAX_DEPTH + 1, "{depth}");
+    }
+
+    #[test]
+    fn old_and_new_nullable_are_the_same() {
+        for schema in [
+            json!({"type": ["string", "null"]}),
+            json!({"type": "string", "nullable": true}),
+            json!({"enum": ["a", null]}),
+        ] {
+            let drawn = outline(json!({"root": schema}));
+            assert_eq!(drawn.kinds, Kinds::STRING.with(Kinds::NULL), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Specifications from files and folders: found, read within bounds, and read again when they change.
+//!
+//! JSON and YAML, told apart by content. References lead to files below the folder that was given, and nowhere
+//! else; nothing is fetched. What cannot be read is a problem of that specification, and the rest still loads.
+
+mod file;
+mod folder;
+mod watch;
+
+pub use watch::{Watch, watch};
+
+use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::drift::Given;
+use apisec_engine::spec::{Documents, Problem, Spec, beside, is_specification, line_of, read};
+use file::Parsed;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files of one specification: the largest public one that is split has some hundreds.
+const MAX_FILES: usize = 2_048;
+/// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
+const MAX_DEPTH: usize = 64;
+
+/// What the operator named: `[SERVICE=]FILE|FOLDER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The service that it describes: a workload's id or name, or a host.
+    pub service: Option<String>,
+}
+
+impl Request {
+    /// Reads it from the command line. What stands before `=` is a service, unless the whole is a file.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('=') {
+            Some((service, path))
+                if !service.is_empty() && !service.contains('/') && !Path::new(text).exists() =>
+            {
+                Self { path: path.into(), service: Some(service.to_owned()) }
+            }
+            _ => Self { path: text.into(), service: None },
+        }
+    }
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The specifications, by file.
+    pub specs: Vec<Given>,
+    /// What is missing as a whole.
+    pub degradations: Vec<Degradation>,
+    /// Every file that was looked at, for whoever watches them.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// Reads all that was asked for.
+#[must_use]
+pub fn load(requests: &[Request]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for request in requests {
+        let before = loaded.specs.len();
+        if request.path.is_dir() {
+            load_folder(request, &mut loaded);
+        } else {
+            let parent = request.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let name = request.path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let mut shelf = Shelf::new(parent.unwrap_or(Path::new(".")));
+            let spec = shelf.specification(&name.unwrap_or_default(), true);
+            loaded.files.extend(shelf.files());
+            loaded.specs.extend(spec.map(|spec| given(spec, request)));
+        }
+        if loaded.specs.len() == before {
+            loaded.degradations.push(no_specification(&request.path));
+        }
+    }
+    loaded
+}
+
+/// A specification that is part of the program, such as those of the demo.
+#[must_use]
+pub fn built_in(name: &str, text: &str) -> Given {
+    let spec = match file::parse(text) {
+        Ok(value) => read(&Documents::new(name, value)),
+        Err(problem) => broken(name, problem),
+    };
+    Given { spec: Arc::new(spec), service: None }
+}
+
+fn load_folder(request: &Request, loaded: &mut Loaded) {
+    let found = folder::files(&request.path);
+    let mut shelf = Shelf::new(&request.path);
+    for name in &found.names {
+        let spec = shelf.specification(name, false);
+        loaded.specs.extend(spec.map(|spec| given(spec, request)));
+    }
+    loaded.files.extend(shelf.files());
+    loaded.degradations.extend(found.more.then(|| too_many(&request.path)));
+}
+
+fn given(spec: Spec, request: &Request) -> Given {
+    Given { spec: Arc::new(spec), service: request.service.clone() }
+}
+
+/// The files below one folder, each read once.
+struct Shelf {
+    folder: PathBuf,
+    parsed: BTreeMap<String, Parsed>,
+    bytes: u64,
+}
+
+impl Shelf {
+    fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), parsed: BTreeMap::new(), bytes: 0 }
+    }
+
+    fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.parsed.keys().map(|name| self.folder.join(name))
+    }
+
+    /// The specification in a file; `None` when it is none and nobody said so (`named`).
+    fn specification(&mut self, name: &str, named: bool) -> Option<Spec> {
+        match self.parse(name).clone() {
+            Parsed::Document(document) if named || is_specification(&document) => {}
+            Parsed::Broken(problem) => return Some(self.shown(broken(name, problem))),
+            Parsed::Stranger if named => return Some(self.shown(broken(name, stranger()))),
+            Parsed::Document(_) | Parsed::Stranger => return None,
+        }
+        let documents = self.documents(name)?;
+        let spec = read(&documents);
+        Some(self.shown(spec))
+    }
+
+    fn parse(&mut self, name: &str) -> &Parsed {
+        if !self.parsed.contains_key(name) {
+            let parsed = file::read(&self.folder.join(name), &mut self.bytes);
+            self.parsed.insert(name.to_owned(), parsed);
+        }
+        self.parsed.get(name).unwrap_or(&Parsed::Stranger)
+    }
+
+    /// A document with all that it refers to.
+    fn documents(&mut self, root: &str) -> Option<Documents> {
+        let Parsed::Document(document) = self.parse(root) else { return None };
+        let document = document.clone();
+        let mut wanted = Vec::new();
+        references(&document, root, MAX_DEPTH, &mut wanted);
+        let mut documents = Documents::new(root, document);
+        let mut count = 1;
+        while let Some(name) = wanted.pop() {
+            if count >= MAX_FILES || documents.contains(&name) {
+                continue;
+            }
+            if let Parsed::Document(document) = self.parse(&name) {
+                let document = document.clone();
+                references(&document, &name, MAX_DEPTH, &mut wanted);
+                documents.add(&name, document);
+                count += 1;
+            }
+        }
+        Some(documents)
+    }
+
+    /// As it is shown: with whole paths, and with lines where there are problems.
+    fn shown(&self, mut spec: Spec) -> Spec {
+        let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for problem in spec.problems.iter_mut().filter(|problem| problem.line.is_none()) {
+            let text = texts
+                .entry(problem.file.clone())
+                .or_insert_with_key(|name| file::text(&self.folder.join(name)));
+            problem.line = text.as_deref().map(|text| line_of(text, &problem.pointer));
+        }
+        let whole = |file: &mut String| *file = self.folder.join(&*file).display().to_string();
+        whole(&mut spec.file);
+        spec.problems.iter_mut().for_each(|problem| whole(&mut problem.file));
+        spec.operations.iter_mut().for_each(|operation| whole(&mut operation.place.file));
+        spec
+    }
+}
+
+/// Names of the files that a document refers to.
+fn references(value: &Value, from: &str, depth: usize, into: &mut Vec<String>) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, from, depth, into)),
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let file = reference.split('#').next().filter(|file| !file.is_empty());
+                into.extend(file.and_then(|file| beside(from, file)));
+            }
+            members.values().for_each(|member| references(member, from, depth, into));
+        }
+        _ => {}
+    }
+}
+
+fn broken(name: &str, problem: Problem) -> Spec {
+    let problem = Problem { file: name.to_owned(), ..problem };
+    Spec { file: name.to_owned(), problems: vec![problem], ..Spec::default() }
+}
+
+fn stranger() -> Problem {
+    let what = "it is neither JSON nor YAML that could be a specification".to_owned();
+    Problem { file: String::new(), pointer: String::new(), line: None, what }
+}
+
+fn no_specification(path: &Path) -> Degradation {
+    Degradation {
+        code: "no-specification".into(),
+        severity: Severity::Notice,
+        what: format!("there is no OpenAPI or Swagger specification in {}", path.display()),
+        remedy: "give a file or a folder with .json, .yaml or .yml files".into(),
+    }
+}
+
+fn too_many(path: &Path) -> Degradation {
+    Degradation {
+        code: "specifications-cut".into(),
+        severity: Severity::Partial,
+        what: format!("{} holds more files than are looked at ({})", path.display(), folder::MAX_FILES),
+        remedy: "name the folders that matter, one by one".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::record;
 use crate::socket::{CALLERS, SEED, Socket, caller_key, find, find_or_create};
 use apisec_abi::{
     FLAG_EGRESS, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP1, VERDICT_HTTP2,
-    VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_UNDECIDED, counter,
+    VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_TLS_HELLO, VERDICT_UNDECIDED, counter,
 };
 use aya_ebpf::{
     bindings::bpf_sock,
@@ -203,6 +203,7 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
     }
     match socket.verdict {
         VERDICT_HTTP1 | VERDICT_UNDECIDED => ship(ctx, socket, packet, direction),
+        VERDICT_TLS_HELLO => crate::tls::hello::go_on(ctx, socket, packet, direction),
         VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
         _ => {}
     }
@@ -227,7 +228,7 @@ fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: 
         Class::Request => recognise(socket, if direction == 0 { ROLE_SERVER } else { ROLE_CLIENT }),
         Class::Response => recognise(socket, if direction == 1 { ROLE_SERVER } else { ROLE_CLIENT }),
         Class::Tls => {
-            socket.verdict = VERDICT_TLS;
+            crate::tls::hello::begin(ctx, socket);
             add(counter::CONNS_TLS, 1);
         }
         Class::Http2 => {
@@ -274,7 +275,7 @@ fn recognise(socket: &mut Socket, role: u8) {
 
 /// Copies what the budget allows and reports the position of the rest.
 #[inline(always)]
-fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
     if socket.opened == 0 {
         record::open(ctx, socket);
     }

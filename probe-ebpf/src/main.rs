@@ -2,7 +2,7 @@
 #![no_main]
 //! Kernel programs of apisec-top. UAPI contexts only: no CO-RE, nothing newer than 5.10 is required.
 //!
-//! One file per hook ([`capture`], [`handshake`], [`connect`], [`process`]) and the few things they share.
+//! One file per hook ([`capture`], [`handshake`], [`connect`], [`process`], [`tls`]) and the few things they share.
 
 mod capture;
 mod classify;
@@ -14,6 +14,7 @@ mod process;
 mod record;
 mod ring;
 mod socket;
+mod tls;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

@@ -6,8 +6,8 @@ use crate::packet::Packet;
 use crate::ring::{reserve, submit};
 use crate::socket::Socket;
 use apisec_abi::{
-    DataHeader, FLAG_EGRESS, FLAG_FIN, FLAG_RST, FLAG_SKIPPED, FLAG_SYN_SEEN, KIND_DATA, KIND_OPEN, Open,
-    PAYLOAD_CLASSES, counter,
+    DataHeader, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SKIPPED, FLAG_SYN_SEEN, KIND_DATA, KIND_OPEN, Open,
+    PAYLOAD_CLASSES, VERDICT_TLS_HELLO, counter,
 };
 use aya_ebpf::{
     bindings::__sk_buff,
@@ -125,7 +125,9 @@ fn bare(head: DataHeader) {
 fn header(socket: &Socket, seq: u32, total: u32, flags: u8) -> DataHeader {
     DataHeader {
         kind: KIND_DATA,
-        flags: flags | if socket.syn_seen == 1 { FLAG_SYN_SEEN } else { 0 },
+        flags: flags
+            | if socket.syn_seen == 1 { FLAG_SYN_SEEN } else { 0 }
+            | if socket.verdict == VERDICT_TLS_HELLO { FLAG_HANDSHAKE } else { 0 },
         role: socket.role,
         pad: 0,
         captured: 0,
@@ -150,7 +152,7 @@ pub fn open(ctx: &SkBuffContext, socket: &mut Socket) {
         kind: KIND_OPEN,
         flags: if socket.syn_seen == 1 { FLAG_SYN_SEEN } else { 0 },
         role: socket.role,
-        pad: 0,
+        verdict: socket.verdict,
         client_tgid: socket.client_tgid,
         // SAFETY: no preconditions.
         at: unsafe { bpf_ktime_get_ns() },

@@ -18,7 +18,7 @@ fn open(cookie: u64) -> Open {
         kind: KIND_OPEN,
         flags: 0,
         role: ROLE_SERVER,
-        pad: 0,
+        verdict: 0,
         client_tgid: std::process::id(),
         at: u64::MAX / 2,
         cookie,

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod handshake;
 pub mod neighbours;
 pub mod process;
+pub mod tls;
 
 use crate::source::SourceError;
 use apisec_abi::{COUNTER_NAMES, Seed};
@@ -39,7 +40,7 @@ pub struct Hook {
 }
 
 /// All hooks, in the order in which they are attached: who connects must be known before payload comes.
-pub const HOOKS: &[Hook] = &[connect::HOOK, handshake::HOOK, process::EXEC, process::EXIT, capture::HOOK];
+pub const HOOKS: &[Hook] = &[connect::HOOK, handshake::HOOK, process::EXEC, process::EXIT, tls::HOOK, capture::HOOK];
 
 /// Where hooks are attached.
 pub struct Place {
@@ -53,6 +54,9 @@ pub enum HookError {
     /// The object holds no such program: a broken build.
     #[error("the program {0} is missing from the kernel object")]
     Missing(&'static str),
+    /// The kernel lacks what the hook needs.
+    #[error("{0}")]
+    Unsuitable(&'static str),
     /// The kernel refused.
     #[error("{}", crate::attach::reason(.0))]
     Refused(#[from] aya::programs::ProgramError),
@@ -87,15 +91,20 @@ pub enum Own {
 }
 
 /// Loads the object and attaches every hook; `seed` is called between the hooks that learn of new
-/// connections and the one that reads payload, and returns what is known of older connections.
+/// connections and the one that reads payload, and returns what is known of older connections; `probe` puts the
+/// first probes into TLS libraries, unless that hook was refused.
 ///
 /// # Errors
 /// The kernel refuses the object or a required hook; says what to do.
-pub fn attach(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attached, SourceError> {
+pub fn attach(
+    own: Own,
+    seed: impl FnOnce() -> Vec<(u64, Seed)>,
+    probe: impl FnOnce(&mut Prober<'_>),
+) -> Result<Attached, SourceError> {
     let place = Place { cgroup: cgroup::root()? };
     let mut ebpf = load(own, true).or_else(|_| load(own, false))?;
     let mut degradations = Vec::new();
-    let mut seed = Some(seed);
+    let (mut seed, mut probe) = (Some(seed), Some(probe));
     for hook in HOOKS {
         if hook.name == capture::HOOK.name
             && let Some(seed) = seed.take()
@@ -107,6 +116,10 @@ pub fn attach(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attac
                 return Err(refused(hook, &error));
             }
             degradations.push(missing(hook, &error));
+        } else if hook.name == tls::HOOK.name
+            && let Some(probe) = probe.take()
+        {
+            probe(&mut Prober(&mut ebpf));
         }
     }
     let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(|error| broken(&error))?;
@@ -114,6 +127,19 @@ pub fn attach(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Attac
     let seeds = HashMap::try_from(take(&mut ebpf, "SEED")?).map_err(|error| broken(&error))?;
     degradations.extend(btf::degradation());
     Ok(Attached { ebpf, ring, seeds, counters, degradations })
+}
+
+/// Puts probes into files while the hook `tls` is attached.
+pub struct Prober<'a>(&'a mut Ebpf);
+
+impl Prober<'_> {
+    /// Puts the probes of `plan` into its file: all of them, or none.
+    ///
+    /// # Errors
+    /// The kernel refuses one.
+    pub fn probe(&mut self, plan: &tls::Plan) -> Result<tls::Links, HookError> {
+        tls::probe(self.0, plan)
+    }
 }
 
 impl Attached {
@@ -132,6 +158,11 @@ impl Attached {
         let _unchanged = self.seeds.insert(cookie, SeedValue(seed), 0);
     }
 
+    /// Puts probes into files.
+    pub fn prober(&mut self) -> Prober<'_> {
+        Prober(&mut self.ebpf)
+    }
+
     /// Programs that are loaded, by name.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         self.ebpf.programs().map(|(name, _)| name)
@@ -148,6 +179,14 @@ fn load(own: Own, netns_cookies: bool) -> Result<Ebpf, SourceError> {
         .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)
         .override_global("OFFSET_MM_ARG_START", &offsets.mm_arg_start, true)
         .override_global("OFFSET_MM_ARG_END", &offsets.mm_arg_end, true)
+        .override_global("OFFSET_SK_COOKIE", &offsets.sock.cookie, true)
+        .override_global("OFFSET_SK_FAMILY", &offsets.sock.family, true)
+        .override_global("OFFSET_SK_LOCAL_PORT", &offsets.sock.local_port, true)
+        .override_global("OFFSET_SK_REMOTE_PORT", &offsets.sock.remote_port, true)
+        .override_global("OFFSET_SK_LOCAL4", &offsets.sock.local4, true)
+        .override_global("OFFSET_SK_REMOTE4", &offsets.sock.remote4, true)
+        .override_global("OFFSET_SK_LOCAL6", &offsets.sock.local6, true)
+        .override_global("OFFSET_SK_REMOTE6", &offsets.sock.remote6, true)
         .load(OBJECT)
         .map_err(|error| not_loaded(&error))
 }
@@ -222,12 +261,16 @@ fn remedy() -> String {
     }
 }
 
+/// How the last lines of a verifier's log begin that give no reason.
+const STATISTICS: [&str; 3] = ["processed", "stack depth", "verification time"];
+
 /// The innermost reasons of a refused program, without the verifier's log.
 pub(crate) fn reason(error: &aya::programs::ProgramError) -> String {
     match error {
         aya::programs::ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let last = log.lines().rev().find(|line| !line.starts_with("processed")).unwrap_or_default();
+            let is_statistic = |line: &&str| STATISTICS.iter().any(|start| line.starts_with(start));
+            let last = log.lines().rev().find(|line| !is_statistic(line)).unwrap_or_default();
             format!("{io_error} {last}").trim_end().to_owned()
         }
         other => chain(other),

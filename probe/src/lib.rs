@@ -10,3 +10,4 @@ pub mod record;
 pub mod source;
 pub mod spec;
 pub mod store;
+pub mod tls;

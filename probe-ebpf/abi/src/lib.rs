@@ -13,6 +13,12 @@ pub const KIND_OPEN: u8 = 2;
 pub const KIND_EXEC: u8 = 3;
 /// Record is an [`Exit`]: the last thread of a process ended.
 pub const KIND_EXIT: u8 = 4;
+/// Record is a [`TlsData`] followed by `captured` bytes.
+pub const KIND_TLS_DATA: u8 = 5;
+/// Record is a [`TlsTie`]: which connection a TLS session goes over.
+pub const KIND_TLS_TIE: u8 = 6;
+/// Record is a [`TlsEnd`]: a TLS session was given up by its program.
+pub const KIND_TLS_END: u8 = 7;
 
 /// [`DataHeader::flags`]: the packet left the socket (egress); otherwise it arrived at it.
 pub const FLAG_EGRESS: u8 = 1;
@@ -24,6 +30,10 @@ pub const FLAG_RST: u8 = 4;
 pub const FLAG_SYN_SEEN: u8 = 8;
 /// [`DataHeader::flags`]: `total` covers earlier bytes that were skipped, not only this packet.
 pub const FLAG_SKIPPED: u8 = 16;
+/// [`DataHeader::flags`]: a beginning of a TLS handshake, in clear, not payload of an application.
+pub const FLAG_HANDSHAKE: u8 = 32;
+/// [`TlsTie::flags`]: the socket was used inside the library, and is surely the session's.
+pub const FLAG_INSIDE: u8 = 1;
 
 /// Which end of the connection the probed socket is.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -46,6 +56,8 @@ pub const VERDICT_HTTP2: u8 = 4;
 pub const VERDICT_OURS: u8 = 5;
 /// The other end is on this node and is captured there.
 pub const VERDICT_PEER_COVERED: u8 = 6;
+/// TLS whose handshake is being shipped; becomes [`VERDICT_TLS`].
+pub const VERDICT_TLS_HELLO: u8 = 7;
 
 /// Captured payload classes, in bytes: a record reserves the smallest that fits. The first two make
 /// whole records of 256 and 512 bytes: most heads fit them.
@@ -102,8 +114,8 @@ pub struct Open {
     pub flags: u8,
     /// `ROLE_*` of the probed socket.
     pub role: u8,
-    /// Zero.
-    pub pad: u8,
+    /// `VERDICT_*` at this moment.
+    pub verdict: u8,
     /// Process that called `connect`, when it is on this node.
     pub client_tgid: u32,
     /// Monotonic nanoseconds.
@@ -183,6 +195,90 @@ pub struct Exit {
     pub at: u64,
 }
 
+/// Plaintext that a TLS library took or gave, in a program that we probe; `captured` bytes follow.
+///
+/// `seq` is the position in the plaintext of this direction, counted from 0 at the first byte that was
+/// seen of the session, modulo 2^32.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsData {
+    /// [`KIND_TLS_DATA`].
+    pub kind: u8,
+    /// `FLAG_EGRESS`: written by the program; `FLAG_SYN_SEEN`: the session was seen from its handshake on.
+    pub flags: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+    /// Bytes that follow.
+    pub captured: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// The session, unique in its process while it lives: the address of the library's object.
+    pub session: u64,
+    /// When the session was first seen, monotonic nanoseconds: tells it from a later one at the same address.
+    pub born: u64,
+    /// Thread group id.
+    pub tgid: u32,
+    /// Position of the first byte.
+    pub seq: u32,
+    /// Plaintext bytes that this record stands for.
+    pub total: u32,
+    /// Zero.
+    pub pad2: u32,
+}
+
+/// The TCP connection that a TLS session goes over, as seen from its process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsTie {
+    /// [`KIND_TLS_TIE`].
+    pub kind: u8,
+    /// `FLAG_INSIDE` or 0.
+    pub flags: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+    /// Thread group id.
+    pub tgid: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// As in [`TlsData`].
+    pub session: u64,
+    /// As in [`TlsData`].
+    pub born: u64,
+    /// Kernel socket cookie.
+    pub cookie: u64,
+    /// As in [`DataHeader`].
+    pub local_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub remote_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub local_port: u16,
+    /// As in [`DataHeader`].
+    pub remote_port: u16,
+    /// Zero.
+    pub pad2: u32,
+}
+
+/// A TLS session was given up by its program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsEnd {
+    /// [`KIND_TLS_END`].
+    pub kind: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+    /// Thread group id.
+    pub tgid: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// As in [`TlsData`].
+    pub session: u64,
+    /// As in [`TlsData`].
+    pub born: u64,
+}
+
+/// Payload classes of [`TlsData`] records, as [`PAYLOAD_CLASSES`] are of [`DataHeader`] records.
+pub const TLS_CLASSES: [usize; 5] = [208, 464, 2048, 8192, 16384];
+
 /// What user space tells the kernel about a connection that was open before us (map `SEED`, by cookie).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -226,8 +322,14 @@ pub mod counter {
     pub const BYTES_QUIC: u32 = 12;
     /// IPv6 packets whose extension headers were too many to walk.
     pub const UNWALKED_HEADERS: u32 = 13;
+    /// Plaintext of TLS that could not be copied from its program.
+    pub const LOST_TLS_COPY: u32 = 14;
+    /// Sessions and threads in TLS whose state could not be kept.
+    pub const LOST_TLS_STATE: u32 = 15;
+    /// Plaintext records of TLS that did not fit the ring.
+    pub const LOST_TLS_RING_FULL: u32 = 16;
     /// Number of counters.
-    pub const COUNT: u32 = 14;
+    pub const COUNT: u32 = 17;
 }
 
 /// Names of the counters, by index.
@@ -246,6 +348,9 @@ pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
     "bytes_dismissed",
     "bytes_quic",
     "unwalked_headers",
+    "lost_tls_copy",
+    "lost_tls_state",
+    "lost_tls_ring_full",
 ];
 
 const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);
@@ -253,3 +358,6 @@ const _: () = assert!(size_of::<Open>() == 136 && align_of::<Open>() == 8);
 const _: () = assert!(size_of::<Exec>() == 304 && align_of::<Exec>() == 8);
 const _: () = assert!(size_of::<Exit>() == 16 && align_of::<Exit>() == 8);
 const _: () = assert!(size_of::<Seed>() == 8);
+const _: () = assert!(size_of::<TlsData>() == 48 && align_of::<TlsData>() == 8);
+const _: () = assert!(size_of::<TlsTie>() == 80 && align_of::<TlsTie>() == 8);
+const _: () = assert!(size_of::<TlsEnd>() == 32 && align_of::<TlsEnd>() == 8);

@@ -22,6 +22,29 @@ pub struct Offsets {
     pub mm_arg_start: u32,
     /// `mm_struct.arg_end`
     pub mm_arg_end: u32,
+    /// Of `struct sock`; all 0 when one is unknown.
+    pub sock: SockOffsets,
+}
+
+/// Byte offsets in `struct sock_common`, with which a `struct sock` begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockOffsets {
+    /// `skc_cookie`
+    pub cookie: u32,
+    /// `skc_family`
+    pub family: u32,
+    /// `skc_num`
+    pub local_port: u32,
+    /// `skc_dport`
+    pub remote_port: u32,
+    /// `skc_rcv_saddr`
+    pub local4: u32,
+    /// `skc_daddr`
+    pub remote4: u32,
+    /// `skc_v6_rcv_saddr`
+    pub local6: u32,
+    /// `skc_v6_daddr`
+    pub remote6: u32,
 }
 
 /// The offsets of the running kernel; read once.
@@ -48,6 +71,21 @@ fn read(btf: &[u8]) -> Option<Offsets> {
         task_mm: types.offset("task_struct", "mm")?,
         mm_arg_start: types.offset("mm_struct", "arg_start")?,
         mm_arg_end: types.offset("mm_struct", "arg_end")?,
+        sock: sock(&types).unwrap_or_default(),
+    })
+}
+
+fn sock(types: &Types<'_>) -> Option<SockOffsets> {
+    let at = |member| types.offset("sock_common", member);
+    Some(SockOffsets {
+        cookie: at("skc_cookie")?,
+        family: at("skc_family")?,
+        local_port: at("skc_num")?,
+        remote_port: at("skc_dport")?,
+        local4: at("skc_rcv_saddr")?,
+        remote4: at("skc_daddr")?,
+        local6: at("skc_v6_rcv_saddr").unwrap_or_default(),
+        remote6: at("skc_v6_daddr").unwrap_or_default(),
     })
 }
 
@@ -158,6 +196,10 @@ mod tests {
         let offsets = read(&btf).expect("offsets");
         assert!(offsets.task_mm > 0);
         assert_eq!(offsets.mm_arg_end, offsets.mm_arg_start + 8);
+        let sock = offsets.sock;
+        assert_eq!((sock.remote4, sock.local4), (0, 4));
+        assert_eq!((sock.remote_port, sock.local_port, sock.family), (12, 14, 16));
+        assert!(sock.cookie > sock.family);
     }
 
     proptest! {

@@ -8,9 +8,12 @@ use crate::attach::{self, Attached, Own};
 use crate::clock;
 use crate::flow::Flow;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
+use crate::tls::probes::Probes;
+use crate::tls::sessions::Sessions;
 use apisec_abi::{
-    DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA, KIND_EXEC, KIND_EXIT,
-    KIND_OPEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, Seed, VERDICT_DISMISSED,
+    DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA, KIND_EXEC,
+    KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT, ROLE_UNKNOWN, Seed, TlsData,
+    TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_TLS, VERDICT_TLS_HELLO,
 };
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Vantage;
@@ -31,7 +34,15 @@ const IDLE_WAIT: Duration = Duration::from_millis(40);
 /// Recent connections whose ends may still have to be joined.
 const JOINED: usize = 65_536;
 /// Names of the kernel's counters that are losses.
-const LOSSES: [&str; 4] = ["lost_ring_full", "lost_identity", "lost_copy", "lost_state"];
+const LOSSES: [&str; 7] = [
+    "lost_ring_full",
+    "lost_identity",
+    "lost_copy",
+    "lost_state",
+    "lost_tls_copy",
+    "lost_tls_state",
+    "lost_tls_ring_full",
+];
 
 /// The live source.
 pub struct Live {
@@ -43,6 +54,9 @@ pub struct Live {
     chunks: u64,
     unreadable: u64,
     shipped: Shipped,
+    sessions: Sessions,
+    /// `None` when the hook was refused.
+    probes: Option<Probes>,
     /// The last poll found something.
     busy: bool,
 }
@@ -53,7 +67,12 @@ impl Live {
     /// # Errors
     /// No rights, no cgroup2, or a kernel that refuses a required hook.
     pub fn start(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Self, SourceError> {
-        let attached = attach::attach(own, seed)?;
+        let mut probes = Probes::start();
+        let mut probed = false;
+        let attached = attach::attach(own, seed, |prober| {
+            probes.first(prober);
+            probed = true;
+        })?;
         let epoll = watch(&attached).map_err(|error| SourceError {
             what: format!("the ring buffer cannot be waited for: {error}"),
             remedy: "raise the limit of open files (ulimit -n)".into(),
@@ -66,6 +85,8 @@ impl Live {
             chunks: 0,
             unreadable: 0,
             shipped: Shipped::default(),
+            sessions: Sessions::default(),
+            probes: probed.then_some(probes),
             busy: false,
         })
     }
@@ -76,7 +97,14 @@ impl Live {
         while read < BATCH {
             let Some(item) = self.attached.ring.next() else { break };
             read += 1;
-            if !hand_on(&item, self.clock_offset, &mut self.ends, &mut self.shipped, sink) {
+            let mut desk = Desk {
+                clock_offset: self.clock_offset,
+                ends: &mut self.ends,
+                shipped: &mut self.shipped,
+                sessions: &mut self.sessions,
+                probes: &mut self.probes,
+            };
+            if desk.hand_on(&item, sink).is_none() {
                 self.unreadable += 1;
             }
         }
@@ -100,6 +128,9 @@ impl Source for Live {
     }
 
     fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
+        if let Some(probes) = &mut self.probes {
+            probes.go_on(&mut self.attached.prober());
+        }
         if self.drain(sink) > 0 {
             self.busy = true;
             // Records pile up while we wait: fewer, larger batches cost the watched services less.
@@ -125,11 +156,19 @@ impl Source for Live {
         stats.counters.insert("joined_late".into(), self.ends.joined);
         stats.counters.insert("bytes_http1".into(), self.shipped.total);
         stats.counters.insert("bytes_skipped".into(), self.shipped.total - self.shipped.copied);
+        let tls = self.sessions.counts;
+        stats.counters.insert("tls_bytes_decrypted".into(), tls.bytes);
+        stats.counters.insert("tls_bytes_covered".into(), tls.covered);
+        stats.counters.insert("tls_sessions_tied".into(), tls.tied);
+        stats.counters.insert("tls_ties_refused".into(), tls.refused);
+        stats.losses.insert("tls_bytes_untied".into(), tls.untied);
         stats
     }
 
     fn degradations(&self) -> Vec<Degradation> {
-        self.attached.degradations.clone()
+        let mut all = self.attached.degradations.clone();
+        all.extend(self.probes.as_ref().and_then(Probes::degradation));
+        all
     }
 
     fn dismiss(&mut self, conn: ConnId) {
@@ -145,45 +184,73 @@ fn watch(attached: &Attached) -> rustix::io::Result<OwnedFd> {
     Ok(epoll)
 }
 
-/// Decodes one record; `false` when it is not one that this build knows.
-fn hand_on(
-    record: &[u8],
+/// What records are handed on with; apart from the ring, which lends them.
+struct Desk<'a> {
     clock_offset: u64,
-    ends: &mut Ends,
-    shipped: &mut Shipped,
-    sink: &mut dyn Sink,
-) -> bool {
-    match record.first() {
-        Some(&KIND_DATA) => {
-            let Some((header, payload)) = data(record) else { return false };
-            if !ends.is_covered(header.cookie) {
-                shipped.add(&header);
-                segment(&header, payload, clock_offset, sink);
+    ends: &'a mut Ends,
+    shipped: &'a mut Shipped,
+    sessions: &'a mut Sessions,
+    probes: &'a mut Option<Probes>,
+}
+
+impl Desk<'_> {
+    /// Decodes one record; `None` when it is not one that this build knows.
+    fn hand_on(&mut self, record: &[u8], sink: &mut dyn Sink) -> Option<()> {
+        let offset = self.clock_offset;
+        match *record.first()? {
+            KIND_DATA => {
+                let (header, payload) = data(record)?;
+                if header.flags & FLAG_HANDSHAKE == 0 && !self.ends.is_covered(header.cookie) {
+                    self.shipped.add(&header);
+                    segment(&header, payload, offset, sink);
+                }
             }
-        }
-        Some(&KIND_OPEN) => {
-            let Some(mut open) = fixed::<Open>(record) else { return false };
-            open.at = open.at.saturating_add(clock_offset);
-            if let Some(twice) = ends.join(&open) {
-                sink.discard(twice);
+            KIND_OPEN => {
+                let mut open = fixed::<Open>(record)?;
+                open.at = open.at.saturating_add(offset);
+                self.opened(&open, sink);
             }
-            if !ends.is_covered(open.cookie) {
-                sink.opened(&open);
+            KIND_EXEC => {
+                let mut exec = fixed::<Exec>(record)?;
+                exec.at = exec.at.saturating_add(offset);
+                if let Some(probes) = self.probes {
+                    probes.started(exec.tgid);
+                }
+                sink.started(&exec);
             }
+            KIND_EXIT => {
+                let mut exit = fixed::<Exit>(record)?;
+                exit.at = exit.at.saturating_add(offset);
+                if let Some(probes) = self.probes {
+                    probes.ended(exit.tgid);
+                }
+                sink.ended(&exit);
+            }
+            KIND_TLS_DATA => {
+                let header = fixed::<TlsData>(record)?;
+                let payload = record.get(size_of::<TlsData>()..)?.get(..header.captured as usize)?;
+                self.sessions.data(&header, payload, offset, sink);
+            }
+            KIND_TLS_TIE => self.sessions.tied(&fixed(record)?, offset, sink),
+            KIND_TLS_END => self.sessions.ended(&fixed(record)?, offset, sink),
+            _ => return None,
         }
-        Some(&KIND_EXEC) => {
-            let Some(mut exec) = fixed::<Exec>(record) else { return false };
-            exec.at = exec.at.saturating_add(clock_offset);
-            sink.started(&exec);
-        }
-        Some(&KIND_EXIT) => {
-            let Some(mut exit) = fixed::<Exit>(record) else { return false };
-            exit.at = exit.at.saturating_add(clock_offset);
-            sink.ended(&exit);
-        }
-        _ => return false,
+        Some(())
     }
-    true
+
+    fn opened(&mut self, open: &Open, sink: &mut dyn Sink) {
+        if let Some(twice) = self.ends.join(open) {
+            self.sessions.superseded(twice.0, open.cookie);
+            sink.discard(twice);
+        }
+        if self.ends.is_covered(open.cookie) {
+            return;
+        }
+        if matches!(open.verdict, VERDICT_TLS | VERDICT_TLS_HELLO) {
+            self.sessions.opened(open, self.clock_offset, sink);
+        }
+        sink.opened(open);
+    }
 }
 
 fn segment(header: &DataHeader, payload: &[u8], clock_offset: u64, sink: &mut dyn Sink) {
@@ -228,6 +295,9 @@ impl Plain for DataHeader {}
 impl Plain for Open {}
 impl Plain for Exec {}
 impl Plain for Exit {}
+impl Plain for TlsData {}
+impl Plain for TlsTie {}
+impl Plain for TlsEnd {}
 
 #[expect(unsafe_code, reason = "the ABI records are plain integers, read from bytes of sufficient length")]
 fn fixed<T: Plain>(record: &[u8]) -> Option<T> {

@@ -55,7 +55,7 @@ fn open(cookie: u64, client_tgid: u32) -> Open {
         kind: KIND_OPEN,
         flags: 0,
         role: ROLE_SERVER,
-        pad: 0,
+        verdict: 0,
         client_tgid,
         at: crate::clock::now(),
         cookie,

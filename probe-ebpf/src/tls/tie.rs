@@ -1,0 +1,136 @@
+//! Which connection a TLS session goes over: the socket that the thread reads or writes while it is inside
+//! the library; or, where the program moves the ciphertext itself (memory BIOs of node, Python's asyncio, curl),
+//! the socket that it read last before it asked for the plaintext.
+//!
+//! Of the ways to know it this needs nothing of any library's layout, version or I/O style, and costs one look-up
+//! per read of a thread that uses TLS. What was read last by the wrong reason (a plaintext connection in
+//! between) is corrected by the next read inside the library, and refused by user space, which knows which
+//! connections carry TLS.
+
+use super::call::{THREADS, Thread};
+use super::session::{INGRESS, Session};
+use crate::ring::{reserve, submit};
+use apisec_abi::{FLAG_INSIDE, KIND_TLS_TIE, TlsTie, counter};
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+    },
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+
+const AF_INET: u16 = 2;
+
+/// Byte offsets in the kernel's `struct sock` that user space reads from its BTF; a cookie at 0 means that
+/// there is none. Set before loading.
+#[unsafe(no_mangle)]
+static OFFSET_SK_COOKIE: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_FAMILY: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_LOCAL_PORT: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_REMOTE_PORT: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_LOCAL4: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_REMOTE4: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_LOCAL6: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_REMOTE6: u32 = 0;
+
+/// A thread reads from, or writes to, a TCP socket: the first argument in every tracepoint that this is
+/// attached to.
+#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
+pub fn apisec_tls_io(ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    if let Some(thread) = THREADS.get_ptr_mut(&id) {
+        // SAFETY: the entry belongs to this thread.
+        unsafe { (*thread).socket = ctx.arg::<u64>(0) };
+    }
+    0
+}
+
+/// Ties the session to the connection that its thread used; tells user space when it is another.
+#[inline(always)]
+pub fn tie(thread: &mut Thread, object: u64, session: &mut Session, direction: usize) {
+    let socket = if thread.socket != 0 {
+        session.inside = 1;
+        thread.socket
+    } else if session.inside == 0 && direction == INGRESS {
+        thread.before
+    } else {
+        0
+    };
+    thread.before = 0;
+    if socket == 0 {
+        return;
+    }
+    // SAFETY: constants that user space sets before loading.
+    let at = unsafe { core::ptr::read_volatile(&raw const OFFSET_SK_COOKIE) };
+    if at == 0 {
+        return;
+    }
+    let cookie = read::<u64>(socket, at);
+    if cookie == 0 || cookie == session.cookie {
+        return;
+    }
+    session.cookie = cookie;
+    report(socket, object, session);
+}
+
+#[inline(always)]
+fn report(socket: u64, object: u64, session: &Session) {
+    macro_rules! field {
+        ($kind:ty, $offset:ident) => {
+            // SAFETY: a constant that user space sets before loading.
+            read::<$kind>(socket, unsafe { core::ptr::read_volatile(&raw const $offset) })
+        };
+    }
+    let Some(record) = reserve::<{ size_of::<TlsTie>() }>(counter::LOST_IDENTITY) else { return };
+    let v4 = field!(u16, OFFSET_SK_FAMILY) == AF_INET;
+    let (local_addr, remote_addr) = if v4 {
+        (mapped(field!(u32, OFFSET_SK_LOCAL4)), mapped(field!(u32, OFFSET_SK_REMOTE4)))
+    } else {
+        (field!([u8; 16], OFFSET_SK_LOCAL6), field!([u8; 16], OFFSET_SK_REMOTE6))
+    };
+    let tie = TlsTie {
+        kind: KIND_TLS_TIE,
+        flags: if session.inside == 1 { FLAG_INSIDE } else { 0 },
+        pad: [0; 2],
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        // SAFETY: no preconditions.
+        at: unsafe { bpf_ktime_get_ns() },
+        session: object,
+        born: session.born,
+        cookie: session.cookie,
+        local_addr,
+        remote_addr,
+        local_port: field!(u16, OFFSET_SK_LOCAL_PORT),
+        remote_port: u16::from_be(field!(u16, OFFSET_SK_REMOTE_PORT)),
+        pad2: 0,
+    };
+    // SAFETY: the record holds a `TlsTie`.
+    unsafe { record.cast::<TlsTie>().write(tie) };
+    submit(record);
+}
+
+/// An IPv4 address, in network order, as an IPv6 address.
+#[inline(always)]
+fn mapped(ip4: u32) -> [u8; 16] {
+    // SAFETY: four network-order words are sixteen bytes.
+    unsafe { core::mem::transmute([0, 0, 0xffff_u32.to_be(), ip4]) }
+}
+
+/// A field of a kernel structure; zero when it cannot be read.
+#[inline(always)]
+fn read<T: Copy>(base: u64, offset: u32) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper checks the address; only integers are read, for which zero is a value.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, (base + offset as u64) as *const _);
+        value.assume_init()
+    }
+}

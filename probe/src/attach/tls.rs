@@ -1,0 +1,115 @@
+//! Plaintext of TLS: probes in the libraries (`uprobe`), and the tracepoints that tell which socket a thread uses.
+//!
+//! Which files hold a TLS library and where in them the probes belong is not decided here: see [`crate::tls`].
+
+use super::{Hook, HookError, Place, btf};
+use aya::Ebpf;
+use aya::programs::uprobe::{UProbeLinkId, UProbeScope};
+use aya::programs::{RawTracePoint, UProbe};
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+
+/// See the module.
+pub const HOOK: Hook = Hook {
+    name: "tls",
+    purpose: "reads the plaintext at the edge of TLS libraries (uprobes, tcp_rcv_space_adjust)",
+    without: "calls inside TLS cannot be seen",
+    required: false,
+    attach,
+};
+
+/// Tracepoints whose first argument is the socket that the current thread reads.
+const RECEIVES: &str = "tcp_rcv_space_adjust";
+/// The same for writes: the newer ones first. A kernel older than 6.3 has none; sessions are then tied by reads alone.
+const SENDS: [&str; 2] = ["sock_send_length", "tcp_sendmsg_locked"];
+const IO: &str = "apisec_tls_io";
+
+/// A kernel program for one kind of place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Probe {
+    /// The call of a function that returns a length.
+    Call,
+    /// The call of a function that returns success and stores a length.
+    CallEx,
+    /// The call of a handshake.
+    Handshake,
+    /// The session is given up.
+    Free,
+    /// A read has its result.
+    Read,
+    /// A write has its result.
+    Wrote,
+    /// A read returns.
+    ReadReturn,
+    /// A write returns.
+    WroteReturn,
+}
+
+/// Every probe, with the name of its program.
+const PROGRAMS: [(Probe, &str); 8] = [
+    (Probe::Call, "apisec_tls_call"),
+    (Probe::CallEx, "apisec_tls_call_ex"),
+    (Probe::Handshake, "apisec_tls_hands"),
+    (Probe::Free, "apisec_tls_free"),
+    (Probe::Read, "apisec_tls_read"),
+    (Probe::Wrote, "apisec_tls_wrote"),
+    (Probe::ReadReturn, "apisec_tls_readr"),
+    (Probe::WroteReturn, "apisec_tls_wroter"),
+];
+
+/// Where in a file probes belong.
+#[derive(Debug)]
+pub struct Plan {
+    /// The file itself, held open: whatever is at its path later, or in whatever mount namespace, it is this one.
+    pub file: File,
+    /// Offsets in the file.
+    pub sites: Vec<(Probe, u64)>,
+}
+
+/// Probes that are in a file.
+#[derive(Debug, Default)]
+pub struct Links(Vec<(Probe, UProbeLinkId)>);
+
+fn attach(ebpf: &mut Ebpf, _: &Place) -> Result<(), HookError> {
+    if btf::offsets().is_none_or(|offsets| offsets.sock.cookie == 0) {
+        return Err(HookError::Unsuitable("the kernel does not describe its sockets (no BTF)"));
+    }
+    for (_, name) in PROGRAMS {
+        program(ebpf, name)?.load()?;
+    }
+    let io: &mut RawTracePoint = ebpf.program_mut(IO).ok_or(HookError::Missing(IO))?.try_into()?;
+    io.load()?;
+    io.attach(RECEIVES)?;
+    let _sends = SENDS.into_iter().any(|name| io.attach(name).is_ok());
+    Ok(())
+}
+
+/// Puts probes into a file: all of them, or none.
+pub(super) fn probe(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
+    let mut links = Links::default();
+    let path = format!("/proc/self/fd/{}", plan.file.as_raw_fd());
+    for (probe, offset) in &plan.sites {
+        let attached = program(ebpf, name(*probe)).and_then(|program| {
+            Ok(program.attach(*offset, &path, UProbeScope::AllProcesses)?)
+        });
+        match attached {
+            Ok(link) => links.0.push((*probe, link)),
+            Err(error) => {
+                for (probe, link) in links.0 {
+                    // What is not detached now goes with the process.
+                    let _later = program(ebpf, name(probe)).map(|program| program.detach(link));
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(links)
+}
+
+fn name(probe: Probe) -> &'static str {
+    PROGRAMS.iter().find(|(known, _)| *known == probe).map_or("", |(_, name)| name)
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProbe, HookError> {
+    Ok(ebpf.program_mut(name).ok_or(HookError::Missing(name))?.try_into()?)
+}

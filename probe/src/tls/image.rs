@@ -1,0 +1,158 @@
+//! An ELF file as far as probes need it: where its functions are, and their code. Read piece by piece, so that a program
+//! of 100 MB costs its symbol table and no more; never mapped, because a file that shrinks would kill us.
+
+use object::elf::{EM_AARCH64, EM_X86_64, PT_LOAD};
+use object::read::ReadCache;
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
+use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
+use std::fs::File;
+use std::path::Path;
+
+/// A function longer than this is not looked through for cheap sites.
+const MAX_CODE: u64 = 16 << 10;
+/// Symbols that are looked at in one table: twice what the largest known program has.
+const MAX_SYMBOLS: usize = 1 << 21;
+
+/// The processor that a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64.
+    X86,
+    /// AArch64.
+    Arm,
+    /// Another one.
+    Other,
+}
+
+/// A function in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Virtual address.
+    pub address: u64,
+    /// Bytes of code, 0 when the table does not say.
+    pub size: u64,
+}
+
+/// An open file.
+pub struct Image {
+    cache: ReadCache<File>,
+}
+
+/// A file that was parsed.
+pub struct Parsed<'a> {
+    elf: ElfFile64<'a, Endianness, &'a ReadCache<File>>,
+}
+
+impl Image {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        Ok(Self::of(File::open(path)?))
+    }
+
+    /// Reads an open file.
+    #[must_use]
+    pub fn of(file: File) -> Self {
+        Self { cache: ReadCache::new(file) }
+    }
+
+    /// Parses its headers; `None` when it is not a 64-bit ELF file.
+    #[must_use]
+    pub fn parse(&self) -> Option<Parsed<'_>> {
+        Some(Parsed { elf: ElfFile64::parse(&self.cache).ok()? })
+    }
+}
+
+impl<'a> Parsed<'a> {
+    /// The processor it is for.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        match self.elf.elf_header().e_machine(self.elf.endian()) {
+            EM_X86_64 => Machine::X86,
+            EM_AARCH64 => Machine::Arm,
+            _ => Machine::Other,
+        }
+    }
+
+    /// Gives the name and place of every function that is defined here to `each`: of the dynamic table first (what a
+    /// library exports), then of the full one, if it was not stripped.
+    pub fn functions(&self, mut each: impl FnMut(&str, Function)) {
+        let symbols = self.elf.dynamic_symbols().take(MAX_SYMBOLS).chain(self.elf.symbols().take(MAX_SYMBOLS));
+        for symbol in symbols {
+            if symbol.kind() == SymbolKind::Text
+                && symbol.address() != 0
+                && let Ok(name) = symbol.name()
+            {
+                each(name, Function { address: symbol.address(), size: symbol.size() });
+            }
+        }
+    }
+
+    /// Where the byte at a virtual address stands in the file.
+    #[must_use]
+    pub fn offset_of(&self, address: u64) -> Option<u64> {
+        let endian = self.elf.endian();
+        self.elf.elf_program_headers().iter().find_map(|segment| {
+            let (start, len) = (segment.p_vaddr(endian), segment.p_filesz(endian));
+            let within = address.checked_sub(start).filter(|within| *within < len)?;
+            (segment.p_type(endian) == PT_LOAD).then(|| segment.p_offset(endian).checked_add(within))?
+        })
+    }
+
+    /// The code of a function; `None` when its size is not known or too large.
+    #[must_use]
+    pub fn code(&self, function: Function) -> Option<&'a [u8]> {
+        if function.size == 0 || function.size > MAX_CODE {
+            return None;
+        }
+        self.bytes(function.address, function.size)
+    }
+
+    /// `len` bytes at a virtual address.
+    #[must_use]
+    pub fn bytes(&self, address: u64, len: u64) -> Option<&'a [u8]> {
+        let (endian, data) = (self.elf.endian(), self.elf.data());
+        self.elf.elf_program_headers().iter().find_map(|segment| {
+            (segment.p_type(endian) == PT_LOAD).then_some(())?;
+            segment.data_range(endian, data, address, len).ok().flatten()
+        })
+    }
+
+    /// Address and size of the section `name`.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<Function> {
+        let section = self.elf.section_by_name(name)?;
+        Some(Function { address: section.address(), size: section.size() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_functions_are_found_where_they_are() {
+        let image = Image::open(&std::env::current_exe().unwrap()).unwrap();
+        let parsed = image.parse().unwrap();
+        let mut found = None;
+        parsed.functions(|name, function| {
+            if name == "main" {
+                found = Some(function);
+            }
+        });
+        let main = found.unwrap();
+        let code = parsed.code(main).unwrap();
+        let offset = parsed.offset_of(main.address).unwrap() as usize;
+        let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(file.get(offset..offset + code.len()).unwrap(), code);
+        assert_ne!(parsed.machine(), Machine::Other);
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        let path = Path::new("/proc/self/maps");
+        assert!(Image::open(path).unwrap().parse().is_none());
+    }
+}

@@ -1,0 +1,140 @@
+//! The TLS libraries that are known, by the functions that they define.
+
+use super::image::{Function, Machine, Parsed};
+use super::site::Body;
+use crate::attach::tls::Probe;
+use std::collections::HashMap;
+
+/// A TLS library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Library {
+    /// OpenSSL, BoringSSL or LibreSSL: they share the names and the meaning of their functions.
+    OpenSsl,
+    /// GnuTLS.
+    GnuTls,
+}
+
+/// What one hit of its probes costs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// About a microsecond: every site is emulated by the kernel.
+    Emulated,
+    /// Some sites are single-stepped, or are return probes: about ten microseconds.
+    Stepped,
+}
+
+/// The functions that are probed in a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whose they are.
+    pub library: Library,
+    /// Offsets in the file.
+    pub sites: Vec<(Probe, u64)>,
+    /// What a hit costs.
+    pub cost: Cost,
+}
+
+/// A function of a library.
+struct Known {
+    library: Library,
+    name: &'static str,
+    call: Probe,
+    arguments: usize,
+    /// How its end is probed, at a site and as a return; `None` for a function whose result does not matter.
+    end: Option<(Probe, Probe)>,
+}
+
+const READ: Option<(Probe, Probe)> = Some((Probe::Read, Probe::ReadReturn));
+const WRITE: Option<(Probe, Probe)> = Some((Probe::Wrote, Probe::WroteReturn));
+
+const fn known(
+    library: Library,
+    name: &'static str,
+    call: Probe,
+    arguments: usize,
+    end: Option<(Probe, Probe)>,
+) -> Known {
+    Known { library, name, call, arguments, end }
+}
+
+/// Every function that is probed.
+const FUNCTIONS: [Known; 12] = [
+    known(Library::OpenSsl, "SSL_read", Probe::Call, 3, READ),
+    known(Library::OpenSsl, "SSL_read_ex", Probe::CallEx, 4, READ),
+    known(Library::OpenSsl, "SSL_write", Probe::Call, 3, WRITE),
+    known(Library::OpenSsl, "SSL_write_ex", Probe::CallEx, 4, WRITE),
+    known(Library::OpenSsl, "SSL_do_handshake", Probe::Handshake, 1, None),
+    known(Library::OpenSsl, "SSL_free", Probe::Free, 1, None),
+    known(Library::GnuTls, "gnutls_record_recv", Probe::Call, 3, READ),
+    known(Library::GnuTls, "gnutls_record_send", Probe::Call, 3, WRITE),
+    known(Library::GnuTls, "gnutls_record_send2", Probe::Call, 3, WRITE),
+    known(Library::GnuTls, "gnutls_record_recv_seq", Probe::Call, 3, READ),
+    known(Library::GnuTls, "gnutls_handshake", Probe::Handshake, 1, None),
+    known(Library::GnuTls, "gnutls_deinit", Probe::Free, 1, None),
+];
+
+/// Functions without which a file holds no TLS library: programs that merely use one define neither.
+const ESSENTIAL: [(&str, Library); 2] =
+    [("SSL_read", Library::OpenSsl), ("gnutls_record_recv", Library::GnuTls)];
+
+/// Looks for a known library in a file.
+#[must_use]
+pub fn find(file: &Parsed<'_>) -> Option<Found> {
+    let mut defined: HashMap<&'static str, Function> = HashMap::new();
+    file.functions(|name, function| {
+        if let Some(known) = FUNCTIONS.iter().find(|known| known.name == name) {
+            defined.entry(known.name).or_insert(function);
+        }
+    });
+    let (_, library) = ESSENTIAL.into_iter().find(|(name, _)| defined.contains_key(name))?;
+    let mut found = Found { library, sites: Vec::new(), cost: Cost::Emulated };
+    for known in FUNCTIONS.iter().filter(|known| known.library == library) {
+        if let Some(function) = defined.get(known.name) {
+            place(file, known, *function, &mut found)?;
+        }
+    }
+    Some(found)
+}
+
+/// Adds the sites of one function.
+fn place(file: &Parsed<'_>, known: &Known, function: Function, found: &mut Found) -> Option<()> {
+    let body = (file.machine() == Machine::X86)
+        .then(|| file.code(function).map(|code| Body::decode(code, function.address)))
+        .flatten();
+    let entry = body.as_ref().and_then(|body| body.entry(known.arguments));
+    let mut add = |probe, address| {
+        found.sites.push((probe, file.offset_of(address)?));
+        Some(())
+    };
+    add(known.call, entry.unwrap_or(function.address))?;
+    let ends = body.as_ref().and_then(Body::ends);
+    let stepped = match (known.end, &ends) {
+        (None, _) => false,
+        (Some((site, _)), Some(ends)) => {
+            for end in ends {
+                add(site, *end)?;
+            }
+            entry.is_none()
+        }
+        (Some((_, returns)), None) => {
+            add(returns, function.address)?;
+            true
+        }
+    };
+    if stepped {
+        found.cost = Cost::Stepped;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::image::Image;
+
+    #[test]
+    fn a_program_without_tls_has_none() {
+        let image = Image::open(&std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(find(&image.parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! The files that are probed, and how that went.
+
+use super::library::{Cost, Library};
+use super::scan::{FileId, Find, Holder, Scanner};
+use crate::attach::Prober;
+use crate::attach::tls::Links;
+use apisec_engine::degradation::{Degradation, Severity};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+/// Files that are probed at most: each costs some descriptors.
+const MAX_PROBED: usize = 512;
+/// Refusals that are told by name.
+const TOLD: usize = 3;
+
+/// A file with a TLS library.
+#[derive(Debug)]
+pub struct Probed {
+    /// Its path as its first user sees it.
+    pub path: PathBuf,
+    /// What it holds.
+    pub library: Library,
+    /// What a hit costs its users.
+    pub cost: Cost,
+    /// The probes; `None` when they were refused.
+    links: Option<Links>,
+}
+
+/// See the module.
+pub struct Probes {
+    scanner: Option<Scanner>,
+    files: HashMap<FileId, Probed>,
+    users: HashMap<u32, BTreeSet<FileId>>,
+    refused: Vec<String>,
+    refusals: u64,
+}
+
+impl Probes {
+    /// Starts to look for libraries.
+    #[must_use]
+    pub fn start() -> Self {
+        let mut probes = Self {
+            scanner: None,
+            files: HashMap::new(),
+            users: HashMap::new(),
+            refused: Vec::new(),
+            refusals: 0,
+        };
+        match Scanner::start() {
+            Ok(scanner) => probes.scanner = Some(scanner),
+            Err(error) => probes.refuse(format!("no thread could be started to look for libraries: {error}")),
+        }
+        probes
+    }
+
+    /// Probes what runs now, waiting for the search to end, within reason.
+    pub fn first(&mut self, prober: &mut Prober<'_>) {
+        let Some(scanner) = self.scanner.take() else { return };
+        for find in scanner.first() {
+            self.take(find, prober);
+        }
+        self.scanner = Some(scanner);
+    }
+
+    /// A program has started.
+    pub fn started(&self, pid: u32) {
+        if let Some(scanner) = &self.scanner {
+            scanner.started(pid);
+        }
+    }
+
+    /// A process has ended.
+    pub fn ended(&mut self, pid: u32) {
+        self.users.remove(&pid);
+    }
+
+    /// Probes what was found since.
+    pub fn go_on(&mut self, prober: &mut Prober<'_>) {
+        while let Some(find) = self.scanner.as_ref().and_then(Scanner::find) {
+            self.take(find, prober);
+        }
+    }
+
+    /// The files that hold TLS libraries.
+    pub fn files(&self) -> impl Iterator<Item = &Probed> {
+        self.files.values()
+    }
+
+    fn take(&mut self, find: Find, prober: &mut Prober<'_>) {
+        match find {
+            Find::Library(holder) => self.probe(holder, prober),
+            Find::Process(pid, files) => {
+                self.users.insert(pid, files);
+            }
+            Find::Ready => {}
+        }
+    }
+
+    fn probe(&mut self, holder: Holder, prober: &mut Prober<'_>) {
+        let Holder { id, path, library, cost, plan } = holder;
+        let links = if self.files.len() >= MAX_PROBED {
+            self.refuse(format!("{}: more than {MAX_PROBED} files", path.display()));
+            None
+        } else {
+            prober
+                .probe(&plan)
+                .map_err(|error| self.refuse(format!("{}: {error}", path.display())))
+                .ok()
+        };
+        self.files.insert(id, Probed { path, library, cost, links });
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.refusals += 1;
+        if self.refused.len() < TOLD {
+            self.refused.push(why);
+        }
+    }
+
+    /// What could not be probed.
+    #[must_use]
+    pub fn degradation(&self) -> Option<Degradation> {
+        (self.refusals > 0).then(|| Degradation {
+            code: "tls-probes".into(),
+            severity: Severity::Partial,
+            what: format!(
+                "{} TLS libraries could not be probed, calls through them are not seen: {}",
+                self.refusals,
+                self.refused.join("; ")
+            ),
+            remedy: "run `apisec-top doctor` to see what this kernel or container refuses".into(),
+        })
+    }
+}
+
+impl Probed {
+    /// Whether its plaintext is read.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        self.links.is_some()
+    }
+}

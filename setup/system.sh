@@ -26,6 +26,7 @@ needs_of() {
     needs_of demo
     need nginx nginx-light
     need curl curl
+    need openssl openssl
     need tmux tmux
     need ip iproute2
     need python3 python3

@@ -6,8 +6,8 @@ use crate::packet::Packet;
 use crate::ring::{reserve, submit};
 use crate::socket::Socket;
 use apisec_abi::{
-    DataHeader, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SKIPPED, FLAG_SYN_SEEN, KIND_DATA, KIND_OPEN, Open,
-    PAYLOAD_CLASSES, VERDICT_TLS_HELLO, counter,
+    DataHeader, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SKIPPED, FLAG_SYN_SEEN, KIND_DATA,
+    KIND_OPEN, Open, PAYLOAD_CLASSES, VERDICT_TLS_HELLO, counter,
 };
 use aya_ebpf::{
     bindings::__sk_buff,

@@ -40,7 +40,8 @@ pub struct Hook {
 }
 
 /// All hooks, in the order in which they are attached: who connects must be known before payload comes.
-pub const HOOKS: &[Hook] = &[connect::HOOK, handshake::HOOK, process::EXEC, process::EXIT, tls::HOOK, capture::HOOK];
+pub const HOOKS: &[Hook] =
+    &[connect::HOOK, handshake::HOOK, process::EXEC, process::EXIT, tls::HOOK, capture::HOOK];
 
 /// Where hooks are attached.
 pub struct Place {
@@ -240,7 +241,7 @@ fn refused(hook: &Hook, error: &HookError) -> SourceError {
     }
 }
 
-fn missing(hook: &Hook, error: &HookError) -> Degradation {
+pub(crate) fn missing(hook: &Hook, error: &HookError) -> Degradation {
     Degradation {
         code: format!("hook-{}", hook.name),
         severity: Severity::Partial,

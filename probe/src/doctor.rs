@@ -5,11 +5,12 @@ use crate::attach::{HOOKS, Own, btf, cgroup, neighbours};
 use crate::flow::Flow;
 use crate::source::live::Live;
 use crate::source::{Sink, Source as _};
+use crate::tls::self_test;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_proto::call::Call;
 use apisec_proto::segment::Segment;
 use caps::{CapSet, Capability};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -124,6 +125,7 @@ struct Fired {
     handshake: bool,
     exec: bool,
     exit: bool,
+    plaintext: bool,
 }
 
 impl Fired {
@@ -134,6 +136,7 @@ impl Fired {
             "handshake" => self.handshake,
             "exec" => self.exec,
             "exit" => self.exit,
+            "tls" => self.plaintext,
             _ => false,
         }
     }
@@ -146,6 +149,7 @@ impl Fired {
 impl Sink for Fired {
     fn segment(&mut self, segment: &Segment<'_>, _flow: &Flow) {
         self.payload |= segment.bytes.starts_with(PROBE);
+        self.plaintext |= segment.bytes == self_test::PLAINTEXT;
     }
 
     fn opened(&mut self, open: &Open) {
@@ -173,7 +177,10 @@ fn hooks() -> Vec<Check> {
         Ok(live) => live,
         Err(error) => return vec![check("hooks", Verdict::Failed, error.what, &error.remedy)],
     };
-    let refused = live.degradations();
+    let mut refused = live.degradations();
+    if let Some(plan) = self_test::plan() {
+        refused.extend(live.probe(&plan).err());
+    }
     let mut fired = Fired::default();
     let until = Instant::now() + PATIENCE;
     while !fired.all() && Instant::now() < until {
@@ -211,7 +218,6 @@ fn exchange() -> std::io::Result<()> {
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     let (mut server, _) = listener.accept()?;
     client.write_all(PROBE)?;
-    let mut seen = [0u8; 64];
-    let _len = server.read(&mut seen)?;
+    self_test::provoke(&mut server);
     server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
 }

@@ -12,5 +12,6 @@ pub mod library;
 pub mod maps;
 pub mod probes;
 pub mod scan;
+pub mod self_test;
 pub mod sessions;
 pub mod site;

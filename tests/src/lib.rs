@@ -4,6 +4,7 @@
 //! fixed time, and it never turns a missing program or right into a silent pass: see [`skip`](skip::skip).
 
 pub mod bpf;
+pub mod certificate;
 pub mod client;
 pub mod conversation;
 pub mod deadline;

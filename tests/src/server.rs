@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::netns::Namespace;
 use crate::process::Process;
 use crate::{eventually, skip};
@@ -160,11 +161,13 @@ pub struct NginxSetup<'a> {
     pub listen: Option<SocketAddr>,
     /// The namespace to run in.
     pub namespace: Option<&'a Namespace>,
+    /// Speaks TLS with this certificate.
+    pub certificate: Option<&'a Certificate>,
 }
 
 impl Default for NginxSetup<'_> {
     fn default() -> Self {
-        Self { server: ANSWERS, http: "", workers: 1, listen: None, namespace: None }
+        Self { server: ANSWERS, http: "", workers: 1, listen: None, namespace: None, certificate: None }
     }
 }
 
@@ -267,6 +270,11 @@ pub struct Logged {
 
 fn configuration(setup: &NginxSetup<'_>, address: SocketAddr, folder: &Path) -> String {
     let NginxSetup { server, http, workers, .. } = setup;
+    let (ssl, keys) = setup.certificate.map_or_else(Default::default, |certificate| {
+        let (key, chain) =
+            (certificate.key().display().to_string(), certificate.chain().display().to_string());
+        ("ssl ", format!("ssl_certificate {chain}; ssl_certificate_key {key};"))
+    });
     let folder = folder.display();
     format!(
         r#"daemon off;
@@ -291,7 +299,8 @@ http {{
   keepalive_timeout 600s;
   {http}
   server {{
-    listen {address} reuseport backlog=4096;
+    listen {address} {ssl}reuseport backlog=4096;
+    {keys}
     {server}
   }}
 }}

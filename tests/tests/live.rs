@@ -10,6 +10,7 @@ mod io_paths;
 mod overload;
 mod residue;
 mod standing;
+mod tls;
 mod workloads;
 
 use std::collections::BTreeMap;

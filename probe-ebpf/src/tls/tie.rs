@@ -130,7 +130,11 @@ fn read<T: Copy>(base: u64, offset: u32) -> T {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the helper checks the address; only integers are read, for which zero is a value.
     unsafe {
-        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, (base + offset as u64) as *const _);
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            (base + offset as u64) as *const _,
+        );
         value.assume_init()
     }
 }

@@ -89,9 +89,8 @@ pub(super) fn probe(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
     let mut links = Links::default();
     let path = format!("/proc/self/fd/{}", plan.file.as_raw_fd());
     for (probe, offset) in &plan.sites {
-        let attached = program(ebpf, name(*probe)).and_then(|program| {
-            Ok(program.attach(*offset, &path, UProbeScope::AllProcesses)?)
-        });
+        let attached = program(ebpf, name(*probe))
+            .and_then(|program| Ok(program.attach(*offset, &path, UProbeScope::AllProcesses)?));
         match attached {
             Ok(link) => links.0.push((*probe, link)),
             Err(error) => {

@@ -11,9 +11,9 @@ use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
 use crate::tls::probes::Probes;
 use crate::tls::sessions::Sessions;
 use apisec_abi::{
-    DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA, KIND_EXEC,
-    KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT, ROLE_UNKNOWN, Seed, TlsData,
-    TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_TLS, VERDICT_TLS_HELLO,
+    DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
+    KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT,
+    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_TLS, VERDICT_TLS_HELLO,
 };
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Vantage;
@@ -89,6 +89,18 @@ impl Live {
             probes: probed.then_some(probes),
             busy: false,
         })
+    }
+
+    /// Puts probes into a file, apart from those that are found.
+    ///
+    /// # Errors
+    /// The kernel refuses them; nothing is said when the hook is not attached, which is known already.
+    pub fn probe(&mut self, plan: &attach::tls::Plan) -> Result<(), Degradation> {
+        if self.probes.is_none() {
+            return Ok(());
+        }
+        let outcome = self.attached.prober().probe(plan);
+        outcome.map(drop).map_err(|error| attach::missing(&attach::tls::HOOK, &error))
     }
 
     /// Hands on up to [`BATCH`] records; returns how many.

@@ -79,7 +79,8 @@ impl<'a> Parsed<'a> {
     /// Gives the name and place of every function that is defined here to `each`: of the dynamic table first (what a
     /// library exports), then of the full one, if it was not stripped.
     pub fn functions(&self, mut each: impl FnMut(&str, Function)) {
-        let symbols = self.elf.dynamic_symbols().take(MAX_SYMBOLS).chain(self.elf.symbols().take(MAX_SYMBOLS));
+        let symbols =
+            self.elf.dynamic_symbols().take(MAX_SYMBOLS).chain(self.elf.symbols().take(MAX_SYMBOLS));
         for symbol in symbols {
             if symbol.kind() == SymbolKind::Text
                 && symbol.address() != 0

@@ -47,7 +47,9 @@ fn parse(table: &[u8]) -> Vec<Mapped> {
     let mut seen: Vec<(&str, &str)> = Vec::new();
     let mut found = Vec::new();
     for line in table.split(|byte| *byte == b'\n') {
-        let Some((range, device, inode, path)) = std::str::from_utf8(line).ok().and_then(fields) else { continue };
+        let Some((range, device, inode, path)) = std::str::from_utf8(line).ok().and_then(fields) else {
+            continue;
+        };
         if seen.contains(&(device, inode)) || found.len() >= MAX_FILES {
             continue;
         }
@@ -78,7 +80,9 @@ fn canonical(range: &str) -> String {
         "" => "0".to_owned(),
         bare => bare.to_owned(),
     };
-    range.split_once('-').map_or_else(|| range.to_owned(), |(from, to)| format!("{}-{}", bare(from), bare(to)))
+    range
+        .split_once('-')
+        .map_or_else(|| range.to_owned(), |(from, to)| format!("{}-{}", bare(from), bare(to)))
 }
 
 #[cfg(test)]
@@ -95,7 +99,8 @@ mod tests {
             7ffd-7ffe r-xp 00000000 00:00 0                          [vdso]\n\
             garbage\n";
         let found = parse(table);
-        let files: Vec<_> = found.iter().map(|one| (one.path.to_str().unwrap(), one.range.as_str())).collect();
+        let files: Vec<_> =
+            found.iter().map(|one| (one.path.to_str().unwrap(), one.range.as_str())).collect();
         assert_eq!(files, [("/usr/bin/dbus daemon", "400000-452000"), ("/lib/libssl.so.3", "7f1-7f2")]);
     }
 

@@ -102,10 +102,7 @@ impl Probes {
             self.refuse(format!("{}: more than {MAX_PROBED} files", path.display()));
             None
         } else {
-            prober
-                .probe(&plan)
-                .map_err(|error| self.refuse(format!("{}: {error}", path.display())))
-                .ok()
+            prober.probe(&plan).map_err(|error| self.refuse(format!("{}: {error}", path.display()))).ok()
         };
         self.files.insert(id, Probed { path, library, cost, links });
     }

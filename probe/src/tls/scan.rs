@@ -214,11 +214,8 @@ impl Scan {
     fn file(&mut self, reach: &Path, path: &Path) -> Option<FileId> {
         let file = File::open(reach).ok()?;
         let about = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let id = FileId {
-            device: about.dev(),
-            inode: about.ino(),
-            changed: (about.ctime(), about.ctime_nsec()),
-        };
+        let id =
+            FileId { device: about.dev(), inode: about.ino(), changed: (about.ctime(), about.ctime_nsec()) };
         if let Some(holds) = self.files.get(&id) {
             return holds.then_some(id);
         }
@@ -244,8 +241,18 @@ impl Scan {
 /// Libraries that every process has and that hold no TLS.
 fn is_candidate(mapped: &Mapped) -> bool {
     const NOT: [&str; 12] = [
-        "ld-linux", "libc.so", "libc-2", "libm.so", "libpthread", "libdl.so", "librt.so", "libz.so", "libstdc++",
-        "libgcc_s", "libcrypto.so", "libselinux",
+        "ld-linux",
+        "libc.so",
+        "libc-2",
+        "libm.so",
+        "libpthread",
+        "libdl.so",
+        "librt.so",
+        "libz.so",
+        "libstdc++",
+        "libgcc_s",
+        "libcrypto.so",
+        "libselinux",
     ];
     let name = mapped.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     !NOT.iter().any(|not| name.starts_with(not))

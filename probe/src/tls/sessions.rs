@@ -125,7 +125,12 @@ fn bounded<K: Hash + Eq, V>() -> LruCache<K, V, RandomState> {
     LruCache::unbounded_with_hasher(RandomState::default())
 }
 
-fn remember<K: Hash + Eq, V>(cache: &mut LruCache<K, V, RandomState>, most: usize, key: K, value: V) -> Option<V> {
+fn remember<K: Hash + Eq, V>(
+    cache: &mut LruCache<K, V, RandomState>,
+    most: usize,
+    key: K,
+    value: V,
+) -> Option<V> {
     cache.put(key, value);
     if cache.len() > most { cache.pop_lru().map(|(_, value)| value) } else { None }
 }
@@ -157,7 +162,8 @@ impl Sessions {
     }
 
     fn connect(&mut self, cookie: u64, flow: Flow) {
-        let connection = Connection { flow, owner: Owner::Open, next: [0; 2], held: Vec::new(), held_bytes: 0 };
+        let connection =
+            Connection { flow, owner: Owner::Open, next: [0; 2], held: Vec::new(), held_bytes: 0 };
         if let Some(evicted) = remember(&mut self.connections, MAX_CONNECTIONS, cookie, connection) {
             self.drop_held(evicted.held.iter().map(|(_, held)| held), evicted.held_bytes);
         }
@@ -268,7 +274,8 @@ impl Sessions {
                 }
             }
             Owner::Open => {
-                if connection.held_bytes + bytes.len() > MAX_HELD || self.held + bytes.len() > MAX_HELD_TOTAL {
+                if connection.held_bytes + bytes.len() > MAX_HELD || self.held + bytes.len() > MAX_HELD_TOTAL
+                {
                     self.counts.untied += u64::from(data.total);
                     return;
                 }

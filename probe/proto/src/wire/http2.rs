@@ -1,5 +1,7 @@
 //! HTTP/2: recognised by its preface and, so far, left unread.
 
+mod hpack;
+
 use super::{Entry, Match, prefix};
 
 /// HTTP/2 in the table of protocols.

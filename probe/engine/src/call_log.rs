@@ -56,7 +56,7 @@ impl CallRow {
     /// See [`Call::is_unanswered`](apisec_proto::call::Call::is_unanswered).
     #[must_use]
     pub const fn is_unanswered(&self) -> bool {
-        self.status == 0 && !self.is_one_way()
+        self.status == 0 && !self.notes.any(Notes(Notes::ONE_WAY.0 | Notes::OPAQUE_STATUS.0))
     }
 
     /// See [`Call::is_one_way`](apisec_proto::call::Call::is_one_way).

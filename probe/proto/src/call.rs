@@ -293,7 +293,7 @@ impl Call {
     /// It got no answer, although it expects one.
     #[must_use]
     pub const fn is_unanswered(&self) -> bool {
-        self.status.is_none() && !self.is_one_way()
+        self.status.is_none() && !self.notes.any(Notes(Notes::ONE_WAY.0 | Notes::OPAQUE_STATUS.0))
     }
 
     /// A message that expects no answer: it has neither status nor latency.

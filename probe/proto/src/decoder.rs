@@ -11,7 +11,7 @@ pub mod stats;
 use crate::exchange::Exchange;
 use crate::segment::{ConnId, Segment};
 use crate::stream::Room;
-use crate::wire::{Context, http1};
+use crate::wire::{Context, http1, http2};
 use connection::Connection;
 use foldhash::fast::FixedState;
 use limits::Limits;
@@ -30,6 +30,7 @@ pub struct Decoder {
     watched: Vec<ConnId>,
     room: Room,
     pool: http1::Pool,
+    streams: http2::Pool,
 }
 
 impl Decoder {
@@ -43,6 +44,7 @@ impl Decoder {
             watched: Vec::new(),
             room: Room { used: 0, limit: limits.buffered },
             pool: http1::Pool::default(),
+            streams: http2::Pool::default(),
             limits,
         }
     }
@@ -87,10 +89,10 @@ impl Decoder {
     /// Reports what has waited too long and forgets what is idle. To be called about once a second.
     pub fn sweep(&mut self, now: u64, out: &mut dyn FnMut(&Exchange<'_>)) {
         self.forget_over(now);
-        let Self { connections, limits, stats, pool, room, watched, .. } = self;
+        let Self { connections, limits, stats, pool, streams, room, watched, .. } = self;
         watched.retain(|conn| {
             let Some(connection) = connections.peek_mut(conn) else { return false };
-            let mut cx = Context { conn: *conn, at: now, pool, stats, limits, out: &mut *out };
+            let mut cx = Context { conn: *conn, at: now, pool, streams, stats, limits, out: &mut *out };
             connection.sweep(now, room, &mut cx);
             connection.watched = !connection.is_idle();
             connection.watched
@@ -132,8 +134,8 @@ impl Decoder {
         at: u64,
         out: &'a mut dyn FnMut(&Exchange<'_>),
     ) -> (Option<&'a mut Connection>, &'a mut Room, Context<'a>) {
-        let Self { limits, stats, connections, room, pool, .. } = self;
-        (connections.get_mut(&conn), room, Context { conn, at, pool, stats, limits, out })
+        let Self { limits, stats, connections, room, pool, streams, .. } = self;
+        (connections.get_mut(&conn), room, Context { conn, at, pool, streams, stats, limits, out })
     }
 
     /// Makes room for a connection and remembers it.

@@ -2,6 +2,7 @@
 //!
 //! One file and one line in [`DIALECTS`] per dialect; the first that claims an exchange names it.
 
+pub mod grpc;
 pub mod rest;
 
 use crate::call::Call;
@@ -21,7 +22,7 @@ pub trait Dialect: Sync {
 }
 
 /// The dialects, in the order in which they are asked. REST claims what is left.
-pub const DIALECTS: &[&dyn Dialect] = &[&rest::Rest];
+pub const DIALECTS: &[&dyn Dialect] = &[&grpc::Grpc, &rest::Rest];
 
 #[cfg(test)]
 mod tests {

@@ -209,6 +209,9 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
     }
     (call.status, call.ttfb, call.duration) = match &exchange.response {
         _ if exchange.notes.any(Notes::ONE_WAY) => (None, None, 0),
+        Some(response) if exchange.notes.any(Notes::OPAQUE_STATUS) => {
+            (None, Some(since(timing.response_start)), since(timing.response_end))
+        }
         Some(response) => {
             (Some(response.status), Some(since(timing.response_start)), since(timing.response_end))
         }

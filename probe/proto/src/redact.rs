@@ -15,7 +15,7 @@ const MAX_NAME: usize = 64;
 const MAX_VALUE: usize = 256;
 
 /// Fields whose values may be shown, sorted.
-const ALLOWED: [&str; 58] = [
+const ALLOWED: [&str; 60] = [
     "accept",
     "accept-charset",
     "accept-encoding",
@@ -45,8 +45,10 @@ const ALLOWED: [&str; 58] = [
     "date",
     "expect",
     "expires",
+    "grpc-accept-encoding",
     "grpc-encoding",
     "grpc-status",
+    "grpc-timeout",
     "host",
     "if-modified-since",
     "keep-alive",

@@ -55,7 +55,10 @@ pub(crate) struct Context<'a> {
     pub(crate) conn: ConnId,
     /// Time of the run that is being read, Unix nanoseconds.
     pub(crate) at: u64,
+    /// Lends to HTTP/1, and knows what the open exchanges of all protocols hold.
     pub(crate) pool: &'a mut http1::Pool,
+    /// Lends to HTTP/2.
+    pub(crate) streams: &'a mut http2::Pool,
     pub(crate) stats: &'a mut DecoderStats,
     pub(crate) limits: &'a Limits,
     pub(crate) out: &'a mut dyn FnMut(&Exchange<'_>),

@@ -73,6 +73,10 @@ impl Notes {
     pub const BATCH: Self = Self(1 << 31);
     /// A body that does not parse as what it is declared, as far as it was captured.
     pub const BAD_BODY: Self = Self(1 << 32);
+    /// There is a response, and its status is not known.
+    pub const OPAQUE_STATUS: Self = Self(1 << 33);
+    /// Messages are compressed, one by one.
+    pub const COMPRESSED: Self = Self(1 << 34);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -85,7 +89,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 33] = [
+    pub const NAMES: [&'static str; 35] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -119,6 +123,8 @@ impl Notes {
         "persisted",
         "batch",
         "bad-body",
+        "opaque-status",
+        "compressed",
     ];
 
     /// Adds the notes of `other`.

@@ -21,8 +21,8 @@ pub struct DecoderStats {
     pub http1: u64,
     /// Connections recognised as TLS and left unread.
     pub opaque_tls: u64,
-    /// Connections recognised as HTTP/2 and left unread.
-    pub opaque_http2: u64,
+    /// Connections recognised as HTTP/2.
+    pub http2: u64,
     /// Connections that left HTTP/1 by an upgrade or a tunnel.
     pub upgraded: u64,
     /// Connections in no protocol that we know.
@@ -49,12 +49,26 @@ pub struct DecoderStats {
     pub evicted: u64,
     /// Connections given up because too many requests were pipelined.
     pub pipelines_too_deep: u64,
+    /// Header fields of HTTP/2 that rest on what was said before us.
+    pub opaque_fields: u64,
+    /// Header blocks that could not be read to their end.
+    pub bad_blocks: u64,
+    /// Frames of HTTP/2 that no peer may send.
+    pub bad_frames: u64,
+    /// Streams of HTTP/2 that were too many or did not fit the memory bound.
+    pub streams_refused: u64,
+    /// Streams that were reset.
+    pub resets: u64,
+    /// Responses that a server promised without being asked.
+    pub pushes: u64,
+    /// Connections that turned out not to be what they seemed.
+    pub guesses_revised: u64,
 }
 
 impl DecoderStats {
     /// Everything that means «we may not have seen it all», by name.
     #[must_use]
-    pub const fn losses(&self) -> [(&'static str, u64); 9] {
+    pub const fn losses(&self) -> [(&'static str, u64); 12] {
         [
             ("reassembly_holes", self.holes),
             ("reassembly_lost_bytes", self.lost_bytes),
@@ -65,12 +79,15 @@ impl DecoderStats {
             ("orphan_responses", self.orphan_responses),
             ("evicted_connections", self.evicted),
             ("pipelines_too_deep", self.pipelines_too_deep),
+            ("bad_blocks", self.bad_blocks),
+            ("bad_frames", self.bad_frames),
+            ("streams_refused", self.streams_refused),
         ]
     }
 
     /// Everything else, by name.
     #[must_use]
-    pub const fn counters(&self) -> [(&'static str, u64); 14] {
+    pub const fn counters(&self) -> [(&'static str, u64); 18] {
         [
             ("segments", self.segments),
             ("exchanges", self.exchanges),
@@ -81,7 +98,11 @@ impl DecoderStats {
             ("connections", self.connections),
             ("http1", self.http1),
             ("opaque_tls", self.opaque_tls),
-            ("opaque_http2", self.opaque_http2),
+            ("http2", self.http2),
+            ("opaque_fields", self.opaque_fields),
+            ("resets", self.resets),
+            ("pushes", self.pushes),
+            ("guesses_revised", self.guesses_revised),
             ("upgraded", self.upgraded),
             ("undecodable", self.undecodable),
             ("late_responses", self.late_responses),

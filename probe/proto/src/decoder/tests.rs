@@ -321,4 +321,5 @@ proptest! {
 
 mod budget;
 mod hostile;
+mod http2;
 mod time;

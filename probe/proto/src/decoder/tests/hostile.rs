@@ -26,8 +26,24 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         "HTTP/1.1 204 N\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ]);
+    let frames = prop::sample::select(vec![
+        &b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84"[..],
+        b"\0\0\x01\x01\x05\0\0\0\x01\x88",
+        b"\0\0\x09\x01\x04\0\0\0\x03\x83\x86\x44\x01a\x40\x01b\x01c",
+        b"\0\0\x02\x01\x04\0\0\0\x03\x88\xbe",
+        b"\0\0\x05\0\x01\0\0\0\x03hello",
+        b"\0\x40\0\0\0\0\0\0\x03",
+        b"\0\0\x02\x01\0\0\0\0\x05\x82\x86",
+        b"\0\0\x01\x09\x04\0\0\0\x05\x84",
+        b"\0\0\0\x04\x01\0\0\0\0",
+        b"\0\0\x04\x03\0\0\0\0\x03\0\0\0\x08",
+        b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0",
+        b"\0\0\x03\x08\0\0\0\0\0abc",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ]);
     prop_oneof![
         4 => known.prop_map(|text| text.as_bytes().to_vec()),
+        4 => frames.prop_map(<[u8]>::to_vec),
         1 => proptest::collection::vec(any::<u8>(), 0..40),
     ]
 }

@@ -248,6 +248,11 @@ impl Pool {
         self.held
     }
 
+    /// Something of another protocol held `before` bytes and now holds `now`.
+    pub(in crate::wire) const fn recharge(&mut self, before: usize, now: usize) {
+        self.held = self.held.saturating_sub(before) + now;
+    }
+
     /// So many body bytes were kept.
     pub(super) const fn keep(&mut self, len: usize) {
         self.held += len;

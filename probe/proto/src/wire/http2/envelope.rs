@@ -4,6 +4,8 @@ use crate::call::Messages;
 
 /// Octets before a message: whether it is compressed, and how long it is.
 const PREFIX: usize = 5;
+/// Set on a message that is compressed.
+const COMPRESSED: u8 = 1;
 /// Set on what gRPC-Web sends instead of trailers: it is not a message.
 const TRAILERS: u8 = 0x80;
 
@@ -17,13 +19,11 @@ pub(super) struct Envelope {
     /// A prefix was not captured: where the next message begins is not known.
     lost: bool,
     pub(super) messages: Messages,
+    /// One of them was compressed.
+    pub(super) compressed: bool,
 }
 
 impl Envelope {
-    pub(super) const fn is_lost(&self) -> bool {
-        self.lost
-    }
-
     /// The next octets.
     pub(super) fn read(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() && !self.lost {
@@ -57,6 +57,7 @@ impl Envelope {
         (self.have, self.left) = (0, u32::from_be_bytes(len));
         if flags & TRAILERS == 0 {
             self.messages.merge(Messages::one(u64::from(self.left)));
+            self.compressed |= flags & COMPRESSED != 0;
         }
     }
 }
@@ -67,7 +68,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn stream(sizes: &[u16]) -> Vec<u8> {
-        let message = |size: &u16| [&[0][..], &u32::from(*size).to_be_bytes(), &vec![7; usize::from(*size)]].concat();
+        let message =
+            |size: &u16| [&[0][..], &u32::from(*size).to_be_bytes(), &vec![7; usize::from(*size)]].concat();
         sizes.iter().flat_map(message).collect()
     }
 
@@ -95,7 +97,7 @@ mod tests {
             let mut expected = Messages::default();
             sizes.iter().for_each(|size| expected.merge(Messages::one(u64::from(*size))));
             prop_assert_eq!(envelope.messages, expected);
-            prop_assert!(!envelope.is_lost());
+            prop_assert!(!envelope.lost);
         }
     }
 
@@ -105,7 +107,7 @@ mod tests {
         envelope.read(&stream(&[10])[..8]);
         envelope.skip(9);
         envelope.read(&stream(&[10]));
-        assert!(envelope.is_lost());
+        assert!(envelope.lost);
         assert_eq!(envelope.messages.count, 1);
     }
 

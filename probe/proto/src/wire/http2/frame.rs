@@ -126,8 +126,15 @@ fn block_is_usual(frame: &Frame, payload: &[u8]) -> bool {
 
 /// Whether fewer octets than a header may begin one.
 fn is_beginning(octets: &[u8]) -> bool {
-    let fits: [fn(u8) -> bool; 4] = [|octet| octet == 0, |octet| octet <= 0x40, |_| true, |kind| kind <= CONTINUATION];
-    octets.len() < HEADER && octets.iter().zip(fits).all(|(octet, fits)| fits(*octet))
+    let mut all = [0; HEADER];
+    let Some(part) = all.get_mut(..octets.len()) else { return false };
+    part.copy_from_slice(octets);
+    let mut frame = Frame::parse(&all);
+    if octets.len() < 4 {
+        return frame.len <= MAX_FRAME;
+    }
+    frame.stream = u32::from(!matches!(frame.kind, SETTINGS | PING | GOAWAY));
+    frame.is_usual()
 }
 
 #[cfg(test)]

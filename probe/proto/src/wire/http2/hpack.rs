@@ -6,8 +6,8 @@
 mod huffman;
 mod table;
 
-pub(super) use table::Table;
 use table::Found;
+pub(super) use table::Table;
 
 /// Decoded octets of one block that are kept: the largest header lists that servers accept.
 pub(super) const MAX_DECODED: usize = 64 * 1024;
@@ -57,6 +57,24 @@ impl Section {
         self.bytes.clear();
         self.fields.clear();
         (self.opaque, self.cut) = (0, 0);
+    }
+
+    /// Forgets everything but the capacity, within reason.
+    pub(super) fn reset(&mut self, keep: usize) {
+        self.clear();
+        self.bytes.shrink_to(keep);
+        self.fields.shrink_to(keep / size_of::<Field>());
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes.len() + self.fields.len() * size_of::<Field>()
+    }
+
+    /// The first value of a field, by its name in lower case, as HTTP/2 has them.
+    pub(super) fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let found = self.fields.iter().find(|field| field.name.within(&self.bytes) == name);
+        found.map(|field| field.value.within(&self.bytes))
     }
 
     /// Names and values, in order.

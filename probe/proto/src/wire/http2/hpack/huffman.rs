@@ -7,15 +7,15 @@ use super::Broken;
 /// Bits of every symbol's code, by symbol; the last is EOS.
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28,
-    28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6,
-    6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6,
-    6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, 20, 22,
-    20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23,
-    22, 23, 23, 24, 22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22,
-    23, 23, 20, 22, 22, 22, 23, 22, 22, 23, 26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25,
-    19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22,
-    25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
+    28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6,
+    6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7,
+    8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7,
+    15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24,
+    23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23,
+    23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23, 26, 26, 20, 19, 22, 23, 22, 25, 26,
+    26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20,
+    21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27,
+    27, 27, 26, 30,
 ];
 const EOS: u16 = 256;
 /// The shortest and the longest code.
@@ -41,7 +41,10 @@ static LEVELS: [Level; LONGEST - SHORTEST + 1] = CODE.1;
 /// The symbol that eight bits begin with and the length of its code; length 0 when that is longer.
 static SHORT: [(u8, u8); 256] = short();
 
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which refuses an index out of bounds"
+)]
 const fn code() -> ([u16; 257], [Level; LONGEST - SHORTEST + 1]) {
     let mut symbols = [0; 257];
     let mut levels = [Level { bits: 0, last: 0, first: 0, base: 0 }; LONGEST - SHORTEST + 1];
@@ -59,13 +62,17 @@ const fn code() -> ([u16; 257], [Level; LONGEST - SHORTEST + 1]) {
         }
         // A length without codes has no last one: nothing is below it that is not below its predecessor.
         let last = next.saturating_sub(1) as u32;
-        levels[length - SHORTEST] = Level { bits: length as u8, last, first: first as u32, base: base as u16 };
+        levels[length - SHORTEST] =
+            Level { bits: length as u8, last, first: first as u32, base: base as u16 };
         length += 1;
     }
     (symbols, levels)
 }
 
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which refuses an index out of bounds"
+)]
 const fn short() -> [(u8, u8); 256] {
     let (symbols, levels) = CODE;
     let mut short = [(0, 0); 256];
@@ -142,7 +149,9 @@ pub(super) mod tests {
         let mut bits = Vec::new();
         for byte in text {
             let place = SYMBOLS.iter().position(|symbol| *symbol == u16::from(*byte)).unwrap();
-            let level = LEVELS.iter().rfind(|level| usize::from(level.base) <= place && level.bits == LENGTHS[usize::from(*byte)]);
+            let level = LEVELS
+                .iter()
+                .rfind(|level| usize::from(level.base) <= place && level.bits == LENGTHS[usize::from(*byte)]);
             let level = level.unwrap();
             let code = (level.first >> (32 - level.bits)) + (place - usize::from(level.base)) as u32;
             bits.extend((0..level.bits).rev().map(|bit| code >> bit & 1 == 1));

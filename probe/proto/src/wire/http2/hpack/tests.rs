@@ -31,7 +31,8 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
 fn fields() -> impl Strategy<Value = Fields> {
     // Few different values, so that entries are found again.
     let few = prop::sample::select(vec!["", "1", "/a", "/b", "200", "abcdefghijklmnopqrstuvwxyz"]);
-    let value = prop_oneof![3 => few.prop_map(|value| value.as_bytes().to_vec()), 1 => text(60), 1 => text(1500)];
+    let value =
+        prop_oneof![3 => few.prop_map(|value| value.as_bytes().to_vec()), 1 => text(60), 1 => text(1500)];
     vec((name(), value), 0..12)
 }
 
@@ -41,7 +42,12 @@ enum Way {
     /// By the index of an entry, counted from the first of the static table, modulo what there is.
     Indexed(usize),
     /// A literal; with the name of an entry or its own; 0 indexed, 1 not, 2 never.
-    Literal { name: Result<usize, Vec<u8>>, value: Vec<u8>, kind: u8, huffman: bool },
+    Literal {
+        name: Result<usize, Vec<u8>>,
+        value: Vec<u8>,
+        kind: u8,
+        huffman: bool,
+    },
     Resize(usize),
 }
 
@@ -304,7 +310,8 @@ fn an_emptied_table_is_known_again() {
 fn a_value_is_read_although_its_name_is_not_known() {
     let mut table = Table::new(false);
     // A literal named by entry 70, indexed; then the entry itself, then a literal named by it.
-    let (known, opaque, whole) = read(&mut table, &[0x40 | 63, 7, 1, b'v', 0x80 | 62, 0x40 | 62, 1, b'w', 0x82]);
+    let (known, opaque, whole) =
+        read(&mut table, &[0x40 | 63, 7, 1, b'v', 0x80 | 62, 0x40 | 62, 1, b'w', 0x82]);
     assert!(whole);
     assert_eq!(opaque, 3);
     assert_eq!(known, [(b":method".to_vec(), b"GET".to_vec())]);
@@ -313,8 +320,14 @@ fn a_value_is_read_although_its_name_is_not_known() {
 #[test]
 fn integers_have_an_end() {
     let mut table = Table::new(true);
-    for block in [&[0xff; 12][..], &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01], &[0x80], &[0x7f], &[0x41], &[0x00, 0xff]]
-    {
+    for block in [
+        &[0xff; 12][..],
+        &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
+        &[0x80],
+        &[0x7f],
+        &[0x41],
+        &[0x00, 0xff],
+    ] {
         assert!(!read(&mut table, block).2, "{block:x?}");
     }
 }

@@ -8,6 +8,7 @@ use crate::endpoint::{EndpointKey, EndpointStats, Id};
 use crate::graph::EdgeKey;
 use crate::graph::hop::Legs;
 use crate::load::Load;
+use crate::rename::Rename;
 use crate::tick::Ticks;
 use apisec_proto::call::Workload;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub struct Delta {
     pub legs: Vec<Arc<Legs>>,
     /// The calls themselves.
     pub log: Vec<Arc<CallChunk>>,
+    /// Workloads whose ids were refined.
+    pub renames: Vec<Rename>,
     /// Calls that were counted in an `{overflow}` row because a bound of the node was reached.
     pub overflowed: u64,
     /// Calls that a proxy may have passed on and that were not followed because a bound was reached.
@@ -102,6 +105,8 @@ impl Delta {
         self.ticks.merge(&other.ticks);
         self.legs.extend(other.legs);
         self.log.extend(other.log);
+        self.renames.extend(other.renames);
+        unite(&mut self.renames, Ord::cmp, |_, _| ());
         self.overflowed = self.overflowed.saturating_add(other.overflowed);
         self.unfollowed = self.unfollowed.saturating_add(other.unfollowed);
     }

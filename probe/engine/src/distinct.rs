@@ -47,6 +47,14 @@ impl Distinct {
         self.insert_half((fingerprint >> 32) as u32);
     }
 
+    /// Takes one value for another from now on. Beyond [`EXACT`] both stay counted, which is within the error.
+    pub fn replace(&mut self, from: u64, to: u64) {
+        if let State::Exact(values) = &mut self.0 {
+            values.retain(|value| *value != (from >> 32) as u32);
+        }
+        self.insert(to);
+    }
+
     /// Adds all values of `other`.
     pub fn merge(&mut self, other: &Self) {
         match &other.0 {

@@ -218,6 +218,20 @@ impl Callers {
         self.others = self.others.saturating_add(other.others);
     }
 
+    /// The caller `from` is the caller `to`; whether it was known.
+    pub fn rename(&mut self, from: &Id, to: &Id) -> bool {
+        let Ok(at) = self.kept.binary_search_by(|(known, _)| by_nearness(known, from)) else { return false };
+        let (_, calls) = self.kept.remove(at);
+        self.distinct.replace(fingerprint::of(from.as_bytes()), fingerprint::of(to.as_bytes()));
+        self.count(to, calls);
+        true
+    }
+
+    /// The callers that are kept by name.
+    pub fn kept(&self) -> impl Iterator<Item = &Id> {
+        self.kept.iter().map(|(caller, _)| caller)
+    }
+
     /// Callers with their calls, most calls first; the sum of those not kept is [`Callers::others`].
     #[must_use]
     pub fn by_calls(&self) -> Vec<&(Id, u64)> {

@@ -40,6 +40,12 @@ impl BothEnds {
         }
     }
 
+    /// Adds the calls of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.server.merge(&other.server);
+        self.client.merge(&other.client);
+    }
+
     /// The totals that count, given whether a probe covers the callee.
     #[must_use]
     pub const fn owned(&self, covered: bool) -> &Load {

@@ -14,6 +14,7 @@ use crate::inventory::rules::Rules;
 use crate::limits::{Limits, OVERFLOW};
 use crate::load::Load;
 use crate::observe::overflow_workload;
+use crate::rename::Renames;
 use crate::snapshot::{Capture, Snapshot};
 use crate::tick::Ticks;
 use apisec_proto::call::{Protocol, Vantage};
@@ -25,6 +26,7 @@ mod caps;
 mod grouping;
 mod present;
 mod recent;
+mod renaming;
 mod repaint;
 mod service;
 
@@ -56,6 +58,7 @@ pub struct Knowledge {
     workload_order: Vec<Node>,
     endpoints: usize,
     follower: Follower,
+    renames: Renames,
     ticks: Ticks,
     recent: Recent,
     capture: Capture,
@@ -99,6 +102,7 @@ impl Knowledge {
             canvases: Canvases::default(),
             endpoints: 0,
             follower: Follower::default(),
+            renames: Renames::default(),
             ticks: Ticks::default(),
             recent: Recent::new(limits),
             capture: Capture::default(),
@@ -114,13 +118,14 @@ impl Knowledge {
         self.window = Some((from.min(delta.from), to.max(delta.to)));
         self.caps.calls_overflowed = self.caps.calls_overflowed.saturating_add(delta.overflowed);
         self.caps.unfollowed = self.caps.unfollowed.saturating_add(delta.unfollowed);
+        delta.renames.iter().for_each(|rename| self.rename(rename));
         delta.workloads.iter().for_each(|described| self.describe(described));
         delta.edges.iter().for_each(|(key, load)| self.merge_edge(key, load));
         delta.endpoints.into_iter().for_each(|(key, stats)| self.merge_endpoint(key, &stats));
         delta.legs.iter().for_each(|legs| self.merge_legs(legs));
         self.ticks.merge(&delta.ticks);
         for chunk in delta.log {
-            self.recent.push(chunk);
+            self.recent.push(self.renames.in_chunk(chunk));
         }
     }
 
@@ -162,6 +167,9 @@ impl Knowledge {
     }
 
     fn describe(&mut self, described: &Described) {
+        if self.renames.renamed(&described.id).is_some() {
+            return;
+        }
         let node = self.node(&described.id);
         let Some((id, known)) = self.workloads.get_index_mut(node as usize) else { return };
         match &mut known.described {
@@ -182,6 +190,7 @@ impl Knowledge {
 
     /// The index of a workload, of the overflow row when there is no room for it.
     fn node(&mut self, id: &Id) -> Node {
+        let id = self.renames.resolve(id);
         if let Some(node) = self.workloads.get_index_of(id) {
             return node as Node;
         }
@@ -233,6 +242,7 @@ impl Knowledge {
             return;
         }
         let service = known.service.get_or_insert_with(|| Box::new(Service::new(id.clone())));
+        let stats = &*self.renames.in_callers(stats);
         if service.merge_known(&key, stats, self.revision) {
             return;
         }

@@ -29,6 +29,7 @@ pub mod moment;
 pub mod name_set;
 pub mod ndjson;
 pub mod observe;
+pub mod rename;
 pub mod schema;
 pub mod sketch;
 pub mod snapshot;

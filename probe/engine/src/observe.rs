@@ -14,6 +14,7 @@ use crate::graph::hop::Legs;
 use crate::inventory::segment::type_path;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW, UNROUTED};
 use crate::load::{Load, second_of};
+use crate::rename::Rename;
 use apisec_proto::call::{Call, Protocol, Vantage};
 use apisec_proto::exchange::Raw;
 use indexmap::IndexMap;
@@ -85,6 +86,11 @@ impl Observer {
     /// Whether calls are logged one by one; otherwise they are only counted, and the log says how many.
     pub fn log_calls(&mut self, each: bool) {
         self.journal.keep(each);
+    }
+
+    /// The workload with the one id is the workload with the other: said in the next delta.
+    pub fn rename(&mut self, rename: Rename) {
+        self.pending.renames.push(rename);
     }
 
     /// Counts one call. `raw` is for the detectors and is not kept.

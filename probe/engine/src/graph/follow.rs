@@ -11,8 +11,8 @@ use apisec_proto::call::Vantage;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 
-/// Deltas of other nodes may be this much late, nanoseconds.
-const SETTLE: u64 = 2_000_000_000;
+/// Deltas of other nodes, and calls whose names were waited for, may be this much late, nanoseconds.
+const SETTLE: u64 = 3_000_000_000;
 /// Clocks of two hooks on one node may differ by this much, nanoseconds.
 const SLACK: u64 = 1_000_000;
 /// Calls in flight under one key that are looked through for the one that encloses a leg.
@@ -54,6 +54,20 @@ impl Follower {
         } else {
             self.unfollowed += 1;
         }
+    }
+
+    /// The workload with one number is the one with another.
+    pub fn rename(&mut self, from: u32, to: u32) {
+        let renamed = |number: &mut u32| *number = if *number == from { to } else { *number };
+        for Waiting { leg, .. } in &mut self.waiting {
+            renamed(&mut leg.src);
+            renamed(&mut leg.dst);
+        }
+        for (mut way, calls) in std::mem::take(&mut self.settled) {
+            way.iter_mut().for_each(renamed);
+            *self.settled.entry(way).or_default() += calls;
+        }
+        self.provisional = None;
     }
 
     /// Legs that were not followed for lack of room.

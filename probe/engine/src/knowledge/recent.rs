@@ -1,5 +1,6 @@
 //! The call log within its bounds: rows, age, bytes.
 
+use super::renaming::rename_in;
 use crate::call_log::{CallChunk, CallLog, CallRow};
 use crate::limits::Limits;
 use std::sync::Arc;
@@ -34,6 +35,11 @@ impl Recent {
         {
             self.forget_oldest();
         }
+    }
+
+    /// The workload `from` is the workload `to`.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        self.log.chunks.iter_mut().for_each(|chunk| rename_in(chunk, from, to));
     }
 
     /// Forgets chunks whose newest call is older than `at`.

@@ -75,6 +75,20 @@ impl Service {
         self.observed.len()
     }
 
+    /// The endpoints as observed, to be merged into another service.
+    pub(super) fn into_observed(self: Box<Self>) -> impl Iterator<Item = (EndpointKey, EndpointStats)> {
+        self.observed.into_iter().map(|(key, known)| (key, known.stats))
+    }
+
+    /// The caller `from` is the caller `to`.
+    pub(super) fn rename_caller(&mut self, from: &Id, to: &Id, revision: u64) {
+        for known in self.observed.values_mut() {
+            let renamed = known.stats.callers.rename(from, to);
+            let group = known.group.filter(|_| renamed).and_then(|group| self.groups.get_mut(group as usize));
+            group.into_iter().for_each(|group| group.changed = revision);
+        }
+    }
+
     /// Forces new groups before the next snapshot.
     pub(super) fn regroup(&mut self) {
         self.stale = true;

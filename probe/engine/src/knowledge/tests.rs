@@ -313,3 +313,72 @@ proptest! {
         prop_assert_eq!(chains(essence(&mut known)), chains(expected));
     }
 }
+
+/// What a program did before it listened, what others did, and what it did since.
+fn before_and_after() -> (Vec<CallSpec>, Vec<CallSpec>) {
+    let early = CallSpec { src: "process:gateway", dst: "process:stock:81", ..spec("/stock/7") };
+    let other = CallSpec { dst: "process:stock:81", ..spec("/stock/8") };
+    let called = CallSpec { dst: "process:gateway:80", ..spec("/orders/7") };
+    let late = CallSpec { src: "process:gateway:80", at: 2 * SECOND, ..early.clone() };
+    (vec![early.clone(), early, other.clone()], vec![called, late, other])
+}
+
+fn renamed(from: &str, to: &str) -> Delta {
+    Delta { renames: vec![crate::rename::Rename { from: from.into(), to: to.into() }], ..Delta::default() }
+}
+
+#[test]
+fn a_client_that_became_a_server_is_one_row_whenever_that_is_learnt() {
+    let (early, late) = before_and_after();
+    let deltas = [
+        delta_of(Limits::default(), &early),
+        delta_of(Limits::default(), &late),
+        Delta { from: SECOND, to: SECOND, ..renamed("process:gateway", "process:gateway:80") },
+    ];
+    let mut seen = Vec::new();
+    for order in [[0, 1, 2], [0, 2, 1], [2, 0, 1], [1, 2, 0], [2, 1, 0], [1, 0, 2]] {
+        let mut known = Knowledge::new(Limits::default(), Vec::new());
+        for at in order {
+            known.merge(deltas[at].clone());
+            known.snapshot(60 * SECOND);
+        }
+        let snapshot = known.snapshot(60 * SECOND);
+        let ids: Vec<_> =
+            snapshot.workloads.iter().map(|w| (w.id.as_str(), w.calls_in, w.calls_out)).collect();
+        assert_eq!(
+            ids,
+            [("process:client", 0, 3), ("process:gateway:80", 1, 3), ("process:stock:81", 5, 0)],
+            "{order:?}"
+        );
+        let edges: Vec<_> =
+            snapshot.edges.iter().map(|e| (e.src.as_str(), e.dst.as_str(), e.calls)).collect();
+        assert_eq!(
+            edges[1..],
+            [("process:client", "process:stock:81", 2), ("process:gateway:80", "process:stock:81", 3)]
+        );
+        let stock = snapshot.endpoints.iter().find(|e| e.path == "/stock/{id:int}").unwrap();
+        assert_eq!((stock.calls, stock.caller_count), (5, 2));
+        assert_eq!(stock.callers, ["process:gateway:80", "process:client"]);
+        let log = &snapshot.log.chunks;
+        assert!(log.iter().all(|chunk| !chunk.workloads.iter().any(|id| id == "process:gateway")));
+        let rows = (&snapshot.edges, &snapshot.endpoints, &snapshot.workloads, &snapshot.chains);
+        seen.push(serde_json::to_string(&rows).unwrap());
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+}
+
+#[test]
+fn two_renames_in_a_row_are_one() {
+    let (early, late) = before_and_after();
+    let mut known = known_with(Limits::default(), &early);
+    known.merge(renamed("process:gateway", "process:gateway:9000"));
+    known.merge(delta_of(Limits::default(), &late));
+    known.merge(renamed("process:gateway:9000", "process:gateway:80"));
+    let snapshot = known.snapshot(60 * SECOND);
+    assert_eq!(
+        snapshot.workloads.iter().map(|w| w.id.as_str()).collect::<Vec<_>>(),
+        ["process:client", "process:gateway:80", "process:stock:81"]
+    );
+    assert_eq!(total(&snapshot), (6, 6));
+}

@@ -32,8 +32,10 @@ pub use standing::seed;
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
+use apisec_engine::rename::Rename;
 use apisec_proto::call::Party;
 use apisec_proto::segment::ConnId;
+use std::time::Duration;
 
 /// Caller and callee of a connection.
 #[derive(Clone, Debug)]
@@ -42,8 +44,21 @@ pub struct Parties {
     pub src: Party,
     /// Who accepted it.
     pub dst: Party,
-    /// Both names are as good as they will get; otherwise the pipeline asks again later.
-    pub settled: bool,
+    /// Whether they may yet be called otherwise.
+    pub certainty: Certainty,
+}
+
+/// How good a name is, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// As good as it will get.
+    Settled,
+    /// It may become better some time: worth asking again, not worth waiting for.
+    Later,
+    /// The process has just started and may be a server in a moment, or the kernel has not said all.
+    Young,
+    /// A guess. Somebody is looking, and the answer comes soon.
+    Asked,
 }
 
 /// Names the ends of connections. Times in the records are Unix nanoseconds, as everything is behind a
@@ -67,6 +82,16 @@ pub trait Identity: Send {
 
     /// Called about once a second with the time (Unix nanoseconds), for housekeeping within a few milliseconds.
     fn tick(&mut self, now: u64);
+
+    /// Waits until more is known, or until `patience` ends; false when nothing will be.
+    fn wait(&mut self, _patience: Duration) -> bool {
+        false
+    }
+
+    /// Workloads whose ids were refined since the last time; names that were given before are out of date.
+    fn renames(&mut self) -> Vec<Rename> {
+        Vec::new()
+    }
 
     /// What could not be resolved and why.
     fn degradations(&self) -> Vec<Degradation>;

@@ -7,7 +7,9 @@
 mod capture;
 mod conns;
 mod cost;
+mod desk;
 mod governor;
+mod hold;
 mod knowledge;
 
 use crate::identity::Identity;

@@ -14,6 +14,7 @@ use crate::source::SourceStats;
 use crate::source::session::form::{self, Begin, DegradationForm, Lent, Record, TickForm};
 use crate::source::session::frame::{FILE_HEADER, MAX_RAW};
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Party, Workload};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use output::{Output, SessionFile};
@@ -114,6 +115,11 @@ impl Recorder {
         } else {
             self.overrun += 1;
         }
+    }
+
+    /// Says that a workload of recorded calls turned out to be another.
+    pub fn rename(&mut self, rename: &Rename) {
+        self.frame.append(&Record::Renamed { from: &rename.from, to: &rename.to });
     }
 
     /// Adds what the source and the decoder have counted so far; about once a second.

@@ -14,6 +14,7 @@ pub use sequence::open_all;
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
+use apisec_engine::rename::Rename;
 use apisec_proto::call::Call;
 use apisec_proto::segment::{ConnId, Segment};
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ pub trait Sink {
 
     /// A call that was named when it was recorded.
     fn call(&mut self, call: &Call);
+
+    /// A workload of recorded calls turned out to be another.
+    fn renamed(&mut self, _rename: Rename) {}
 
     /// The connection is observed better elsewhere: forget it and what it has in flight.
     fn discard(&mut self, _conn: ConnId) {}

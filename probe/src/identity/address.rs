@@ -2,7 +2,7 @@
 
 use super::address_book::Hosts;
 use super::registry::{MAX_EXTERNALS, Registry};
-use super::{Identity, Parties, describe};
+use super::{Certainty, Identity, Parties, describe};
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::{Degradation, Severity};
@@ -57,7 +57,11 @@ impl AddressIdentity {
 impl Identity for AddressIdentity {
     fn parties(&mut self, _conn: ConnId, flow: &Flow) -> Parties {
         let (src, dst) = (self.client(flow.client.ip()), self.server(flow.server));
-        Parties { src: self.registry.party(src), dst: self.registry.party(dst), settled: true }
+        Parties {
+            src: self.registry.party(src),
+            dst: self.registry.party(dst),
+            certainty: Certainty::Settled,
+        }
     }
 
     fn opened(&mut self, _open: &Open) {}
@@ -103,7 +107,7 @@ mod tests {
     fn a_server_has_a_port_and_a_client_has_none() {
         let mut identity = AddressIdentity::new(Hosts::parse("10.0.0.1 cart"));
         let parties = identity.parties(ConnId(1), &flow("10.0.0.9:40000", "10.0.0.1:80"));
-        assert!(parties.settled);
+        assert_eq!(parties.certainty, Certainty::Settled);
         assert_eq!(parties.src.workload.id, "external:10.0.0.9");
         assert_eq!(parties.dst.workload.id, "external:10.0.0.1:80");
         assert_eq!(parties.dst.workload.name, "cart:80");

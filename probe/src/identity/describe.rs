@@ -26,6 +26,9 @@ pub(super) fn process(process: &Process, port: Option<u16>, foreign: bool, user:
     placed(&process.placement, &process.name(), port, foreign.then_some(process.netns), described)
 }
 
+/// A network namespace that went with its last process: it has no number that could be looked up.
+pub(super) const GONE_NAMESPACE: u64 = 0;
+
 /// A workload by where its process was put, for a process that is gone.
 pub(super) fn placed(
     placement: &Placement,
@@ -59,11 +62,17 @@ pub(super) fn placed(
 
 fn process_id(program: &str, port: Option<u16>, netns: Option<u64>) -> CompactString {
     match (port, netns) {
+        (None, Some(GONE_NAMESPACE)) => format_compact!("process:{program}@gone"),
         (Some(port), Some(netns)) => format_compact!("process:{program}:{port}@{netns}"),
         (Some(port), None) => format_compact!("process:{program}:{port}"),
         (None, Some(netns)) => format_compact!("process:{program}@{netns}"),
         (None, None) => format_compact!("process:{program}"),
     }
+}
+
+/// Programs of this name that do not listen, once a server has turned out to be the one that had the name alone.
+pub(super) fn only_calling(id: &str) -> CompactString {
+    format_compact!("{id}:client")
 }
 
 /// A server that is not on this node: its port is part of what it is.

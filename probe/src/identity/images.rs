@@ -18,6 +18,8 @@ pub(super) struct Image {
     pub(super) cgroup: u64,
     /// User id.
     pub(super) uid: u32,
+    /// Inode of its network namespace, 0 when it had ended before we looked.
+    pub(super) netns: u64,
     /// Name of its main thread at the start, NUL padded.
     pub(super) comm: [u8; 16],
     /// The first bytes of its arguments.
@@ -43,12 +45,13 @@ pub(super) struct Images {
 
 impl Images {
     /// A program was started.
-    pub(super) fn start(&mut self, exec: &Exec) {
+    pub(super) fn start(&mut self, exec: &Exec, netns: u64) {
         let args = exec.args.get(..(exec.args_len as usize).min(EXEC_ARGS)).unwrap_or_default();
         let image = Image {
             at: exec.at,
             cgroup: exec.cgroup,
             uid: exec.uid,
+            netns,
             comm: exec.comm,
             args: args.into(),
             ended: None,
@@ -132,7 +135,7 @@ mod tests {
     fn a_program_is_remembered_a_minute_after_its_end() {
         let mut images = Images::default();
         images.tick(1_000);
-        images.start(&exec(7, 5, b"curl\0x\0"));
+        images.start(&exec(7, 5, b"curl\0x\0"), 0);
         images.end(7);
         images.tick(1_000 + REMEMBERED);
         assert_eq!(&*images.get(7, 6).unwrap().args, b"curl\0x\0");
@@ -143,7 +146,7 @@ mod tests {
     #[test]
     fn a_program_did_nothing_before_it_started() {
         let mut images = Images::default();
-        images.start(&exec(7, 50, b"new\0"));
+        images.start(&exec(7, 50, b"new\0"), 0);
         assert!(images.get(7, 49).is_none());
         assert!(images.get(7, 50).is_some());
     }
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_running_program_is_not_forgotten() {
         let mut images = Images::default();
-        images.start(&exec(7, 5, b"sleep\0"));
+        images.start(&exec(7, 5, b"sleep\0"), 0);
         images.tick(u64::MAX);
         assert!(images.get(7, 5).is_some());
     }
@@ -160,7 +163,7 @@ mod tests {
     fn a_storm_of_starts_is_bounded_and_counted() {
         let mut images = Images::default();
         for n in 0..2 * MAX_IMAGES as u32 {
-            images.start(&exec(n, u64::from(n), b"x\0"));
+            images.start(&exec(n, u64::from(n), b"x\0"), 0);
         }
         assert!(images.by_pid.len() <= MAX_IMAGES && images.order.len() <= MAX_IMAGES);
         assert!(images.forgotten() > 0);
@@ -170,9 +173,9 @@ mod tests {
     #[test]
     fn arguments_that_fill_the_record_are_taken_for_cut() {
         let mut images = Images::default();
-        images.start(&exec(7, 5, &[b'a'; EXEC_ARGS]));
+        images.start(&exec(7, 5, &[b'a'; EXEC_ARGS]), 0);
         assert!(images.get(7, 5).unwrap().args_cut());
-        images.start(&Exec { args_len: u32::MAX, ..exec(8, 5, b"a\0") });
+        images.start(&Exec { args_len: u32::MAX, ..exec(8, 5, b"a\0") }, 0);
         assert_eq!(images.get(8, 5).unwrap().args.len(), EXEC_ARGS);
     }
 }

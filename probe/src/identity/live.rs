@@ -2,7 +2,8 @@
 //! process that called `connect`, everybody else by address.
 //!
 //! The capture thread only looks things up, and reads at most a bounded number of processes a second. What
-//! it does not know yet is asked of the [`Resolver`]; until the answer comes, names are not settled.
+//! it does not know yet is asked of the [`Resolver`]; until the answer comes, names are not settled, and the
+//! pipeline holds the calls back for a moment. This never waits.
 
 mod callers;
 mod ends;
@@ -13,16 +14,17 @@ use super::address_book::{Hosts, Users};
 use super::boot::BootClock;
 use super::cgroup::Placement;
 use super::process::Process;
-use super::registry::Registry;
+use super::registry::{Holder, Registry};
 use super::resolver::{Answer, Question, Resolver, Wanted};
 use super::standing::Standing;
 use super::survey::{Map, Survey};
 use super::surveyor::Blind;
-use super::{Identity, Parties, describe};
+use super::{Certainty, Identity, Parties, describe, process};
 use crate::flow::Flow;
 use crate::source::SourceError;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
+use apisec_engine::rename::Rename;
 use apisec_proto::segment::{ConnId, Side};
 use callers::Callers;
 use ends::Ends;
@@ -42,13 +44,11 @@ const MAX_CGROUPS: usize = 8_192;
 const READS_PER_SECOND: u32 = 500;
 /// How long the start waits for the first survey before it goes on without; usually some 20 ms.
 const START_PATIENCE: Duration = Duration::from_secs(1);
-/// A name that is not settled is waited for this long when a connection is first asked about...
-const WAIT: Duration = Duration::from_millis(80);
-/// ...and in all so long in a second, so that the capture goes on whatever the node does.
-const WAIT_PER_SECOND: Duration = Duration::from_millis(160);
 /// The thread that looks is told of started programs this often, in nanoseconds.
 const TELL_STARTED: u64 = 50_000_000;
-/// A process younger than this may yet become a server, nanoseconds.
+/// A process younger than this is often about to become a server, nanoseconds...
+const INFANCY: u64 = 1_000_000_000;
+/// ...and one that is younger than this may yet.
 const YOUTH: u64 = 5_000_000_000;
 /// An answer that did not come is asked for again after so many ticks.
 const ASK_AGAIN: u64 = 2;
@@ -59,35 +59,29 @@ const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Named {
     number: u32,
-    trust: Trust,
-}
-
-/// How good a name is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    /// As good as it will get.
-    Settled,
-    /// A guess; the thread that looks was asked.
-    Asked,
-    /// A guess; the kernel or the next second may tell more.
-    Early,
+    certainty: Certainty,
 }
 
 impl Named {
     const fn settled(number: u32) -> Self {
-        Self { number, trust: Trust::Settled }
+        Self { number, certainty: Certainty::Settled }
     }
 
     const fn asked(number: u32) -> Self {
-        Self { number, trust: Trust::Asked }
+        Self { number, certainty: Certainty::Asked }
     }
 
-    const fn early(number: u32) -> Self {
-        Self { number, trust: Trust::Early }
+    /// The kernel or the next moment may tell more.
+    const fn young(number: u32) -> Self {
+        Self { number, certainty: Certainty::Young }
+    }
+
+    const fn later(number: u32) -> Self {
+        Self { number, certainty: Certainty::Later }
     }
 
     fn is_settled(self) -> bool {
-        self.trust == Trust::Settled
+        self.certainty == Certainty::Settled
     }
 }
 
@@ -118,10 +112,8 @@ pub struct LocalIdentity {
     cgroups: Map<u64, Cgroup>,
     clock: BootClock,
     ticks: u64,
-    now: u64,
     told_started: u64,
     reads_left: u32,
-    wait_left: Duration,
     pids_are_ours: bool,
     gaps: Gaps,
 }
@@ -166,10 +158,8 @@ impl LocalIdentity {
             cgroups: Map::default(),
             clock: BootClock::read(),
             ticks: 0,
-            now: 0,
             told_started: 0,
             reads_left: READS_PER_SECOND,
-            wait_left: WAIT_PER_SECOND,
             pids_are_ours: namespace.to_bytes() == INITIAL_PID_NAMESPACE.as_bytes(),
             gaps: Gaps::default(),
         }
@@ -184,21 +174,6 @@ impl LocalIdentity {
         let dst = self.server(conn, flow, &ends);
         let src = self.client(conn, flow, &ends);
         (src, dst)
-    }
-
-    /// Waits a little for the thread that looks: the first call of a connection shall have its right name.
-    fn name_patiently(&mut self, conn: ConnId, flow: &Flow, mut named: (Named, Named)) -> (Named, Named) {
-        let began = Instant::now();
-        let most = WAIT.min(self.wait_left);
-        while named.0.trust == Trust::Asked || named.1.trust == Trust::Asked {
-            let left = most.saturating_sub(began.elapsed());
-            let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.wait(left)) else { break };
-            self.take(answer);
-            self.take_answers();
-            named = self.name(conn, flow);
-        }
-        self.wait_left = self.wait_left.saturating_sub(began.elapsed());
-        named
     }
 
     fn ask(&self, question: Question) -> bool {
@@ -233,9 +208,23 @@ impl LocalIdentity {
             return;
         }
         self.retire_servers(&survey);
-        self.survey = survey;
+        let before = std::mem::replace(&mut self.survey, survey);
         self.generation += 1;
-        self.servers.renew(&self.survey);
+        let numbers = self.servers.renew(&self.survey);
+        self.rename_servers(&before, &numbers);
+        self.rename_callers();
+    }
+
+    /// A program whose id has become another is still the same workload.
+    fn refine(&mut self, old: u32, server: usize, process: Holder) -> u32 {
+        let new = self.server_number(server, None);
+        let members = &self.survey.members;
+        let belongs = |(pid, start): Holder| {
+            let known = members.get(&pid).filter(|(known, _)| start == 0 || start == *known);
+            (pid, start) == process || known.is_some_and(|(_, of)| *of == server)
+        };
+        self.registry.rename(old, new, belongs);
+        new
     }
 
     /// What was found out about one end of a connection that is still open.
@@ -258,7 +247,8 @@ impl LocalIdentity {
     /// Enters a process that belongs to no server, or a server that has stopped listening.
     fn name_process(&mut self, process: &Process, port: Option<u16>) -> u32 {
         let user = self.users.name(process.uid);
-        self.registry.enter(describe::process(process, port, self.is_foreign(process.netns), user))
+        let workload = describe::process(process, port, self.is_foreign(process.netns), user);
+        self.registry.enter_held(workload, (process.pid, process.start))
     }
 
     fn is_foreign(&self, netns: u64) -> bool {
@@ -322,14 +312,11 @@ impl LocalIdentity {
 impl Identity for LocalIdentity {
     fn parties(&mut self, conn: ConnId, flow: &Flow) -> Parties {
         self.take_answers();
-        let (mut src, mut dst) = self.name(conn, flow);
-        if (src.trust == Trust::Asked || dst.trust == Trust::Asked) && !self.wait_left.is_zero() {
-            (src, dst) = self.name_patiently(conn, flow, (src, dst));
-        }
+        let (src, dst) = self.name(conn, flow);
         Parties {
             src: self.registry.party(src.number),
             dst: self.registry.party(dst.number),
-            settled: src.is_settled() && dst.is_settled(),
+            certainty: src.certainty.max(dst.certainty),
         }
     }
 
@@ -341,7 +328,8 @@ impl Identity for LocalIdentity {
     }
 
     fn started(&mut self, exec: &Exec) {
-        self.callers.replaced(exec);
+        let netns = process::netns(exec.tgid).unwrap_or_default();
+        self.callers.replaced(exec, netns);
         if exec.at.saturating_sub(self.told_started) > TELL_STARTED && self.ask(Question::Started) {
             self.told_started = exec.at;
         }
@@ -359,11 +347,21 @@ impl Identity for LocalIdentity {
         self.standing.remove(&conn.0);
     }
 
+    fn wait(&mut self, patience: Duration) -> bool {
+        let Some(resolver) = &self.resolver else { return false };
+        if let Some(answer) = resolver.wait(patience) {
+            self.take(answer);
+        }
+        true
+    }
+
+    fn renames(&mut self) -> Vec<Rename> {
+        self.registry.take_renames()
+    }
+
     fn tick(&mut self, now: u64) {
         self.ticks += 1;
-        self.now = now;
         self.reads_left = READS_PER_SECOND;
-        self.wait_left = WAIT_PER_SECOND;
         self.clock.refresh();
         self.users.refresh();
         self.hosts.refresh();

@@ -2,6 +2,7 @@
 
 use super::netlink::{Netlink, ROUTE, SOCK_DIAG, attributes, netns_cookie};
 use super::process;
+use compact_str::{CompactString, format_compact};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -11,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Namespaces that are looked into. A node with more pods than this does not exist today.
 pub(super) const MAX_NAMESPACES: usize = 2_048;
+/// Bytes of the list of mounts that are read: some ten thousand mounts.
+const MAX_MOUNTS: usize = 1 << 20;
 /// Addresses of one namespace that are kept.
 const MAX_ADDRESSES: usize = 4_096;
 
@@ -25,8 +28,8 @@ const ATTRIBUTE_LOCAL: u16 = 2;
 pub(super) struct Namespace {
     /// Inode of its link.
     pub(super) inode: u64,
-    /// A process in it.
-    pub(super) pid: u32,
+    /// A link that leads into it: a process in it, or a mount that keeps it.
+    pub(super) door: CompactString,
     /// Kernel cookie, 0 where the kernel does not tell.
     pub(super) cookie: u64,
     /// Addresses of its interfaces without loopback ones.
@@ -56,11 +59,11 @@ impl Traveller {
     ///
     /// # Errors
     /// The namespace is gone, or we may not enter it (`CAP_SYS_ADMIN`).
-    pub(super) fn inside<T>(&mut self, inode: u64, pid: u32, look: impl FnOnce() -> T) -> io::Result<T> {
+    pub(super) fn inside<T>(&mut self, inode: u64, door: &str, look: impl FnOnce() -> T) -> io::Result<T> {
         if inode == self.own {
             return Ok(look());
         }
-        let link = open_link(&format!("/proc/{pid}/ns/net"))?;
+        let link = open_link(door)?;
         if rustix::fs::fstat(&link)?.st_ino != inode {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -81,22 +84,35 @@ fn open_link(path: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// One process of every namespace, by inode.
-pub(super) fn inhabitants(pids: &[u32]) -> HashMap<u64, u32> {
+/// A door into every namespace that a process lives in or that a mount keeps, by inode.
+pub(super) fn doors(pids: &[u32]) -> HashMap<u64, CompactString> {
     let mut found = HashMap::new();
-    for pid in pids {
-        let Some(inode) = process::netns(*pid) else { continue };
+    let inhabited = pids.iter().filter_map(|pid| {
+        let inode = process::netns(*pid)?;
+        Some((inode, format_compact!("/proc/{pid}/ns/net")))
+    });
+    let mounts = process::read_bounded("/proc/self/mountinfo", MAX_MOUNTS).unwrap_or_default();
+    let mounts = String::from_utf8_lossy(&mounts);
+    for (inode, door) in inhabited.chain(mounts.lines().filter_map(kept)) {
         if found.len() < MAX_NAMESPACES {
-            found.entry(inode).or_insert(*pid);
+            found.entry(inode).or_insert(door);
         }
     }
     found
 }
 
+/// The namespace that a mount such as `/run/netns/blue` keeps, also while nobody lives in it.
+fn kept(mount: &str) -> Option<(u64, CompactString)> {
+    let mut fields = mount.split(' ').skip(3);
+    let (root, at) = (fields.next()?, fields.next()?);
+    // Spaces and the like are written in octal: such a mount is not found, which costs a name.
+    Some((process::inode_in(root, "net:[")?, at.into()))
+}
+
 /// Describes the calling thread's namespace.
-pub(super) fn describe(inode: u64, pid: u32) -> Namespace {
+pub(super) fn describe(inode: u64, door: CompactString) -> Namespace {
     let cookie = Netlink::open(SOCK_DIAG).map(|netlink| netns_cookie(&netlink)).unwrap_or_default();
-    Namespace { inode, pid, cookie, addresses: addresses().unwrap_or_default() }
+    Namespace { inode, door, cookie, addresses: addresses().unwrap_or_default() }
 }
 
 fn addresses() -> io::Result<Vec<IpAddr>> {
@@ -128,20 +144,28 @@ mod tests {
     fn our_own_namespace_is_inhabited_by_us() {
         let own = Traveller::here().own();
         assert!(own > 0);
-        assert!(inhabitants(&[std::process::id()]).contains_key(&own));
+        assert!(doors(&[std::process::id()]).contains_key(&own));
     }
 
     #[test]
     fn our_addresses_are_listed_without_loopback() {
-        let namespace = describe(1, 1);
+        let namespace = describe(1, "".into());
         assert!(namespace.addresses.iter().all(|address| !address.is_loopback()));
+    }
+
+    #[test]
+    fn a_mount_keeps_a_namespace() {
+        let mount = "97 25 0:4 net:[4026532871] /run/netns/blue rw shared:5 - nsfs nsfs rw";
+        assert_eq!(kept(mount), Some((4_026_532_871, "/run/netns/blue".into())));
+        assert_eq!(kept("97 25 0:4 mnt:[4026532871] /run/x rw - nsfs nsfs rw"), None);
+        assert_eq!(kept("25 1 8:1 / / rw - ext4 /dev/vda rw"), None);
     }
 
     #[test]
     fn a_namespace_that_changed_its_inhabitant_is_not_entered() {
         let mut traveller = Traveller::here();
         let wrong = traveller.own().wrapping_add(1);
-        assert!(traveller.inside(wrong, std::process::id(), || ()).is_err());
+        assert!(traveller.inside(wrong, "/proc/self/ns/net", || ()).is_err());
         assert!(!traveller.stranded());
     }
 }

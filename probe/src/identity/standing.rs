@@ -122,9 +122,9 @@ impl<'a> Pairs<'a> {
 fn connected(surveyor: &mut Surveyor) -> Vec<Connected> {
     let mut found = Vec::new();
     let ports = surveyor.listening_ports();
-    let places: Vec<(u64, u32)> =
-        surveyor.namespaces.values().map(|namespace| (namespace.inode, namespace.pid)).collect();
-    for (netns, pid) in places {
+    let places: Vec<_> =
+        surveyor.namespaces.values().map(|namespace| (namespace.inode, namespace.door.clone())).collect();
+    for (netns, door) in places {
         let look = || {
             socket::established(|socket| {
                 if found.len() < MAX_STANDING {
@@ -133,7 +133,7 @@ fn connected(surveyor: &mut Surveyor) -> Vec<Connected> {
                 }
             })
         };
-        if surveyor.traveller.inside(netns, pid, look).is_err() {
+        if surveyor.traveller.inside(netns, &door, look).is_err() {
             continue;
         }
     }

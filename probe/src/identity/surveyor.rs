@@ -113,10 +113,10 @@ impl Surveyor {
         }
         self.bound.clear();
         self.blind = Blind { processes: self.blind.processes, ..Blind::default() };
-        for (inode, pid) in namespace::inhabitants(pids) {
-            let known = known.remove(&inode).map(|namespace| Namespace { pid, ..namespace });
-            let look = || (known.unwrap_or_else(|| namespace::describe(inode, pid)), listening());
-            match self.traveller.inside(inode, pid, look) {
+        for (inode, door) in namespace::doors(pids) {
+            let known = known.remove(&inode).map(|known| Namespace { door: door.clone(), ..known });
+            let look = || (known.unwrap_or_else(|| namespace::describe(inode, door.clone())), listening());
+            match self.traveller.inside(inode, &door, look) {
                 Ok((namespace, sockets)) => self.note(namespace, sockets),
                 Err(_) => self.blind.namespaces += 1,
             }

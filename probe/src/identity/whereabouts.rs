@@ -9,12 +9,12 @@ use super::surveyor::Surveyor;
 pub(super) fn find(surveyor: &mut Surveyor, wanted: &[Wanted]) -> Vec<(u64, u64)> {
     let mut found = vec![(0, 0); wanted.len()];
     let own = surveyor.traveller.own();
-    let mut namespaces: Vec<(u64, u32)> =
-        surveyor.namespaces.values().map(|namespace| (namespace.inode, namespace.pid)).collect();
+    let mut namespaces: Vec<_> =
+        surveyor.namespaces.values().map(|namespace| (namespace.inode, namespace.door.clone())).collect();
     namespaces.sort_unstable_by_key(|(inode, _)| (*inode != own, *inode));
-    for (inode, pid) in namespaces {
+    for (inode, door) in namespaces {
         let look = || search_here(wanted, &mut found, inode);
-        if surveyor.traveller.inside(inode, pid, look).is_err() {
+        if surveyor.traveller.inside(inode, &door, look).is_err() {
             continue;
         }
     }

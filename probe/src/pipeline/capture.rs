@@ -1,25 +1,22 @@
 //! The capture thread: source → decoder → names → observer, and once a second a delta.
 
-use super::conns::Conns;
-use super::cost::{Cost, Stage};
+use super::cost::Stage;
+use super::desk::{Desk, Details};
 use super::governor::{Governor, Shedding};
-use super::{CallSink, Config, Update};
+use super::{Config, Update};
 use crate::clock;
 use crate::flow::Flow;
-use crate::identity::Identity;
 use crate::record::{RecordError, Recorder};
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::delta::Delta;
-use apisec_engine::limits::Limits;
-use apisec_engine::observe::Observer;
+use apisec_engine::rename::Rename;
 use apisec_engine::snapshot::Capture as CaptureView;
-use apisec_proto::call::{Call, Notes};
+use apisec_proto::call::Call;
 use apisec_proto::decoder::{Decoder, limits::Limits as DecoderLimits};
-use apisec_proto::exchange::{Exchange, Raw};
-use apisec_proto::namer::{Depth, Ends, Namer};
+use apisec_proto::exchange::Raw;
 use apisec_proto::segment::{ConnId, Segment};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
@@ -33,10 +30,6 @@ const DELTA_EVERY: u64 = 1_000_000_000;
 const FIRST_DELTA: u64 = 300_000_000;
 /// A file is read faster than its clock runs: a delta at least after so many calls bounds memory.
 const DELTA_CALLS: u64 = 65_536;
-/// Calls per second that keep their fields for the inspector.
-const DETAILS_PER_SECOND: u32 = 200;
-/// Errors per second that do so in addition.
-const ERROR_DETAILS_PER_SECOND: u32 = 200;
 /// Polls after we were told to stop: together they read a whole ring.
 const LAST_POLLS: usize = 8;
 
@@ -75,49 +68,6 @@ struct Stages {
     desk: Desk,
 }
 
-/// Names exchanges and counts calls; apart from the decoder, which drives it.
-struct Desk {
-    namer: Namer,
-    identity: Box<dyn Identity>,
-    conns: Conns,
-    observer: Observer,
-    call: Option<Call>,
-    on_call: Option<CallSink>,
-    recorder: Option<Recorder>,
-    cost: Cost,
-    shedding: Shedding,
-    details: Details,
-    calls: u64,
-    calls_in_delta: u64,
-    unnamed: u64,
-    /// When the first segment or call happened, Unix nanoseconds; 0 before it.
-    began: u64,
-    /// Connections that left HTTP: the source may stop sending them.
-    left: Vec<ConnId>,
-}
-
-/// How many more calls of this second keep their fields.
-struct Details {
-    any: u32,
-    errors: u32,
-}
-
-impl Default for Details {
-    fn default() -> Self {
-        Self { any: DETAILS_PER_SECOND, errors: ERROR_DETAILS_PER_SECOND }
-    }
-}
-
-impl Details {
-    fn grant(&mut self, exchange: &Exchange<'_>) -> bool {
-        let failed = exchange.response.as_ref().is_none_or(|response| response.status >= 400);
-        let left = if failed && self.any == 0 { &mut self.errors } else { &mut self.any };
-        let granted = *left > 0;
-        *left = left.saturating_sub(1);
-        granted
-    }
-}
-
 impl Capture {
     pub(super) fn new(
         config: Config,
@@ -126,23 +76,7 @@ impl Capture {
         stop: Arc<AtomicBool>,
     ) -> Self {
         rules.mark_changed();
-        let desk = Desk {
-            namer: Namer::new(config.key),
-            identity: config.identity,
-            conns: Conns::default(),
-            observer: Observer::new(Limits::default()),
-            call: None,
-            on_call: config.on_call,
-            recorder: config.recorder,
-            cost: Cost::default(),
-            shedding: Shedding::Nothing,
-            details: Details::default(),
-            calls: 0,
-            calls_in_delta: 0,
-            unnamed: 0,
-            began: 0,
-            left: Vec::new(),
-        };
+        let desk = Desk::new(config.key, config.identity, config.on_call, config.recorder);
         Self {
             source: config.source,
             stages: Stages { decoder: Decoder::new(DecoderLimits::default()), desk },
@@ -170,6 +104,7 @@ impl Capture {
                 Ok(Progress::Some | Progress::Idle) => self.tick_if_due(),
                 Err(error) => break Err(error),
             }
+            self.stages.desk.release_due(self.source.now());
             for conn in self.stages.desk.left.drain(..) {
                 self.source.dismiss(conn);
             }
@@ -270,6 +205,7 @@ impl Capture {
         losses.insert("exchanges_unnamed".into(), desk.unnamed);
         counters.extend(decoder.counters().map(owned));
         counters.insert("connections".into(), desk.conns.len() as u64);
+        counters.insert("calls_named_early".into(), desk.hold.gave_up);
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());
         degradations.extend(self.governor.degradation());
@@ -330,6 +266,7 @@ impl Stages {
     fn finish(&mut self, now: u64) {
         let Self { decoder, desk } = self;
         decoder.finish(now, &mut |exchange| desk.exchange(exchange));
+        desk.release_all(now);
     }
 }
 
@@ -365,61 +302,13 @@ impl Sink for Stages {
         self.desk.publish(call, &Raw { exchange: None });
     }
 
+    fn renamed(&mut self, rename: Rename) {
+        self.desk.rename(rename);
+    }
+
     fn discard(&mut self, conn: ConnId) {
         self.decoder.close(conn, 0, &mut |_| {});
         self.desk.conns.remove(conn);
         self.desk.identity.closed(conn);
-    }
-}
-
-impl Desk {
-    fn begin(&mut self, at: u64) {
-        if self.began == 0 {
-            self.began = at;
-        }
-    }
-
-    /// Names an exchange and counts it.
-    fn exchange(&mut self, exchange: &Exchange<'_>) {
-        self.cost.charge(Stage::Decode);
-        let at = exchange.timing.closed;
-        let named = self.conns.parties(exchange.conn, exchange.requester, at, self.identity.as_mut());
-        let Some((flow, parties)) = named else {
-            self.unnamed += 1;
-            return;
-        };
-        let ends = Ends {
-            src: &parties.src,
-            dst: &parties.dst,
-            src_addr: flow.client,
-            dst_addr: flow.server,
-            vantage: flow.vantage,
-        };
-        let depth = match self.shedding {
-            Shedding::Nothing if self.details.grant(exchange) => Depth::Detail,
-            Shedding::Nothing | Shedding::Bodies => Depth::Fields,
-            Shedding::Fields | Shedding::Calls => Depth::Operation,
-        };
-        let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
-        self.namer.name(exchange, ends, depth, &mut call);
-        self.cost.charge(Stage::Name);
-        self.publish(&call, &Raw { exchange: Some(exchange) });
-        self.call = Some(call);
-        self.cost.charge(Stage::Observe);
-        if exchange.notes.any(Notes::UPGRADED) {
-            self.left.push(exchange.conn);
-        }
-    }
-
-    fn publish(&mut self, call: &Call, raw: &Raw<'_>) {
-        self.calls += 1;
-        self.calls_in_delta += 1;
-        self.observer.observe(call, raw);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(call);
-        }
-        if let Some(on_call) = &mut self.on_call {
-            on_call(call, self.observer.endpoint());
-        }
     }
 }

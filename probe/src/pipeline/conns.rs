@@ -1,7 +1,7 @@
 //! The named ends of the connections that are in use.
 
 use crate::flow::Flow;
-use crate::identity::{Identity, Parties};
+use crate::identity::{Certainty, Identity, Parties};
 use apisec_proto::segment::{ConnId, Side};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -13,8 +13,10 @@ const MAX_CONNS: usize = 131_072;
 const FORGET_AFTER: u64 = 300 * 1_000_000_000;
 /// A connection that ended is remembered for this long: data that was overtaken by its FIN still has a name.
 const LINGER: u64 = 2_000_000_000;
-/// Ends that were not settled are asked for again after this many nanoseconds, and then ever later.
+/// Ends that were not settled are asked for again after this many nanoseconds, and then ever later...
 const ASK_AGAIN: u64 = 200_000_000;
+/// ...but often while calls wait for them.
+const ASK_SOON: u64 = 20_000_000;
 
 /// What is known of one connection.
 pub(super) struct Conn {
@@ -25,6 +27,8 @@ pub(super) struct Conn {
     asked: u32,
     last: u64,
     ended: [bool; 2],
+    /// Calls that wait until its ends have a name.
+    held: u32,
 }
 
 /// The table.
@@ -45,7 +49,8 @@ impl Conns {
         if self.conns.len() >= MAX_CONNS {
             self.forget_oldest();
         }
-        let new = Conn { flow: *flow, parties: None, ask_at: 0, asked: 0, last: at, ended: [false; 2] };
+        let new =
+            Conn { flow: *flow, parties: None, ask_at: 0, asked: 0, last: at, ended: [false; 2], held: 0 };
         self.conns.insert(conn, new);
     }
 
@@ -83,11 +88,24 @@ impl Conns {
         if known.parties.is_none() || at >= known.ask_at {
             let parties = identity.parties(conn, &known.flow);
             known.asked = known.asked.saturating_add(1);
-            known.ask_at =
-                if parties.settled { u64::MAX } else { at.saturating_add(ASK_AGAIN << known.asked.min(8)) };
+            known.ask_at = match parties.certainty {
+                Certainty::Settled => u64::MAX,
+                Certainty::Later => at.saturating_add(ASK_AGAIN << known.asked.min(8)),
+                Certainty::Young | Certainty::Asked => at.saturating_add(ASK_SOON),
+            };
             known.parties = Some(parties);
         }
         Some((&known.flow, known.parties.as_ref()?))
+    }
+
+    /// Calls of `conn` that wait.
+    pub(super) fn held(&mut self, conn: ConnId) -> Option<&mut u32> {
+        self.conns.get_mut(&conn).map(|known| &mut known.held)
+    }
+
+    /// Names have changed: all are asked for again.
+    pub(super) fn ask_again(&mut self) {
+        self.conns.values_mut().for_each(|known| known.ask_at = 0);
     }
 
     /// Forgets `conn`.

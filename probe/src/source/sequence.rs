@@ -7,6 +7,7 @@ use super::{Progress, Sink, Source, SourceError, SourceStats, open};
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
+use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Party};
 use apisec_proto::segment::{ConnId, Segment};
 use compact_str::CompactString;
@@ -180,6 +181,10 @@ impl Sink for Shifted<'_> {
         self.parties.renumber(&mut call.src);
         self.parties.renumber(&mut call.dst);
         self.sink.call(&call);
+    }
+
+    fn renamed(&mut self, rename: Rename) {
+        self.sink.renamed(rename);
     }
 
     fn discard(&mut self, conn: ConnId) {

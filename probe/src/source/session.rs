@@ -18,6 +18,7 @@ pub(super) use golden::recorded;
 use super::intake::{Filled, Intake};
 use super::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::rename::Rename;
 use apisec_proto::call::{Party, Workload};
 use compact_str::CompactString;
 use form::{MoreForm, Read, Record, TickForm, WorkloadForm, call_of, complete, workload_of};
@@ -186,6 +187,9 @@ impl Replay {
             Record::Workload(form) => self.workload(&form),
             Record::Call(form) => self.call(form, None, sink),
             Record::Full(form, more) => self.call(form, Some(more), sink),
+            Record::Renamed { from, to } => {
+                sink.renamed(Rename { from: from.into(), to: to.into() });
+            }
             Record::Tick(tick) => {
                 self.now = self.now.max(tick.at);
                 self.tick = tick;

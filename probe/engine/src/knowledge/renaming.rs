@@ -51,7 +51,7 @@ impl Knowledge {
         if covered {
             self.cover(new);
         }
-        for (key, stats) in service.into_iter().flat_map(|service| service.into_observed()) {
+        for (key, stats) in service.into_iter().flat_map(|service| (*service).into_observed()) {
             self.merge_endpoint(EndpointKey { service: to.clone(), ..key }, &stats);
         }
     }

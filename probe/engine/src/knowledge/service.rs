@@ -76,7 +76,7 @@ impl Service {
     }
 
     /// The endpoints as observed, to be merged into another service.
-    pub(super) fn into_observed(self: Box<Self>) -> impl Iterator<Item = (EndpointKey, EndpointStats)> {
+    pub(super) fn into_observed(self) -> impl Iterator<Item = (EndpointKey, EndpointStats)> {
         self.observed.into_iter().map(|(key, known)| (key, known.stats))
     }
 

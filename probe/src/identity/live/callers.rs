@@ -2,10 +2,12 @@
 //! has its pid.
 
 use super::gaps::{Gaps, degradation};
-use super::{ASK_AGAIN, Ends, LocalIdentity, Named, Process, Question, Wanted, YOUTH, describe};
+use super::{ASK_AGAIN, Ends, INFANCY, LocalIdentity, Named, Process, Question, Wanted, YOUTH, describe};
+use crate::clock;
 use crate::flow::Flow;
 use crate::identity::boot::SLACK;
 use crate::identity::cgroup::Placement;
+use crate::identity::describe::GONE_NAMESPACE;
 use crate::identity::holders;
 use crate::identity::images::Images;
 use crate::identity::process::MAX_ANCESTORS;
@@ -51,9 +53,9 @@ impl Default for Callers {
 
 impl Callers {
     /// The process runs another program now.
-    pub(super) fn replaced(&mut self, exec: &Exec) {
+    pub(super) fn replaced(&mut self, exec: &Exec, netns: u64) {
         self.by_pid.pop(&exec.tgid);
-        self.images.start(exec);
+        self.images.start(exec, netns);
     }
 
     /// The process has ended; what it called before is still its own.
@@ -94,7 +96,7 @@ impl LocalIdentity {
             return Named::settled(number);
         }
         if ends.client_pid != 0 && self.pids_are_ours {
-            return self.caller(conn, ends);
+            return self.caller(conn, flow, ends);
         }
         if let Some(process) = self.standing_client(conn, flow, ends) {
             return self.meet(&process);
@@ -102,7 +104,7 @@ impl LocalIdentity {
         let here = flow.vantage == Vantage::Client || ends.client_cookie != 0 || ends.client_pid != 0;
         if !here && !self.survey.is_local(flow.client.ip()) {
             let number = self.external_client(flow.client.ip());
-            return if self.is_known(conn, ends) { Named::settled(number) } else { Named::early(number) };
+            return if self.is_known(conn, ends) { Named::settled(number) } else { Named::young(number) };
         }
         self.search_client(conn, flow, ends)
     }
@@ -139,23 +141,23 @@ impl LocalIdentity {
         if !ends.client_lost && self.ask_socket(wanted) {
             return Named::asked(self.unknown());
         }
-        self.absent(conn, ends)
+        self.absent(conn, flow, ends)
     }
 
     /// The process that the kernel names.
-    fn caller(&mut self, conn: ConnId, ends: &Ends) -> Named {
+    fn caller(&mut self, conn: ConnId, flow: &Flow, ends: &Ends) -> Named {
         let (pid, at) = (ends.client_pid, ends.at);
         if let Some(named) = self.known_caller(pid, at) {
             return named;
         }
         if self.reads_left == 0 {
-            return Named::early(self.started_as(ends).unwrap_or_else(|| self.unknown()));
+            return Named::later(self.started_as(ends).unwrap_or_else(|| self.unknown()));
         }
         self.reads_left -= 1;
         let there = |process: &Process| at == 0 || self.clock.born(process.start) <= at;
         match (self.read)(pid).filter(|process| there(process) && !process.is_zombie()) {
             Some(process) => self.meet(&Arc::new(process)),
-            None => self.absent(conn, ends),
+            None => self.absent(conn, flow, ends),
         }
     }
 
@@ -198,16 +200,20 @@ impl LocalIdentity {
     fn judge(&mut self, process: &Arc<Process>, number: u32) -> Named {
         let (generation, ticks) = (self.generation, self.ticks);
         let searched = process.start < self.searched_until || self.resolver.is_none();
+        let before = self.callers.by_pid.peek(&process.pid).map(|caller| caller.number);
+        if let (Some(before), Some(server)) = (before.filter(|n| *n != number), self.server_of(process)) {
+            self.refine(before, server, (process.pid, process.start));
+        }
         let Some(caller) = self.callers.by_pid.peek_mut(&process.pid) else { return Named::asked(number) };
         (caller.number, caller.generation) = (number, generation);
         caller.looked_at |=
             searched || caller.ended.is_some() || caller.asked.is_none() && only_calls(process.pid);
         if caller.looked_at {
-            let young = caller.ended.is_none() && self.now.saturating_sub(caller.born) < YOUTH;
-            return if young && self.resolver.is_some() {
-                Named::early(number)
-            } else {
-                Named::settled(number)
+            let over = caller.ended.is_some() || self.resolver.is_none();
+            return match clock::now().saturating_sub(caller.born) {
+                age if over || age >= YOUTH => Named::settled(number),
+                age if age >= INFANCY => Named::later(number),
+                _ => Named::young(number),
             };
         }
         let due = caller.asked.is_none_or(|at| ticks.saturating_sub(at) >= ASK_AGAIN);
@@ -254,8 +260,29 @@ impl LocalIdentity {
         None
     }
 
+    /// Callers that turn out to be servers.
+    pub(super) fn rename_callers(&mut self) {
+        let members = &self.survey.members;
+        let servers = self.callers.by_pid.iter().filter_map(|(pid, caller)| {
+            let (start, server) = members.get(pid)?;
+            (*start == caller.process.start).then_some((caller.number, *server, (*pid, *start)))
+        });
+        let servers: Vec<_> = servers.collect();
+        for (before, server, holder) in servers {
+            self.refine(before, server, holder);
+        }
+    }
+
     /// A process on this node that is gone: by the program that it ran, by its cgroup, by its thread's name.
-    fn absent(&mut self, conn: ConnId, ends: &Ends) -> Named {
+    fn absent(&mut self, conn: ConnId, flow: &Flow, ends: &Ends) -> Named {
+        // Its namespace is not on the survey: a newer one may have it.
+        if self.caller_netns(ends) == Some(GONE_NAMESPACE) && !ends.client_lost {
+            let cookie = if flow.vantage == Vantage::Client { conn.0 } else { ends.client_cookie };
+            let wanted = Wanted { conn, side: Side::Client, local: flow.client, remote: flow.server, cookie };
+            if self.ask_socket(wanted) {
+                return Named::asked(self.started_as(ends).unwrap_or_else(|| self.unknown()));
+            }
+        }
         if let Some(number) = self.started_as(ends) {
             let program = self.callers.images.get(ends.client_pid, ends.at).map_or(0, |image| image.cgroup);
             let placed = self.by_cgroup(if program == 0 { ends.client_cgroup } else { program }, "");
@@ -288,16 +315,27 @@ impl LocalIdentity {
     }
 
     fn name_gone(&mut self, program: &str, command: CompactString, uid: u32, ends: &Ends) -> u32 {
-        let netns = self.survey.cookies.get(&ends.client_netns_cookie).copied().unwrap_or_default();
-        let foreign = self.is_foreign(netns).then_some(netns);
+        let foreign = self.caller_netns(ends);
         let described = Workload {
             pid: ends.client_pid,
             command,
             user: self.users.name(uid),
-            netns,
+            netns: foreign.unwrap_or_default(),
             ..describe::unknown()
         };
-        self.registry.enter(describe::placed(&Placement::default(), program, None, foreign, described))
+        let described = describe::placed(&Placement::default(), program, None, foreign, described);
+        self.registry.enter_held(described, (ends.client_pid, 0))
+    }
+
+    /// The network namespace of a process that is gone, unless it is ours.
+    fn caller_netns(&self, ends: &Ends) -> Option<u64> {
+        let by_cookie = self.survey.cookies.get(&ends.client_netns_cookie).copied();
+        let by_start = || self.callers.images.get(ends.client_pid, ends.at).map(|image| image.netns);
+        match by_cookie.or_else(|| by_start().filter(|netns| *netns != 0)) {
+            Some(known) => self.is_foreign(known).then_some(known),
+            None if ends.client_netns_cookie == 0 || self.survey.cookies.is_empty() => None,
+            None => Some(GONE_NAMESPACE),
+        }
     }
 
     /// Counts a gap once per connection.

@@ -41,7 +41,7 @@ fn http_server(netns: Option<&str>, port: u16) -> (Running, SocketAddr) {
 fn settle(identity: &mut LocalIdentity, conn: ConnId, flow: &Flow) -> Parties {
     for _ in 0..200 {
         let (src, dst) = identity.name(conn, flow);
-        if src.trust != Trust::Asked && dst.trust != Trust::Asked {
+        if src.certainty != Certainty::Asked && dst.certainty != Certainty::Asked {
             return identity.parties(conn, flow);
         }
         let answer = identity.resolver.as_ref().unwrap().wait(Duration::from_secs(10));
@@ -195,11 +195,9 @@ fn workers_of(nginx: &mut Child, server: SocketAddr) -> Vec<u32> {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
         assert!(nginx.try_wait().unwrap().is_none() && Instant::now() < until, "nginx does not start");
-        let children: Vec<u32> = crate::identity::process::all_pids()
+        let children: Vec<u32> = process::all_pids()
             .into_iter()
-            .filter(|pid| {
-                crate::identity::process::Stat::read(*pid).is_some_and(|stat| stat.parent == nginx.id())
-            })
+            .filter(|pid| process::Stat::read(*pid).is_some_and(|stat| stat.parent == nginx.id()))
             .collect();
         if children.len() == 3 && TcpStream::connect(server).is_ok() {
             return children;
@@ -262,7 +260,7 @@ fn the_same_loopback_port_in_two_namespaces_is_two_servers() {
     for (conn, (netns, (server, address))) in [&one, &two].into_iter().zip(&servers).enumerate() {
         assert_eq!(address.port(), here.port());
         let (client, from) = holding_client(&netns.0, *address);
-        let inode = crate::identity::process::netns(server.0.id()).unwrap();
+        let inode = process::netns(server.0.id()).unwrap();
         // What the kernel says on a recent kernel: the namespace's cookie.
         let cookie =
             identity.survey.cookies.iter().find(|(_, known)| **known == inode).map(|(cookie, _)| *cookie);
@@ -289,7 +287,7 @@ fn without_cookies_the_socket_itself_tells_its_namespace() {
     let mut identity = LocalIdentity::start().unwrap();
     // As on a kernel that has no namespace cookies.
     identity.survey = Arc::new(Survey { cookies: Map::default(), ..(*identity.survey).clone() });
-    let inode = crate::identity::process::netns(there.0.id()).unwrap();
+    let inode = process::netns(there.0.id()).unwrap();
     let cookie = identity
         .standing
         .iter()
@@ -414,17 +412,20 @@ fn a_client_that_left_only_its_cgroup_is_the_container() {
 }
 
 #[test]
-fn the_first_call_to_a_new_server_waits_for_its_name() {
+fn a_new_server_is_asked_for_and_nobody_waits() {
     let mut identity = LocalIdentity::start().unwrap();
     let (_python, server) = http_server(None, 0);
     let client = TcpStream::connect(server).unwrap();
     let address = client.local_addr().unwrap();
     identity.opened(&open(1, std::process::id()));
-    let parties = identity.parties(ConnId(1), &flow(address, server));
-    // A machine that is very busy may need longer than the capture waits.
-    let named = parties.dst.workload.id == format!("process:http.server:{}", server.port());
-    assert!(named || identity.wait_left <= WAIT_PER_SECOND - WAIT);
-    assert!(identity.wait_left < WAIT_PER_SECOND);
+    let flow = flow(address, server);
+    let id = format!("process:http.server:{}", server.port());
+    let mut parties = identity.parties(ConnId(1), &flow);
+    while parties.dst.workload.id != id {
+        assert_eq!(parties.certainty, Certainty::Asked);
+        assert!(identity.wait(Duration::from_secs(10)));
+        parties = identity.parties(ConnId(1), &flow);
+    }
 }
 
 #[test]
@@ -447,16 +448,19 @@ fn a_client_that_becomes_a_server_is_renamed() {
     identity.opened(&open(1, client.0.id()));
     let flow = flow(SocketAddr::from(([127, 0, 0, 1], 1)), server);
     let before = settle(&mut identity, ConnId(1), &flow);
-    assert_eq!((before.src.workload.id.as_str(), before.settled), ("process:python3", false));
+    assert_eq!((before.src.workload.id.as_str(), before.certainty), ("process:python3", Certainty::Young));
 
     tell.write_all(b"\n").unwrap();
     line.clear();
     says.read_line(&mut line).unwrap();
     let id = format!("process:python3:{}", line.trim());
     identity.ask(Question::Started);
-    while identity.name(ConnId(1), &flow).0.number == before.src.number {
+    let mut renames = identity.renames();
+    while renames.is_empty() {
         let answer = identity.resolver.as_ref().unwrap().wait(Duration::from_secs(10));
         identity.take(answer.expect("an answer within ten seconds"));
+        renames = identity.renames();
     }
+    assert_eq!((&*renames[0].from, &*renames[0].to), ("process:python3", id.as_str()));
     assert_eq!(identity.parties(ConnId(1), &flow).src.workload.id, id);
 }

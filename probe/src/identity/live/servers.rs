@@ -50,12 +50,13 @@ struct Retired {
 }
 
 impl Servers {
-    /// There is a new survey.
-    pub(super) fn renew(&mut self, survey: &Survey) {
-        self.numbers = vec![None; survey.servers.len()];
+    /// There is a new survey; gives the numbers of the servers of the one before.
+    pub(super) fn renew(&mut self, survey: &Survey) -> Vec<Option<u32>> {
+        let before = std::mem::replace(&mut self.numbers, vec![None; survey.servers.len()]);
         self.lost.clear();
         self.lost.resize_with(survey.servers.len(), Lost::default);
         self.vacant.clear();
+        before
     }
 
     /// A survey as new as the question shows nobody at this address.
@@ -217,7 +218,7 @@ impl LocalIdentity {
         );
         workload.address =
             address.map(|address| compact_str::format_compact!("{address}")).unwrap_or_default();
-        let number = self.registry.enter(workload);
+        let number = self.registry.enter_held(workload, (master.pid, master.start));
         if let Some(slot) = self.servers.numbers.get_mut(server) {
             *slot = Some(number);
         }
@@ -233,6 +234,17 @@ impl LocalIdentity {
             self.servers.remote.insert(address, number);
         }
         number
+    }
+
+    /// A server that listens at a lower port by now is called after that.
+    pub(super) fn rename_servers(&mut self, before: &Survey, numbers: &[Option<u32>]) {
+        for (known, number) in before.servers.iter().zip(numbers) {
+            let (master, Some(number)) = (&known.master, number) else { continue };
+            let now = self.survey.members.get(&master.pid).filter(|(start, _)| *start == master.start);
+            if let Some((_, server)) = now.copied() {
+                self.refine(*number, server, (master.pid, master.start));
+            }
+        }
     }
 
     /// Keeps the names behind listening sockets that the next survey no longer has.

@@ -122,7 +122,11 @@ fn exit(tgid: u32, at: u64) -> Exit {
 /// Ids of caller and callee, and whether they are settled.
 fn names(identity: &mut LocalIdentity, conn: u64) -> (String, String, bool) {
     let parties = identity.parties(ConnId(conn), &flow(CLIENT, SERVER));
-    (parties.src.workload.id.to_string(), parties.dst.workload.id.to_string(), parties.settled)
+    (
+        parties.src.workload.id.to_string(),
+        parties.dst.workload.id.to_string(),
+        parties.certainty == Certainty::Settled,
+    )
 }
 
 fn expect(identity: &mut LocalIdentity, conn: u64, src: &str) {
@@ -266,14 +270,17 @@ fn peers_elsewhere_are_addresses() {
     let mut identity = node();
     identity.opened(&open(1, LATER, 0));
     let inbound = identity.parties(ConnId(1), &flow("192.0.2.9:40000", SERVER));
-    assert_eq!((inbound.src.workload.id.as_str(), inbound.settled), ("external:192.0.2.9", true));
+    assert_eq!(
+        (inbound.src.workload.id.as_str(), inbound.certainty),
+        ("external:192.0.2.9", Certainty::Settled)
+    );
 
     exists(process(20, 1, 60, "/usr/bin/curl", b""));
     identity.opened(&open(2, LATER, 20));
     let flow = Flow { vantage: Vantage::Client, ..flow(CLIENT, "192.0.2.1:80") };
     let outbound = identity.parties(ConnId(2), &flow);
     assert_eq!(outbound.dst.workload.id, "external:192.0.2.1:80");
-    assert_eq!((outbound.src.workload.id.as_str(), outbound.settled), ("process:curl", true));
+    assert_eq!((outbound.src.workload.id.as_str(), outbound.certainty), ("process:curl", Certainty::Settled));
 }
 
 #[test]
@@ -328,7 +335,10 @@ fn the_cookie_tells_namespaces_apart() {
     for (cookie, id, settled) in [(7, "process:orders:8080", true), (8, "process:cart:8080@200", true)] {
         identity.opened(&Open { netns_cookie: cookie, ..open(cookie, LATER, 0) });
         let parties = identity.parties(ConnId(cookie), &flow("127.0.0.1:40000", "127.0.0.1:8080"));
-        assert_eq!((parties.dst.workload.id.as_str(), parties.settled), (id, settled));
+        assert_eq!(
+            (parties.dst.workload.id.as_str(), parties.certainty == Certainty::Settled),
+            (id, settled)
+        );
     }
     // Without a cookie it is a guess, and said so.
     identity.opened(&open(9, LATER, 0));

@@ -39,6 +39,8 @@ pub(crate) enum Record<'a, N, F> {
     End { at: u64, dropped: u64 },
     /// A call with what version 1 had no place for.
     Full(CallForm<'a, N, F>, MoreForm<'a>),
+    /// The id of a workload was refined: earlier and later calls of the one are the other's.
+    Renamed { from: &'a str, to: &'a str },
 }
 
 /// A record as it is written.

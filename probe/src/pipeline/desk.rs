@@ -1,0 +1,221 @@
+//! The desk: names exchanges, holds back those whose ends are not known yet, counts calls, and hands each to
+//! whoever asked for it. Apart from the decoder, which drives it.
+
+use super::CallSink;
+use super::conns::Conns;
+use super::cost::{Cost, Stage};
+use super::governor::Shedding;
+use super::hold::{Hold, Release};
+use crate::identity::{Certainty, Identity};
+use crate::record::Recorder;
+use apisec_engine::limits::Limits;
+use apisec_engine::observe::Observer;
+use apisec_engine::rename::Rename;
+use apisec_proto::call::{Call, Notes};
+use apisec_proto::exchange::{Exchange, Raw};
+use apisec_proto::namer::{Depth, Ends, Namer};
+use apisec_proto::segment::ConnId;
+use std::time::Duration;
+
+/// Calls per second that keep their fields for the inspector.
+const DETAILS_PER_SECOND: u32 = 200;
+/// Errors per second that do so in addition.
+const ERROR_DETAILS_PER_SECOND: u32 = 200;
+/// How long the end waits for names that somebody is looking for: some rounds of this...
+const LAST_WAIT: Duration = Duration::from_millis(50);
+/// ...so many.
+const LAST_WAITS: usize = 8;
+
+/// See the module.
+pub(super) struct Desk {
+    namer: Namer,
+    pub(super) identity: Box<dyn Identity>,
+    pub(super) conns: Conns,
+    pub(super) hold: Hold,
+    pub(super) observer: Observer,
+    call: Option<Call>,
+    on_call: Option<CallSink>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) cost: Cost,
+    pub(super) shedding: Shedding,
+    pub(super) details: Details,
+    pub(super) calls: u64,
+    pub(super) calls_in_delta: u64,
+    pub(super) unnamed: u64,
+    /// When the first segment or call happened, Unix nanoseconds; 0 before it.
+    pub(super) began: u64,
+    /// Connections that left HTTP: the source may stop sending them.
+    pub(super) left: Vec<ConnId>,
+}
+
+/// How many more calls of this second keep their fields.
+pub(super) struct Details {
+    any: u32,
+    errors: u32,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self { any: DETAILS_PER_SECOND, errors: ERROR_DETAILS_PER_SECOND }
+    }
+}
+
+impl Details {
+    fn grant(&mut self, exchange: &Exchange<'_>) -> bool {
+        let failed = exchange.response.as_ref().is_none_or(|response| response.status >= 400);
+        let left = if failed && self.any == 0 { &mut self.errors } else { &mut self.any };
+        let granted = *left > 0;
+        *left = left.saturating_sub(1);
+        granted
+    }
+}
+
+impl Desk {
+    pub(super) fn new(
+        key: [u8; 32],
+        identity: Box<dyn Identity>,
+        on_call: Option<CallSink>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        Self {
+            namer: Namer::new(key),
+            identity,
+            conns: Conns::default(),
+            hold: Hold::default(),
+            observer: Observer::new(Limits::default()),
+            call: None,
+            on_call,
+            recorder,
+            cost: Cost::default(),
+            shedding: Shedding::Nothing,
+            details: Details::default(),
+            calls: 0,
+            calls_in_delta: 0,
+            unnamed: 0,
+            began: 0,
+            left: Vec::new(),
+        }
+    }
+
+    /// Something happened at this time.
+    pub(super) fn begin(&mut self, at: u64) {
+        if self.began == 0 {
+            self.began = at;
+        }
+    }
+
+    /// Names an exchange and counts it.
+    pub(super) fn exchange(&mut self, exchange: &Exchange<'_>) {
+        self.cost.charge(Stage::Decode);
+        let at = exchange.timing.closed;
+        let named = self.conns.parties(exchange.conn, exchange.requester, at, self.identity.as_mut());
+        let Some((flow, parties)) = named else {
+            self.unnamed += 1;
+            return;
+        };
+        let certainty = parties.certainty;
+        let ends = Ends {
+            src: &parties.src,
+            dst: &parties.dst,
+            src_addr: flow.client,
+            dst_addr: flow.server,
+            vantage: flow.vantage,
+        };
+        let depth = match self.shedding {
+            Shedding::Nothing if self.details.grant(exchange) => Depth::Detail,
+            Shedding::Nothing | Shedding::Bodies => Depth::Fields,
+            Shedding::Fields | Shedding::Calls => Depth::Operation,
+        };
+        let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
+        self.namer.name(exchange, ends, depth, &mut call);
+        self.cost.charge(Stage::Name);
+        if self.hold.takes(certainty) {
+            let young = certainty == Certainty::Young;
+            self.hold.push(call, (exchange.conn, exchange.requester), young, at);
+            self.conns.held(exchange.conn).into_iter().for_each(|held| *held += 1);
+        } else {
+            if self.conns.held(exchange.conn).is_some_and(|held| *held > 0) {
+                self.release_conn(exchange.conn, at);
+            }
+            self.hold.gave_up += u64::from(certainty > Certainty::Later);
+            self.publish(&call, &Raw { exchange: Some(exchange) });
+            self.call = Some(call);
+        }
+        self.cost.charge(Stage::Observe);
+        if exchange.notes.any(Notes::UPGRADED) {
+            self.left.push(exchange.conn);
+        }
+    }
+
+    /// Hands on the calls whose names are known by now, or that have waited long enough.
+    pub(super) fn release_due(&mut self, now: u64) {
+        self.follow_renames();
+        if self.hold.is_due(now) {
+            self.release(Release::Due, now);
+        }
+    }
+
+    /// Nothing comes any more: waits for the names that are being looked up, but not for long.
+    pub(super) fn release_all(&mut self, now: u64) {
+        self.release(Release::Unasked, now);
+        for _ in 0..LAST_WAITS {
+            if self.hold.is_empty() || !self.identity.wait(LAST_WAIT) {
+                break;
+            }
+            self.conns.ask_again();
+            self.release(Release::Unasked, now);
+        }
+        self.release(Release::All, now);
+        self.follow_renames();
+    }
+
+    fn release(&mut self, which: Release, now: u64) {
+        let mut ready = Vec::new();
+        let (conns, identity) = (&mut self.conns, self.identity.as_mut());
+        self.hold.release(which, now, conns, identity, |call| ready.push(call));
+        self.publish_held(ready);
+    }
+
+    fn release_conn(&mut self, conn: ConnId, now: u64) {
+        let mut ready = Vec::new();
+        let (conns, identity) = (&mut self.conns, self.identity.as_mut());
+        self.hold.release_conn(conn, now, conns, identity, |call| ready.push(call));
+        self.publish_held(ready);
+    }
+
+    fn publish_held(&mut self, ready: Vec<Call>) {
+        for call in ready {
+            self.publish(&call, &Raw { exchange: None });
+            self.call = Some(call);
+        }
+    }
+
+    /// What was counted under an id that was refined follows it.
+    fn follow_renames(&mut self) {
+        let renames = self.identity.renames();
+        if !renames.is_empty() {
+            self.conns.ask_again();
+        }
+        renames.into_iter().for_each(|rename| self.rename(rename));
+    }
+
+    /// A workload turned out to be another.
+    pub(super) fn rename(&mut self, rename: Rename) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.rename(&rename);
+        }
+        self.observer.rename(rename);
+    }
+
+    pub(super) fn publish(&mut self, call: &Call, raw: &Raw<'_>) {
+        self.calls += 1;
+        self.calls_in_delta += 1;
+        self.observer.observe(call, raw);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(call);
+        }
+        if let Some(on_call) = &mut self.on_call {
+            on_call(call, self.observer.endpoint());
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod addresses;
 mod companions;
 mod dismissal;
 mod io_paths;
+mod newcomers;
 mod overload;
 mod residue;
 mod standing;

@@ -328,7 +328,8 @@ impl Identity for LocalIdentity {
     }
 
     fn started(&mut self, exec: &Exec) {
-        let netns = process::netns(exec.tgid).unwrap_or_default();
+        // Short-lived, but perhaps not that short: without it only a survey knows the namespace.
+        let netns = self.resolver.as_ref().and_then(|_| process::netns(exec.tgid)).unwrap_or_default();
         self.callers.replaced(exec, netns);
         if exec.at.saturating_sub(self.told_started) > TELL_STARTED && self.ask(Question::Started) {
             self.told_started = exec.at;

@@ -27,9 +27,11 @@ const BUSY_SHARE: u32 = 5;
 const BURST: Duration = Duration::from_millis(250);
 /// Without questions, at most one part in four hundred.
 const IDLE_SHARE: u32 = 400;
-/// After a program was started the node is watched for this long: it may be a server.
+/// After a program was started the node is watched for this long, as it may be a server...
 const WATCH: Duration = Duration::from_millis(1_500);
-/// How often, at most.
+/// ...with at most one part in fifty of a processor, so that a server that ends soon has been seen...
+const WATCH_SHARE: u32 = 50;
+/// ...and so often at most.
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
 /// A server that is replaced without any event is noticed after this long.
 const IDLE_PERIOD: Duration = Duration::from_secs(2);
@@ -144,7 +146,7 @@ impl Pace {
     }
 
     fn watch_period(&self) -> Duration {
-        WATCH_PERIOD.max(self.usual * IDLE_SHARE)
+        WATCH_PERIOD.max(self.usual * WATCH_SHARE)
     }
 }
 
@@ -352,7 +354,7 @@ mod tests {
         pace.note_started(later, true);
         assert!(pace.is_due(later));
         pace.finished(later, later + Duration::from_millis(2));
-        assert_eq!(pace.left(later), Duration::from_millis(2) + Duration::from_millis(2) * IDLE_SHARE);
+        assert_eq!(pace.left(later), Duration::from_millis(2) + WATCH_PERIOD);
         pace.finished(later + WATCH, later + WATCH);
         assert_eq!(pace.left(later + WATCH), IDLE_PERIOD);
     }

@@ -25,6 +25,8 @@ pub(super) struct Image {
     /// The first bytes of its arguments.
     pub(super) args: Box<[u8]>,
     ended: Option<u64>,
+    /// What had the same pid before: pids come round, and programs replace each other.
+    before: Option<Box<Image>>,
 }
 
 impl Image {
@@ -55,8 +57,10 @@ impl Images {
             comm: exec.comm,
             args: args.into(),
             ended: None,
+            before: None,
         };
-        self.by_pid.insert(exec.tgid, image);
+        let before = self.by_pid.remove(&exec.tgid).map(|before| Box::new(Image { before: None, ..before }));
+        self.by_pid.insert(exec.tgid, Image { before, ..image });
         self.order.push_back((exec.tgid, exec.at));
         if self.order.len() > MAX_IMAGES {
             self.make_room();
@@ -72,7 +76,14 @@ impl Images {
 
     /// The program that `pid` ran at `at` (Unix nanoseconds; 0 when unknown).
     pub(super) fn get(&self, pid: u32, at: u64) -> Option<&Image> {
-        self.by_pid.get(&pid).filter(|image| at == 0 || image.at <= at)
+        let newest = self.by_pid.get(&pid)?;
+        let fits = |image: &&Image| at == 0 || image.at <= at;
+        Some(newest).filter(fits).or_else(|| newest.before.as_deref().filter(fits))
+    }
+
+    /// Whether another program was started with this pid after `at`: what `/proc` shows is not the one of then.
+    pub(super) fn replaced_since(&self, pid: u32, at: u64) -> bool {
+        at != 0 && self.by_pid.get(&pid).is_some_and(|image| image.at > at)
     }
 
     /// Forgets what ended long ago. `now` in Unix nanoseconds.
@@ -149,6 +160,18 @@ mod tests {
         images.start(&exec(7, 50, b"new\0"), 0);
         assert!(images.get(7, 49).is_none());
         assert!(images.get(7, 50).is_some());
+    }
+
+    #[test]
+    fn a_pid_that_came_round_has_two_programs() {
+        let mut images = Images::default();
+        images.start(&exec(7, 5, b"old\0"), 0);
+        images.end(7);
+        images.start(&exec(7, 50, b"new\0"), 0);
+        assert_eq!(&*images.get(7, 6).unwrap().args, b"old\0");
+        assert_eq!(&*images.get(7, 50).unwrap().args, b"new\0");
+        assert!(images.get(7, 4).is_none());
+        assert!(images.replaced_since(7, 6) && !images.replaced_since(7, 50));
     }
 
     #[test]

@@ -279,7 +279,7 @@ mod tests {
         let (mut hold, mut conns) = held(&[(1, "/a"), (2, "/x"), (1, "/b")]);
         let (mut known, mut out) = (Known(vec![ConnId(1)]), Vec::new());
         hold.release_conn(ConnId(1), MILLISECOND, &mut conns, &mut known, |call| {
-            out.push(call.path.to_string())
+            out.push(call.path.to_string());
         });
         assert_eq!((out, hold.calls.len()), (vec!["/a".to_owned(), "/b".to_owned()], 1));
         assert_eq!((conns.held(ConnId(1)).copied(), conns.held(ConnId(2)).copied()), (Some(0), Some(1)));

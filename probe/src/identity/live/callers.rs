@@ -154,7 +154,9 @@ impl LocalIdentity {
             return Named::later(self.started_as(ends).unwrap_or_else(|| self.unknown()));
         }
         self.reads_left -= 1;
-        let there = |process: &Process| at == 0 || self.clock.born(process.start) <= at;
+        // Within the slack of the clocks only the record of a start tells two programs apart.
+        let replaced = self.callers.images.replaced_since(pid, at);
+        let there = |process: &Process| !replaced && (at == 0 || self.clock.born(process.start) <= at);
         match (self.read)(pid).filter(|process| there(process) && !process.is_zombie()) {
             Some(process) => self.meet(&Arc::new(process)),
             None => self.absent(conn, flow, ends),

@@ -27,6 +27,8 @@ needs_of() {
     need nginx nginx-light
     need curl curl
     need openssl openssl
+    need wget wget
+    need gnutls-serv gnutls-bin
     need tmux tmux
     need ip iproute2
     need python3 python3

@@ -62,6 +62,17 @@ impl Script {
         Ok(Dialogue { process, ask, answers, _folder: folder })
     }
 
+    /// Runs it to its end and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let folder = tempfile::tempdir()?;
+        let output = self.command(folder.path())?.args(arguments).output()?;
+        ensure!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     fn command(&self, folder: &Path) -> Result<Command> {
         let interpreter = skip::find_program(self.interpreter);
         let mut command = Command::new(interpreter.with_context(|| self.interpreter.to_owned())?);

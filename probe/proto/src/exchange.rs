@@ -22,7 +22,20 @@ pub enum Wire {
     /// HTTP/2: method and target are `:method` and `:path`, the field `host` is `:authority`.
     Http2,
     /// A message of a WebSocket: the method is `SEND` or `RECEIVE`, target and fields are those of the upgrade.
-    Websocket,
+    Websocket(Frame),
+    /// A server-sent event: the method is `RECEIVE`, target and fields are those of the request for the stream.
+    Events,
+}
+
+/// What a message of a WebSocket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// The farewell, with its code.
+    Close,
 }
 
 /// When things happened, in Unix nanoseconds; 0 where it did not (yet) happen.

@@ -2,10 +2,11 @@
 
 mod trace;
 
-use crate::call::{AuthScheme, Call, Messages, Notes, Party, Protocol, Vantage};
+use crate::body;
+use crate::call::{AuthScheme, Bodies, Call, Messages, Notes, Party, Protocol, Vantage};
 use crate::credential::{Credentials, Place, is_key_field};
-use crate::dialect::DIALECTS;
-use crate::exchange::Exchange;
+use crate::dialect::{DIALECTS, Scratch};
+use crate::exchange::{Exchange, Fields, Request};
 use crate::keyed_hash::KeyedHash;
 use crate::path::Target;
 use crate::redact;
@@ -47,14 +48,14 @@ pub enum Depth {
 pub struct Namer {
     hash: KeyedHash,
     credentials: Credentials,
-    scratch: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl Namer {
     /// `key` is the installation's: under the same key the same identity has the same hash.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self { hash: KeyedHash::new(&key), credentials: Credentials::new(), scratch: Vec::new() }
+        Self { hash: KeyedHash::new(&key), credentials: Credentials::new(), scratch: Scratch::default() }
     }
 
     /// A call to be filled by [`name`](Self::name) again and again.
@@ -115,8 +116,25 @@ impl Namer {
         let answered = exchange.response.as_ref().and_then(|response| response.fields.get("content-type"));
         set_media_type(answered.unwrap_or_default(), &mut call.response_type);
         if depth == Depth::Detail {
+            self.read_bodies(exchange, call);
             let response = exchange.response.as_ref().map(|response| response.fields);
             redact::detail(exchange.request.fields, response, call.detail.get_or_insert_default());
+        }
+    }
+
+    /// What the bodies look like, as far as they were captured.
+    fn read_bodies(&mut self, exchange: &Exchange<'_>, call: &mut Call) {
+        let mut read = |fields: &dyn Fields, body: &[u8], size: u64| {
+            let Scratch { text, unpacker } = &mut self.scratch;
+            body::read(fields, body, size, (unpacker, text), &mut call.notes)
+        };
+        let Request { fields, body, sizes, .. } = &exchange.request;
+        let request = read(*fields, body, sizes.body);
+        let response = exchange.response.as_ref();
+        let response =
+            response.and_then(|response| read(response.fields, response.body, response.sizes.body));
+        if request.is_some() || response.is_some() {
+            call.bodies = Some(Box::new(Bodies { request, response }));
         }
     }
 

@@ -171,6 +171,25 @@ pub(crate) fn query_names(
     out.truncate(count);
 }
 
+/// Decodes a value of a query or a form: percent-encoding, and a plus sign for a blank.
+pub(crate) fn decode_form<'s>(text: &[u8], scratch: &'s mut Vec<u8>) -> &'s [u8] {
+    scratch.clear();
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let (byte, after) = match (first, tail) {
+            (b'+', _) => (b' ', tail),
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => (b'%', tail),
+            },
+            _ => (*first, tail),
+        };
+        scratch.push(byte);
+        rest = after;
+    }
+    scratch
+}
+
 /// Parameter names that a call shows, and the longest.
 const MAX_NAMES: usize = 16;
 const MAX_NAME: usize = 64;

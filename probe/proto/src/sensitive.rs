@@ -3,6 +3,8 @@
 //! Identifiers that only name an object (numbers, UUID, ULID, digests up to 20 bytes) are not sensitive here:
 //! the engine templates them. Shape is evidence, not proof; what looks like prose or a slug is left alone.
 
+pub mod value;
+
 use serde::{Deserialize, Serialize};
 
 /// Shortest word that can be a random token.

@@ -3,8 +3,7 @@
 //! Over HTTP/2 the messages were counted on the wire. gRPC-Web puts its trailers into the body, and over HTTP/1 its
 //! messages are counted here, as far as the body was captured. Messages are never decoded.
 
-use super::Dialect;
-use super::rest::{set_method, set_path};
+use super::{Dialect, Scratch, set_method, set_path};
 use crate::call::{Call, Messages, Notes, Protocol};
 use crate::exchange::{Exchange, Fields, Wire};
 use crate::path::{MAX_PATH, Target};
@@ -37,7 +36,7 @@ impl Dialect for Grpc {
         media(exchange).starts_with(MEDIA)
     }
 
-    fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Vec<u8>, call: &mut Call) {
+    fn describe(&self, exchange: &Exchange<'_>, target: &Target<'_>, scratch: &mut Scratch, call: &mut Call) {
         call.protocol = Protocol::Grpc;
         let goes_on = exchange.notes.any(Notes::ONE_WAY);
         set_method(if goes_on { STREAM } else { exchange.request.method }, &mut call.method);
@@ -55,7 +54,7 @@ impl Dialect for Grpc {
         }
         call.app_status = in_fields(exchange);
         if media(exchange).starts_with(WEB) {
-            read_web(exchange, scratch, call);
+            read_web(exchange, &mut scratch.text, call);
         }
         call.failed = call.app_status.is_some_and(|status| status != 0);
     }

@@ -3,6 +3,7 @@
 
 use crate::classify::{Class, PREFIX, classify};
 use crate::counters::add;
+use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
 use crate::record;
 use crate::socket::{CALLERS, SEED, Socket, caller_key, find, find_or_create};
@@ -29,7 +30,7 @@ const MAX_ODD_STARTS: u8 = 8;
 /// Turns after which the verdict of user space is asked for (it revises wrong guesses).
 const REVIEW_EVERY: u32 = 16;
 /// Skipped bytes that are reported even when no write has ended.
-const REPORT_SKIPPED: u32 = 256 << 10;
+pub const REPORT_SKIPPED: u32 = 256 << 10;
 
 /// Payload copied per direction between two turns, bytes: what the server received, what it sent.
 #[unsafe(no_mangle)]
@@ -81,7 +82,7 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
     if packet.payload == 0 {
         if let Some(socket) = known
             && (packet.fin() || packet.rst())
-            && socket.verdict == VERDICT_HTTP1
+            && (socket.verdict == VERDICT_HTTP1 || socket.verdict == VERDICT_HTTP2)
         {
             end(socket, &packet, direction);
         }
@@ -101,10 +102,6 @@ fn settled(ctx: &SkBuffContext, socket: &Socket) -> bool {
         VERDICT_PEER_COVERED | VERDICT_OURS => true,
         VERDICT_TLS => {
             add(counter::BYTES_TLS, ctx.len() as u64);
-            true
-        }
-        VERDICT_HTTP2 => {
-            add(counter::BYTES_HTTP2, ctx.len() as u64);
             true
         }
         VERDICT_DISMISSED if socket.syn_seen == 1 || socket.expiries >= MAX_EXPIRIES => {
@@ -203,6 +200,7 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
     }
     match socket.verdict {
         VERDICT_HTTP1 | VERDICT_UNDECIDED => ship(ctx, socket, packet, direction),
+        VERDICT_HTTP2 => http2::ship(ctx, socket, packet, direction),
         VERDICT_TLS_HELLO => crate::tls::hello::go_on(ctx, socket, packet, direction),
         VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
         _ => {}
@@ -216,6 +214,9 @@ fn review(socket: &mut Socket) {
     if let Some(seed) = unsafe { SEED.get(&socket.cookie) }
         && seed.verdict != VERDICT_UNDECIDED
     {
+        if seed.verdict == VERDICT_HTTP2 && socket.verdict != VERDICT_HTTP2 {
+            http2::lose(socket);
+        }
         socket.verdict = seed.verdict;
         socket.expiries = MAX_EXPIRIES;
     }
@@ -231,10 +232,8 @@ fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: 
             crate::tls::hello::begin(ctx, socket);
             add(counter::CONNS_TLS, 1);
         }
-        Class::Http2 => {
-            socket.verdict = VERDICT_HTTP2;
-            add(counter::CONNS_HTTP2, 1);
-        }
+        Class::Http2 => http2::begin(socket, direction, socket.first_len as u32),
+        Class::Other if http2::resembles(socket, direction, len) => {}
         // The next piece will tell.
         Class::Undecided if len < PREFIX && socket.first[0] > b'\r' => socket.first_len = len as u8,
         Class::Undecided if socket.odd_starts < MAX_ODD_STARTS => {

@@ -9,6 +9,7 @@ mod classify;
 mod connect;
 mod counters;
 mod handshake;
+mod http2;
 mod packet;
 mod process;
 mod record;

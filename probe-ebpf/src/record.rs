@@ -96,6 +96,62 @@ fn copy<const N: usize>(ctx: &SkBuffContext, offset: u32, mut head: DataHeader, 
     submit(record);
 }
 
+/// Further records of the largest class that a run is cut into: hosts hand over up to 128 KiB at once.
+const MAX_PIECES: u32 = 8;
+
+/// `left` bytes of payload, copied whole from `from` on; `last` when the packet ends with them.
+#[inline(always)]
+pub fn run(
+    ctx: &SkBuffContext,
+    socket: &Socket,
+    packet: &Packet,
+    side: usize,
+    mut from: u32,
+    mut left: u32,
+    last: bool,
+) {
+    const C: [usize; 5] = PAYLOAD_CLASSES;
+    let egress = if side == 1 { FLAG_EGRESS } else { 0 };
+    let end = if last { end_flags(packet) } else { 0 };
+    for _ in 0..MAX_PIECES {
+        if left <= C[4] as u32 {
+            break;
+        }
+        let head = header(socket, packet.seq.wrapping_add(from), C[4] as u32, egress);
+        copy::<{ HEADER + C[4] }>(ctx, packet.offset.wrapping_add(from), head, C[4] as u32);
+        from = from.wrapping_add(C[4] as u32);
+        left = left.wrapping_sub(C[4] as u32);
+    }
+    let head = header(socket, packet.seq.wrapping_add(from), left, egress | end);
+    let offset = packet.offset.wrapping_add(from);
+    if left > C[4] as u32 {
+        add(counter::LOST_COPY, 1);
+        bare(head);
+    } else if left <= C[0] as u32 {
+        copy::<{ HEADER + C[0] }>(ctx, offset, head, left);
+    } else if left <= C[1] as u32 {
+        copy::<{ HEADER + C[1] }>(ctx, offset, head, left);
+    } else if left <= C[2] as u32 {
+        copy::<{ HEADER + C[2] }>(ctx, offset, head, left);
+    } else {
+        copy::<{ HEADER + C[4] }>(ctx, offset, head, left);
+    }
+}
+
+/// Copies the header of a frame.
+#[inline(always)]
+pub fn load_header(ctx: &SkBuffContext, offset: u32, to: &mut [u8; 16]) -> bool {
+    load(ctx.skb.skb, offset, to.as_mut_ptr(), 9, 9)
+}
+
+/// Copies `len` (1 to 9) bytes of payload behind the first `held` (at most 15).
+#[inline(always)]
+pub fn load_part(ctx: &SkBuffContext, offset: u32, to: &mut [u8; 32], held: usize, len: u32) -> bool {
+    // SAFETY: `held` is less than half of `to`.
+    let to = unsafe { to.as_mut_ptr().add(held) };
+    load(ctx.skb.skb, offset, to, len, 9)
+}
+
 /// The run of skipped bytes of `side`, which is then forgotten.
 #[inline(always)]
 pub fn skipped(socket: &mut Socket, side: usize, flags: u8) {

@@ -9,6 +9,33 @@ use aya_ebpf::{
     macros::btf_map,
 };
 
+/// Where one direction is within the frames of HTTP/2. Zero is before the first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Frames {
+    /// Sequence number of the octet that comes next.
+    pub next: u32,
+    /// Octets of the current frame that are to come.
+    pub left: u32,
+    /// How many of them are to be shipped.
+    pub give: u32,
+    /// While a packet is followed: how far.
+    pub at: u32,
+    /// A packet was seen.
+    pub begun: u8,
+    /// The position is not known.
+    pub lost: u8,
+    /// The last packet ended a write.
+    pub pushed: u8,
+    /// Octets in `octets`.
+    pub have: u8,
+    /// Packets while the position was not known.
+    pub strays: u8,
+    pub pad: [u8; 3],
+    /// A frame header that lies in two packets; the second half is room for the verifier.
+    pub octets: [u8; 32],
+}
+
 /// State of one TCP socket. Zero is the state of a socket about which nothing is known.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -57,6 +84,8 @@ pub struct Socket {
     pub remote_port: u16,
     /// When the last of the skipped bytes was seen, by direction.
     pub skipped_at: [u64; 2],
+    /// Of HTTP/2, by direction.
+    pub frames: [Frames; 2],
     /// Kernel socket cookie.
     pub cookie: u64,
     /// Cookie of the client's socket.

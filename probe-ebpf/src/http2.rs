@@ -20,12 +20,16 @@ const DATA: u8 = 0;
 const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
 /// Runs that are left out of one packet: hosts hand over up to four frames of the largest usual size at once.
-const MAX_RUNS: u32 = 5;
+const MAX_RUNS: u32 = 4;
 /// Frames that are followed before each of them; behind more, the rest of the packet is shipped whole, and the position
 /// is found again later.
-const MAX_FRAMES: u32 = 16;
+const MAX_FRAMES: u32 = 8;
 /// Largest frame that is followed: no peer agrees on more.
 const MAX_LENGTH: u32 = 1 << 22;
+/// Further records of the largest class that a run before the last, and the last, are cut into: hosts hand over up to
+/// 128 KiB at once.
+const FEW_PIECES: u32 = 1;
+const MOST_PIECES: u32 = 8;
 /// Octets of each DATA frame that are shipped: the head of a JSON body or of a gRPC message.
 const REQUEST_PREFIX: u32 = 1024;
 const RESPONSE_PREFIX: u32 = 440;
@@ -112,32 +116,44 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     let side = direction & 1;
     let asks = (socket.role == ROLE_CLIENT) == (direction == 1);
     let prefix = if asks { REQUEST_PREFIX } else { RESPONSE_PREFIX };
+    // SAFETY: writes and reads our own state.
+    let (packet, prefix) = unsafe {
+        core::ptr::write_volatile(&raw mut socket.packet, *packet);
+        core::ptr::write_volatile(&raw mut socket.frames[side].prefix, prefix);
+        (
+            &core::ptr::read_volatile(&raw const socket.packet),
+            core::ptr::read_volatile(&raw const socket.frames[side].prefix),
+        )
+    };
     add(counter::BYTES_HTTP2, packet.payload as u64);
-    if !follow(ctx, socket, packet, side) {
-        return whole(ctx, socket, packet, side, 0);
+    let from = if follow(ctx, socket, packet, side) { runs(ctx, socket, packet, side, prefix) } else { 0 };
+    if from < packet.payload {
+        piece::<MOST_PIECES>(ctx, socket, packet, side, from, packet.payload.wrapping_sub(from), true);
+    } else if packet.push() || packet.fin() || socket.skipped_len[side] >= REPORT_SKIPPED {
+        record::skipped(socket, side, record::end_flags(packet));
     }
-    let mut from = 0u32;
-    set_at(socket, side, 0);
+}
+
+/// Ships and passes over as the frames say; returns where the octets begin that are left.
+#[inline(always)]
+fn runs(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, prefix: u32) -> u32 {
+    let mut from = 0;
+    set(&mut socket.frames[side].at, 0);
     for _ in 0..MAX_RUNS {
         let end = walk(ctx, socket, packet, side, prefix);
-        // Kept in memory, so that the verifier need not tell the ways apart by which a number came about.
         let at = at(socket, side);
         if end == at {
             break;
         }
         if end > from {
-            piece(ctx, socket, packet, side, from, end.wrapping_sub(from), false);
+            piece::<FEW_PIECES>(ctx, socket, packet, side, from, end.wrapping_sub(from), false);
         }
         pass(socket, packet, side, end, at);
         from = at;
     }
     socket.frames[side].lost |= (at(socket, side) < packet.payload) as u8;
     socket.frames[side].next = packet.seq.wrapping_add(packet.payload);
-    if from < packet.payload {
-        whole(ctx, socket, packet, side, from);
-    } else if packet.push() || packet.fin() || socket.skipped_len[side] >= REPORT_SKIPPED {
-        record::skipped(socket, side, record::end_flags(packet));
-    }
+    from
 }
 
 /// Follows the frames until some octets need not be shipped: returns where those begin, and leaves their end in
@@ -152,19 +168,20 @@ fn walk(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, 
         if left(socket, side) == 0 && !header(ctx, socket, packet, side, prefix) {
             return at(socket, side);
         }
-        let from = at(socket, side);
-        let frames = &mut socket.frames[side];
-        let here = least(frames.left, packet.payload.wrapping_sub(from));
-        let given = least(frames.give, here);
-        frames.left = frames.left.wrapping_sub(here);
-        frames.give = if frames.give == WHOLE { WHOLE } else { frames.give.wrapping_sub(given) };
-        set_at(socket, side, from.wrapping_add(here));
+        let (from, left, give) = (at(socket, side), left(socket, side), give(socket, side));
+        let here = least(left, packet.payload.wrapping_sub(from));
+        let given = least(give, here);
+        set(&mut socket.frames[side].left, left.wrapping_sub(here));
+        set(&mut socket.frames[side].give, if give == WHOLE { WHOLE } else { give.wrapping_sub(given) });
+        set(&mut socket.frames[side].at, from.wrapping_add(here));
         if given != here {
             return from.wrapping_add(given);
         }
     }
     at(socket, side)
 }
+
+// Numbers go through memory where ways meet, so that the verifier need not tell the ways apart by what they were.
 
 #[inline(always)]
 fn at(socket: &Socket, side: usize) -> u32 {
@@ -179,9 +196,15 @@ fn left(socket: &Socket, side: usize) -> u32 {
 }
 
 #[inline(always)]
-fn set_at(socket: &mut Socket, side: usize, at: u32) {
+fn give(socket: &Socket, side: usize) -> u32 {
+    // SAFETY: reads our own state.
+    unsafe { core::ptr::read_volatile(&raw const socket.frames[side].give) }
+}
+
+#[inline(always)]
+fn set(field: &mut u32, value: u32) {
     // SAFETY: writes our own state.
-    unsafe { core::ptr::write_volatile(&raw mut socket.frames[side].at, at) }
+    unsafe { core::ptr::write_volatile(field, value) }
 }
 
 /// Whether the position at the start of the packet is known.
@@ -241,7 +264,7 @@ fn header(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize
         add(counter::LOST_COPY, 1);
         return false;
     }
-    frames.at = from.wrapping_add(wanted);
+    set(&mut frames.at, from.wrapping_add(wanted));
     let have = have + wanted;
     frames.have = have as u8;
     if have < HEADER {
@@ -257,15 +280,9 @@ fn header(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize
     length <= MAX_LENGTH && (kind > 1 || stream != 0)
 }
 
-/// Ships what is in the packet from `from` on, in as many records as it takes.
-#[inline(always)]
-fn whole(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, from: u32) {
-    piece(ctx, socket, packet, side, from, packet.payload.wrapping_sub(from), true);
-}
-
 /// Ships a run of octets; what was passed over before is reported first.
 #[inline(always)]
-fn piece(
+fn piece<const PIECES: u32>(
     ctx: &SkBuffContext,
     socket: &mut Socket,
     packet: &Packet,
@@ -277,7 +294,7 @@ fn piece(
     if socket.skipped_len[side] != 0 {
         record::skipped(socket, side, 0);
     }
-    record::run(ctx, socket, packet, side, from, len, last);
+    record::run::<PIECES>(ctx, socket, packet, side, from, len, last);
 }
 
 /// Passes over the octets from `from` to `to`.

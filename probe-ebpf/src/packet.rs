@@ -11,6 +11,7 @@ const IPV6_HEADER: usize = 40;
 const MAX_EXTENSIONS: usize = 4;
 
 /// A TCP packet of a socket.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Packet {
     /// Sequence number of the first payload byte.

@@ -96,12 +96,9 @@ fn copy<const N: usize>(ctx: &SkBuffContext, offset: u32, mut head: DataHeader, 
     submit(record);
 }
 
-/// Further records of the largest class that a run is cut into: hosts hand over up to 128 KiB at once.
-const MAX_PIECES: u32 = 8;
-
-/// `left` bytes of payload, copied whole from `from` on; `last` when the packet ends with them.
+/// `left` bytes of payload, copied whole from `from` on in at most `PIECES` + 1 records; `last` when the packet ends with them.
 #[inline(always)]
-pub fn run(
+pub fn run<const PIECES: u32>(
     ctx: &SkBuffContext,
     socket: &Socket,
     packet: &Packet,
@@ -113,7 +110,7 @@ pub fn run(
     const C: [usize; 5] = PAYLOAD_CLASSES;
     let egress = if side == 1 { FLAG_EGRESS } else { 0 };
     let end = if last { end_flags(packet) } else { 0 };
-    for _ in 0..MAX_PIECES {
+    for _ in 0..PIECES {
         if left <= C[4] as u32 {
             break;
         }

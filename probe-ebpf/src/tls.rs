@@ -8,6 +8,7 @@
 //! * Which connection it is, is found by what the thread does inside the call ([`tie`]).
 
 mod call;
+mod go;
 pub mod hello;
 mod session;
 mod ship;

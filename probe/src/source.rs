@@ -15,9 +15,10 @@ use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::rename::Rename;
-use apisec_proto::call::Call;
+use apisec_proto::call::{Call, Tls};
 use apisec_proto::segment::{ConnId, Segment};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a source hands on.
 pub trait Sink {
@@ -26,6 +27,9 @@ pub trait Sink {
 
     /// A connection was recognised and its ends described.
     fn opened(&mut self, open: &Open);
+
+    /// What is known of the TLS session that a connection's payload was read from; after the first of it.
+    fn secured(&mut self, _conn: ConnId, _tls: &Arc<Tls>) {}
 
     /// A process started.
     fn started(&mut self, exec: &Exec);

@@ -7,6 +7,7 @@
 //!
 //! What it deliberately does not do: hold keys, decrypt anything, change a program, or guess in a stripped one.
 
+pub mod go;
 pub mod image;
 pub mod library;
 pub mod maps;

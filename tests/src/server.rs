@@ -163,11 +163,21 @@ pub struct NginxSetup<'a> {
     pub namespace: Option<&'a Namespace>,
     /// Speaks TLS with this certificate.
     pub certificate: Option<&'a Certificate>,
+    /// Speaks HTTP/2 where the client does too.
+    pub http2: bool,
 }
 
 impl Default for NginxSetup<'_> {
     fn default() -> Self {
-        Self { server: ANSWERS, http: "", workers: 1, listen: None, namespace: None, certificate: None }
+        Self {
+            server: ANSWERS,
+            http: "",
+            workers: 1,
+            listen: None,
+            namespace: None,
+            certificate: None,
+            http2: false,
+        }
     }
 }
 
@@ -273,7 +283,10 @@ fn configuration(setup: &NginxSetup<'_>, address: SocketAddr, folder: &Path) -> 
     let (ssl, keys) = setup.certificate.map_or_else(Default::default, |certificate| {
         let (key, chain) =
             (certificate.key().display().to_string(), certificate.chain().display().to_string());
-        ("ssl ", format!("ssl_certificate {chain}; ssl_certificate_key {key};"))
+        (
+            if setup.http2 { "ssl http2 " } else { "ssl " },
+            format!("ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;"),
+        )
     });
     let folder = folder.display();
     format!(

@@ -78,6 +78,13 @@ pub fn of(object: u64) -> Option<&'static mut Session> {
     found.map(|session| unsafe { &mut *session })
 }
 
+/// Another session at the same address.
+#[inline(always)]
+pub fn renew(object: u64) -> Option<&'static mut Session> {
+    // SAFETY: as for [`of`].
+    begin(object, 0).map(|session| unsafe { &mut *session })
+}
+
 /// A handshake of a session begins or goes on.
 #[inline(always)]
 pub fn greet(object: u64) {

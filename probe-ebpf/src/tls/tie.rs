@@ -14,7 +14,7 @@ use apisec_abi::{FLAG_INSIDE, KIND_TLS_TIE, TlsTie, counter};
 use aya_ebpf::{
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{bpf_ktime_get_ns, bpf_probe_read_kernel},
+        generated::{bpf_get_current_task, bpf_ktime_get_ns, bpf_probe_read_kernel},
     },
     macros::raw_tracepoint,
     programs::RawTracePointContext,
@@ -40,6 +40,23 @@ static OFFSET_SK_REMOTE4: u32 = 0;
 static OFFSET_SK_LOCAL6: u32 = 0;
 #[unsafe(no_mangle)]
 static OFFSET_SK_REMOTE6: u32 = 0;
+
+/// On the way from a task to the socket behind one of its descriptors; 0 when unknown. Set before loading.
+#[unsafe(no_mangle)]
+static OFFSET_TASK_FILES: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_FILES_TABLE: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_TABLE_FD: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_FILE_DATA: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SOCKET_FILE: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SOCKET_SK: u32 = 0;
+
+/// Descriptors that are looked up: the default `fs.nr_open`.
+const MAX_DESCRIPTOR: u64 = 1 << 20;
 
 /// A thread reads from, or writes to, a TCP socket: the first argument in every tracepoint that this is
 /// attached to.
@@ -79,6 +96,48 @@ pub fn tie(thread: &mut Thread, object: u64, session: &mut Session, direction: u
     }
     session.cookie = cookie;
     report(socket, object, session);
+}
+
+/// The socket (kernel address) behind a descriptor of the current process; 0 when it is none.
+#[inline(always)]
+pub fn socket_of(descriptor: u64) -> u64 {
+    macro_rules! next {
+        ($base:expr, $offset:ident) => {
+            // SAFETY: a constant that user space sets before loading.
+            read::<u64>($base, unsafe { core::ptr::read_volatile(&raw const $offset) })
+        };
+    }
+    // SAFETY: a constant that user space sets before loading.
+    let known = unsafe { core::ptr::read_volatile(&raw const OFFSET_TASK_FILES) } != 0;
+    if !known || descriptor >= MAX_DESCRIPTOR {
+        return 0;
+    }
+    // SAFETY: no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let table = next!(next!(task, OFFSET_TASK_FILES), OFFSET_FILES_TABLE);
+    let file = read::<u64>(next!(table, OFFSET_TABLE_FD) + descriptor * 8, 0);
+    let socket = next!(file, OFFSET_FILE_DATA);
+    // Only a socket points back.
+    if file == 0 || next!(socket, OFFSET_SOCKET_FILE) != file {
+        return 0;
+    }
+    next!(socket, OFFSET_SOCKET_SK)
+}
+
+/// Ties a session to the socket that it surely uses; another socket means another session at the same address.
+#[inline(always)]
+pub fn follow(socket: u64, object: u64, session: &'static mut Session) -> Option<&'static mut Session> {
+    // SAFETY: a constant that user space sets before loading.
+    let at = unsafe { core::ptr::read_volatile(&raw const OFFSET_SK_COOKIE) };
+    let cookie = if socket == 0 || at == 0 { 0 } else { read::<u64>(socket, at) };
+    if cookie == 0 || cookie == session.cookie {
+        return Some(session);
+    }
+    let session = if session.cookie == 0 { session } else { super::session::renew(object)? };
+    session.inside = 1;
+    session.cookie = cookie;
+    report(socket, object, session);
+    Some(session)
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use crate::call_log::{CallChunk, CallRow};
 use crate::json;
 use crate::moment::rfc3339;
 use crate::vocabulary;
-use apisec_proto::call::{Call, IdentityHash, Notes};
+use apisec_proto::call::{Call, IdentityHash, Notes, Tls};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -64,6 +64,36 @@ pub struct NdjsonCall {
     pub vantage: String,
     /// What was odd about it.
     pub notes: Vec<String>,
+    /// The TLS session that it was read from, null when there was none, and in a call taken from the log.
+    #[serde(default)]
+    pub tls: Option<TlsView>,
+}
+
+/// The TLS session that a call was read from; texts are empty when unknown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TlsView {
+    /// `1.2`, `1.3`.
+    pub version: String,
+    /// Protocol that was agreed, as far as it could be seen.
+    pub alpn: String,
+    /// Server name that was asked for.
+    pub sni: String,
+    /// Subject of the server's certificate, which TLS 1.3 encrypts.
+    pub subject: String,
+    /// Library that the plaintext was read from.
+    pub library: String,
+}
+
+impl From<&Tls> for TlsView {
+    fn from(tls: &Tls) -> Self {
+        Self {
+            version: tls.version.to_string(),
+            alpn: tls.alpn.to_string(),
+            sni: tls.sni.to_string(),
+            subject: tls.subject.to_string(),
+            library: tls.library.to_string(),
+        }
+    }
 }
 
 impl NdjsonCall {
@@ -94,6 +124,7 @@ impl NdjsonCall {
             auth: vocabulary::auth(call.auth).to_owned(),
             vantage: vocabulary::vantage(call.vantage).to_owned(),
             notes: call.notes.names().map(str::to_owned).collect(),
+            tls: call.tls.as_deref().map(TlsView::from),
         }
     }
 
@@ -125,6 +156,7 @@ impl NdjsonCall {
             auth: vocabulary::auth(row.auth).to_owned(),
             vantage: vocabulary::vantage(row.vantage).to_owned(),
             notes: row.notes.names().map(str::to_owned).collect(),
+            tls: None,
         })
     }
 }
@@ -161,6 +193,7 @@ pub fn line(call: &Call, endpoint: &str, out: &mut Vec<u8>) {
         auth: vocabulary::auth(call.auth),
         vantage: vocabulary::vantage(call.vantage),
         notes: call.notes,
+        tls: call.tls.as_deref(),
     };
     match json::write(&line, &mut *out) {
         Ok(()) => out.push(b'\n'),
@@ -196,6 +229,7 @@ struct Line<'a> {
     vantage: &'a str,
     #[serde(serialize_with = "names")]
     notes: Notes,
+    tls: Option<&'a Tls>,
 }
 
 fn names<S: Serializer>(notes: &Notes, serializer: S) -> Result<S::Ok, S::Error> {

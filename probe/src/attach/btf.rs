@@ -24,6 +24,25 @@ pub struct Offsets {
     pub mm_arg_end: u32,
     /// Of `struct sock`; all 0 when one is unknown.
     pub sock: SockOffsets,
+    /// From a task to the socket behind a descriptor; all 0 when one is unknown.
+    pub descriptor: DescriptorOffsets,
+}
+
+/// Byte offsets on the way from a task to the socket behind one of its descriptors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DescriptorOffsets {
+    /// `task_struct.files`
+    pub task_files: u32,
+    /// `files_struct.fdt`
+    pub files_table: u32,
+    /// `fdtable.fd`
+    pub table_fd: u32,
+    /// `file.private_data`
+    pub file_data: u32,
+    /// `socket.file`
+    pub socket_file: u32,
+    /// `socket.sk`
+    pub socket_sk: u32,
 }
 
 /// Byte offsets in `struct sock_common`, with which a `struct sock` begins.
@@ -72,6 +91,18 @@ fn read(btf: &[u8]) -> Option<Offsets> {
         mm_arg_start: types.offset("mm_struct", "arg_start")?,
         mm_arg_end: types.offset("mm_struct", "arg_end")?,
         sock: sock(&types).unwrap_or_default(),
+        descriptor: descriptor(&types).unwrap_or_default(),
+    })
+}
+
+fn descriptor(types: &Types<'_>) -> Option<DescriptorOffsets> {
+    Some(DescriptorOffsets {
+        task_files: types.offset("task_struct", "files")?,
+        files_table: types.offset("files_struct", "fdt")?,
+        table_fd: types.offset("fdtable", "fd")?,
+        file_data: types.offset("file", "private_data")?,
+        socket_file: types.offset("socket", "file")?,
+        socket_sk: types.offset("socket", "sk")?,
     })
 }
 

@@ -43,10 +43,16 @@ pub enum Probe {
     ReadReturn,
     /// A write returns.
     WroteReturn,
+    /// A call in Go.
+    GoCall,
+    /// A `ret` of Go's read.
+    GoRead,
+    /// A `ret` of Go's write.
+    GoWrote,
 }
 
 /// Every probe, with the name of its program.
-const PROGRAMS: [(Probe, &str); 8] = [
+const PROGRAMS: [(Probe, &str); 11] = [
     (Probe::Call, "apisec_tls_call"),
     (Probe::CallEx, "apisec_tls_call_ex"),
     (Probe::Handshake, "apisec_tls_hands"),
@@ -55,6 +61,9 @@ const PROGRAMS: [(Probe, &str); 8] = [
     (Probe::Wrote, "apisec_tls_wrote"),
     (Probe::ReadReturn, "apisec_tls_readr"),
     (Probe::WroteReturn, "apisec_tls_wroter"),
+    (Probe::GoCall, "apisec_tls_gocal"),
+    (Probe::GoRead, "apisec_tls_gorea"),
+    (Probe::GoWrote, "apisec_tls_gowro"),
 ];
 
 /// Where in a file probes belong.

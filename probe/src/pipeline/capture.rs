@@ -14,7 +14,7 @@ use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::delta::Delta;
 use apisec_engine::rename::Rename;
 use apisec_engine::snapshot::Capture as CaptureView;
-use apisec_proto::call::Call;
+use apisec_proto::call::{Call, Tls};
 use apisec_proto::decoder::{Decoder, limits::Limits as DecoderLimits};
 use apisec_proto::exchange::Raw;
 use apisec_proto::segment::{ConnId, Segment};
@@ -287,6 +287,10 @@ impl Sink for Stages {
 
     fn opened(&mut self, open: &Open) {
         self.desk.identity.opened(open);
+    }
+
+    fn secured(&mut self, conn: ConnId, tls: &Arc<Tls>) {
+        self.desk.conns.secure(conn, tls.clone());
     }
 
     fn started(&mut self, exec: &Exec) {

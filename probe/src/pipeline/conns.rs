@@ -2,9 +2,11 @@
 
 use crate::flow::Flow;
 use crate::identity::{Certainty, Identity, Parties};
+use apisec_proto::call::Tls;
 use apisec_proto::segment::{ConnId, Side};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Connections that are remembered; beyond it the ends are looked up again when needed. 50,000 idle
 /// connections must fit, with room for as many short ones.
@@ -29,6 +31,8 @@ pub(super) struct Conn {
     ended: [bool; 2],
     /// Calls that wait until its ends have a name.
     held: u32,
+    /// The TLS session, when there is one.
+    tls: Option<Arc<Tls>>,
 }
 
 /// The table.
@@ -49,8 +53,16 @@ impl Conns {
         if self.conns.len() >= MAX_CONNS {
             self.forget_oldest();
         }
-        let new =
-            Conn { flow: *flow, parties: None, ask_at: 0, asked: 0, last: at, ended: [false; 2], held: 0 };
+        let new = Conn {
+            flow: *flow,
+            parties: None,
+            ask_at: 0,
+            asked: 0,
+            last: at,
+            ended: [false; 2],
+            held: 0,
+            tls: None,
+        };
         self.conns.insert(conn, new);
     }
 
@@ -96,6 +108,18 @@ impl Conns {
             known.parties = Some(parties);
         }
         Some((&known.flow, known.parties.as_ref()?))
+    }
+
+    /// What is known of the TLS session of `conn`.
+    pub(super) fn secure(&mut self, conn: ConnId, tls: Arc<Tls>) {
+        if let Some(known) = self.conns.get_mut(&conn) {
+            known.tls = Some(tls);
+        }
+    }
+
+    /// The TLS session of `conn`, when there is one.
+    pub(super) fn tls(&self, conn: ConnId) -> Option<Arc<Tls>> {
+        self.conns.get(&conn)?.tls.clone()
     }
 
     /// Calls of `conn` that wait.

@@ -128,6 +128,7 @@ impl Desk {
         };
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
         self.namer.name(exchange, ends, depth, &mut call);
+        call.tls = self.conns.tls(exchange.conn);
         self.cost.charge(Stage::Name);
         if self.hold.takes(certainty) {
             let young = certainty == Certainty::Young;

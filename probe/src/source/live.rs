@@ -9,7 +9,7 @@ use crate::clock;
 use crate::flow::Flow;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
 use crate::tls::probes::Probes;
-use crate::tls::sessions::Sessions;
+use crate::tls::sessions::{Sessions, Way};
 use apisec_abi::{
     DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
     KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT,
@@ -212,7 +212,9 @@ impl Desk<'_> {
         match *record.first()? {
             KIND_DATA => {
                 let (header, payload) = data(record)?;
-                if header.flags & FLAG_HANDSHAKE == 0 && !self.ends.is_covered(header.cookie) {
+                if header.flags & FLAG_HANDSHAKE != 0 {
+                    self.sessions.greeted(&header, payload);
+                } else if !self.ends.is_covered(header.cookie) {
                     self.shipped.add(&header);
                     segment(&header, payload, offset, sink);
                 }
@@ -241,13 +243,26 @@ impl Desk<'_> {
             KIND_TLS_DATA => {
                 let header = fixed::<TlsData>(record)?;
                 let payload = record.get(size_of::<TlsData>()..)?.get(..header.captured as usize)?;
-                self.sessions.data(&header, payload, offset, sink);
+                self.joined(sink, |sessions, way| sessions.data(&header, payload, way));
             }
-            KIND_TLS_TIE => self.sessions.tied(&fixed(record)?, offset, sink),
-            KIND_TLS_END => self.sessions.ended(&fixed(record)?, offset, sink),
+            KIND_TLS_TIE => {
+                let tie = fixed(record)?;
+                self.joined(sink, |sessions, way| sessions.tied(&tie, way));
+            }
+            KIND_TLS_END => {
+                let end = fixed(record)?;
+                self.joined(sink, |sessions, way| sessions.ended(&end, way));
+            }
             _ => return None,
         }
         Some(())
+    }
+
+    /// Plaintext of TLS, on its way to its connection.
+    fn joined(&mut self, sink: &mut dyn Sink, join: impl FnOnce(&mut Sessions, &mut Way<'_>)) {
+        let probes = self.probes.as_ref();
+        let library = |pid| probes.map(|probes| probes.library_of(pid)).unwrap_or_default();
+        join(self.sessions, &mut Way { offset: self.clock_offset, sink, library: &library });
     }
 
     fn opened(&mut self, open: &Open, sink: &mut dyn Sink) {
@@ -259,7 +274,7 @@ impl Desk<'_> {
             return;
         }
         if matches!(open.verdict, VERDICT_TLS | VERDICT_TLS_HELLO) {
-            self.sessions.opened(open, self.clock_offset, sink);
+            self.joined(sink, |sessions, way| sessions.opened(open, way));
         }
         sink.opened(open);
     }

@@ -1,7 +1,8 @@
 //! The TLS libraries that are known, by the functions that they define.
 
+use super::go;
 use super::image::{Function, Machine, Parsed};
-use super::site::Body;
+use super::site::{ARGUMENTS, Body};
 use crate::attach::tls::Probe;
 use std::collections::HashMap;
 
@@ -12,6 +13,20 @@ pub enum Library {
     OpenSsl,
     /// GnuTLS.
     GnuTls,
+    /// Go's crypto/tls.
+    Go,
+}
+
+impl Library {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenSsl => "OpenSSL",
+            Self::GnuTls => "GnuTLS",
+            Self::Go => "Go crypto/tls",
+        }
+    }
 }
 
 /// What one hit of its probes costs a program.
@@ -86,7 +101,9 @@ pub fn find(file: &Parsed<'_>) -> Option<Found> {
             defined.entry(known.name).or_insert(function);
         }
     });
-    let (_, library) = ESSENTIAL.into_iter().find(|(name, _)| defined.contains_key(name))?;
+    let Some((_, library)) = ESSENTIAL.into_iter().find(|(name, _)| defined.contains_key(name)) else {
+        return go::find(file);
+    };
     let mut found = Found { library, sites: Vec::new(), cost: Cost::Emulated };
     for known in FUNCTIONS.iter().filter(|known| known.library == library) {
         if let Some(function) = defined.get(known.name) {
@@ -101,7 +118,8 @@ fn place(file: &Parsed<'_>, known: &Known, function: Function, found: &mut Found
     let body = (file.machine() == Machine::X86)
         .then(|| file.code(function).map(|code| Body::decode(code, function.address)))
         .flatten();
-    let entry = body.as_ref().and_then(|body| body.entry(known.arguments));
+    let entry =
+        body.as_ref().and_then(|body| body.entry(ARGUMENTS.get(..known.arguments).unwrap_or(&ARGUMENTS)));
     let mut add = |probe, address| {
         found.sites.push((probe, file.offset_of(address)?));
         Some(())

@@ -5,6 +5,7 @@ use super::scan::{FileId, Find, Holder, Scanner};
 use crate::attach::Prober;
 use crate::attach::tls::Links;
 use apisec_engine::degradation::{Degradation, Severity};
+use compact_str::{CompactString, format_compact};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -81,6 +82,13 @@ impl Probes {
         }
     }
 
+    /// The TLS library of a process, as it is printed; empty when it is not known.
+    #[must_use]
+    pub fn library_of(&self, pid: u32) -> CompactString {
+        let files = self.users.get(&pid).into_iter().flatten();
+        files.filter_map(|id| self.files.get(id)).map(Probed::name).next().unwrap_or_default()
+    }
+
     /// The files that hold TLS libraries.
     pub fn files(&self) -> impl Iterator<Item = &Probed> {
         self.files.values()
@@ -131,6 +139,15 @@ impl Probes {
 }
 
 impl Probed {
+    /// Library and version, such as `OpenSSL 3`.
+    #[must_use]
+    pub fn name(&self) -> CompactString {
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let version = file.split_once(".so.").map_or("", |(_, version)| version);
+        let version = if self.library == Library::OpenSsl { version } else { "" };
+        format_compact!("{} {version}", self.library.name()).trim_end().into()
+    }
+
     /// Whether its plaintext is read.
     #[must_use]
     pub const fn is_read(&self) -> bool {

@@ -13,15 +13,21 @@ use crate::flow::Flow;
 use crate::source::Sink;
 use crate::source::live::address;
 use apisec_abi::{
-    FLAG_EGRESS, FLAG_INSIDE, FLAG_SYN_SEEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, TlsData, TlsEnd, TlsTie,
+    DataHeader, FLAG_EGRESS, FLAG_INSIDE, FLAG_SYN_SEEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, TlsData, TlsEnd,
+    TlsTie,
 };
 use apisec_proto::call::Vantage;
 use apisec_proto::segment::{ConnId, Segment, Side};
+use apisec_proto::wire::tls::handshake::Handshake;
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use lru::LruCache;
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+/// How HTTP/2 begins: inside TLS only where ALPN agreed on it (RFC 9113 §3.2), which TLS 1.3 encrypts.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 /// Sessions that are remembered.
 const MAX_SESSIONS: usize = 65_536;
 /// TLS connections that are remembered.
@@ -32,6 +38,16 @@ const MAX_WAITING: usize = 4096;
 const MAX_HELD: usize = 64 << 10;
 /// The same of all together.
 const MAX_HELD_TOTAL: usize = 16 << 20;
+
+/// Where plaintext goes.
+pub struct Way<'a> {
+    /// Unix nanoseconds minus monotonic nanoseconds.
+    pub offset: u64,
+    /// Takes it.
+    pub sink: &'a mut dyn Sink,
+    /// The TLS library of a process.
+    pub library: &'a dyn Fn(u32) -> CompactString,
+}
 
 /// A session: process, object, and when it was first seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +105,35 @@ struct Connection {
     /// The client's plaintext, while the owner is open.
     held: Vec<(Key, Held)>,
     held_bytes: usize,
+    greeting: Greeting,
+    /// What is known of the session was told.
+    told: bool,
+}
+
+/// What both sides said in clear.
+#[derive(Default)]
+struct Greeting {
+    handshake: Handshake,
+    /// Sequence numbers of the next bytes.
+    next: [Option<u32>; 2],
+}
+
+impl Greeting {
+    fn bytes(&mut self, from: Side, seq: u32, total: u32, bytes: &[u8]) {
+        let expected = pick(&mut self.next, from);
+        let in_order = expected.is_none_or(|expected| expected == seq);
+        let again = expected.is_some_and(|expected| expected.wrapping_sub(seq).cast_signed() > 0);
+        if again {
+            return;
+        }
+        *expected = Some(seq.wrapping_add(total));
+        if in_order {
+            self.handshake.bytes(from, bytes);
+        }
+        if !in_order || bytes.len() < total as usize {
+            self.handshake.interrupt(from);
+        }
+    }
 }
 
 /// See the module.
@@ -137,7 +182,7 @@ fn remember<K: Hash + Eq, V>(
 
 impl Sessions {
     /// The kernel has recognised a TLS connection at a probed end.
-    pub fn opened(&mut self, open: &Open, offset: u64, sink: &mut dyn Sink) {
+    pub fn opened(&mut self, open: &Open, way: &mut Way<'_>) {
         let (local, remote) =
             (address(open.local_addr, open.local_port), address(open.remote_addr, open.remote_port));
         let flow = flow(open.role, local, remote);
@@ -149,8 +194,16 @@ impl Sessions {
         }
         self.connect(open.cookie, flow);
         if let Some(tie) = self.waiting.pop(&open.cookie) {
-            self.tied(&tie, offset, sink);
+            self.tied(&tie, way);
         }
+    }
+
+    /// A part of a handshake, in clear.
+    pub fn greeted(&mut self, header: &DataHeader, bytes: &[u8]) {
+        let Some(connection) = self.connections.peek_mut(&header.cookie) else { return };
+        let own = side(connection.flow.vantage);
+        let from = if header.flags & FLAG_EGRESS != 0 { own } else { own.peer() };
+        connection.greeting.bytes(from, header.seq, header.total, bytes);
     }
 
     /// The client's end of a connection was taken for one of its own before the server's was seen.
@@ -162,15 +215,22 @@ impl Sessions {
     }
 
     fn connect(&mut self, cookie: u64, flow: Flow) {
-        let connection =
-            Connection { flow, owner: Owner::Open, next: [0; 2], held: Vec::new(), held_bytes: 0 };
+        let connection = Connection {
+            flow,
+            owner: Owner::Open,
+            next: [0; 2],
+            held: Vec::new(),
+            held_bytes: 0,
+            greeting: Greeting::default(),
+            told: false,
+        };
         if let Some(evicted) = remember(&mut self.connections, MAX_CONNECTIONS, cookie, connection) {
             self.drop_held(evicted.held.iter().map(|(_, held)| held), evicted.held_bytes);
         }
     }
 
     /// A session goes over a connection.
-    pub fn tied(&mut self, tie: &TlsTie, offset: u64, sink: &mut dyn Sink) {
+    pub fn tied(&mut self, tie: &TlsTie, way: &mut Way<'_>) {
         let Some((cookie, side)) = self.end_of(tie) else {
             self.counts.refused += 1;
             remember(&mut self.waiting, MAX_WAITING, tie.cookie, *tie);
@@ -186,7 +246,7 @@ impl Sessions {
         let (held, bytes) = (std::mem::take(&mut session.held), std::mem::take(&mut session.held_bytes));
         self.held -= bytes;
         for held in held {
-            self.hand_on(key, &held.data, &held.bytes, offset, sink);
+            self.hand_on(key, &held.data, &held.bytes, way);
         }
     }
 
@@ -212,12 +272,12 @@ impl Sessions {
     }
 
     /// Plaintext of a session.
-    pub fn data(&mut self, data: &TlsData, bytes: &[u8], offset: u64, sink: &mut dyn Sink) {
+    pub fn data(&mut self, data: &TlsData, bytes: &[u8], way: &mut Way<'_>) {
         let key = Key { tgid: data.tgid, object: data.session, born: data.born };
         let room = self.held + bytes.len() <= MAX_HELD_TOTAL;
         let session = self.session(key);
         if session.tie.is_some() {
-            return self.hand_on(key, data, bytes, offset, sink);
+            return self.hand_on(key, data, bytes, way);
         }
         if !room || session.held_bytes + bytes.len() > MAX_HELD {
             self.counts.untied += u64::from(data.total);
@@ -243,7 +303,7 @@ impl Sessions {
     }
 
     /// Plaintext of a session whose connection is known: decides whose counts.
-    fn hand_on(&mut self, key: Key, data: &TlsData, bytes: &[u8], offset: u64, sink: &mut dyn Sink) {
+    fn hand_on(&mut self, key: Key, data: &TlsData, bytes: &[u8], way: &mut Way<'_>) {
         let Some((cookie, end)) = self.sessions.peek(&key).and_then(|session| session.tie) else { return };
         let Some(connection) = self.connections.get_mut(&cookie) else {
             self.counts.untied += u64::from(data.total);
@@ -270,7 +330,7 @@ impl Sessions {
                     (std::mem::take(&mut connection.held), std::mem::take(&mut connection.held_bytes));
                 self.held -= freed;
                 for (key, held) in held {
-                    self.emit(key, &held.data, &held.bytes, offset, sink);
+                    self.emit(key, &held.data, &held.bytes, way);
                 }
             }
             Owner::Open => {
@@ -285,10 +345,10 @@ impl Sessions {
                 return;
             }
         }
-        self.emit(key, data, bytes, offset, sink);
+        self.emit(key, data, bytes, way);
     }
 
-    fn emit(&mut self, key: Key, data: &TlsData, bytes: &[u8], offset: u64, sink: &mut dyn Sink) {
+    fn emit(&mut self, key: Key, data: &TlsData, bytes: &[u8], way: &mut Way<'_>) {
         let Some(session) = self.sessions.peek_mut(&key) else { return };
         let Some((cookie, end)) = session.tie else { return };
         let Some(connection) = self.connections.peek_mut(&cookie) else { return };
@@ -301,7 +361,7 @@ impl Sessions {
         self.counts.bytes += u64::from(data.total);
         let segment = Segment {
             conn: ConnId(cookie),
-            at: data.at.saturating_add(offset),
+            at: data.at.saturating_add(way.offset),
             from,
             syn_seen: data.flags & FLAG_SYN_SEEN != 0,
             seq,
@@ -310,11 +370,20 @@ impl Sessions {
             fin: false,
             rst: false,
         };
-        sink.segment(&segment, &connection.flow);
+        way.sink.segment(&segment, &connection.flow);
+        if !connection.told {
+            connection.told = true;
+            let mut tls = connection.greeting.handshake.seen().clone();
+            if tls.alpn.is_empty() && bytes.starts_with(HTTP2) {
+                tls.alpn = "h2".into();
+            }
+            tls.library = (way.library)(key.tgid);
+            way.sink.secured(ConnId(cookie), &Arc::new(tls));
+        }
     }
 
     /// A session was given up by its program.
-    pub fn ended(&mut self, end: &TlsEnd, offset: u64, sink: &mut dyn Sink) {
+    pub fn ended(&mut self, end: &TlsEnd, way: &mut Way<'_>) {
         let key = Key { tgid: end.tgid, object: end.session, born: end.born };
         let Some(session) = self.sessions.pop(&key) else { return };
         self.drop_held(session.held.iter(), session.held_bytes);
@@ -327,7 +396,7 @@ impl Sessions {
             let [client, server] = connection.next;
             let segment = Segment {
                 conn: ConnId(cookie),
-                at: end.at.saturating_add(offset),
+                at: end.at.saturating_add(way.offset),
                 from,
                 syn_seen: false,
                 seq: if from == Side::Client { client } else { server },
@@ -336,7 +405,7 @@ impl Sessions {
                 fin: true,
                 rst: false,
             };
-            sink.segment(&segment, &connection.flow);
+            way.sink.segment(&segment, &connection.flow);
         }
     }
 }

@@ -16,7 +16,9 @@ use iced_x86::{
 };
 
 /// Registers of the arguments, in order (System V).
-const ARGUMENTS: [Register; 4] = [Register::RDI, Register::RSI, Register::RDX, Register::RCX];
+pub const ARGUMENTS: [Register; 4] = [Register::RDI, Register::RSI, Register::RDX, Register::RCX];
+/// Registers of the arguments of a Go function (since Go 1.17), as far as they matter.
+pub const GO_ARGUMENTS: [Register; 3] = [Register::RAX, Register::RBX, Register::RCX];
 /// Instructions of one function that are decoded.
 const MAX_INSTRUCTIONS: usize = 4096;
 
@@ -36,16 +38,15 @@ impl Body {
         Self { start: address, end: address.saturating_add(code.len() as u64), instructions }
     }
 
-    /// The address of a cheap instruction at which the first `arguments` arguments are as the caller gave them.
+    /// The address of a cheap instruction at which the `needed` registers are as the caller gave them.
     #[must_use]
-    pub fn entry(&self, arguments: usize) -> Option<u64> {
+    pub fn entry(&self, needed: &[Register]) -> Option<u64> {
         let mut factory = InstructionInfoFactory::new();
         for instruction in &self.instructions {
             if is_emulated(instruction) {
                 return Some(instruction.ip());
             }
             let straight = instruction.flow_control() == FlowControl::Next;
-            let needed = ARGUMENTS.get(..arguments).unwrap_or(&ARGUMENTS);
             if !straight || needed.iter().any(|register| writes(&mut factory, instruction, *register)) {
                 return None;
             }
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn the_sites_of_a_guarded_function_are_cheap() {
         let body = Body::decode(SSL_READ, 0x1000);
-        assert_eq!(body.entry(3), Some(0x1016));
+        assert_eq!(body.entry(&ARGUMENTS[..3]), Some(0x1016));
         assert_eq!(body.ends(), Some(vec![0x1038]));
         assert_eq!(body.returns(), [0x1046]);
     }
@@ -181,8 +182,8 @@ mod tests {
     fn arguments_that_moved_are_no_arguments() {
         // mov rsi, rdi; push rbx; ret
         let body = Body::decode(&[0x48, 0x89, 0xfe, 0x53, 0xc3], 0);
-        assert_eq!(body.entry(1), Some(3));
-        assert_eq!(body.entry(2), None);
+        assert_eq!(body.entry(&ARGUMENTS[..1]), Some(3));
+        assert_eq!(body.entry(&ARGUMENTS[..2]), None);
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         // call; add rsp, 8; ret
         let body = Body::decode(&[0xe8, 0, 0, 0, 0, 0x48, 0x83, 0xc4, 8, 0xc3], 0);
         assert_eq!(body.ends(), None);
-        assert_eq!(body.entry(3), Some(0));
+        assert_eq!(body.entry(&ARGUMENTS[..3]), Some(0));
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
         #[test]
         fn no_code_panics(code in proptest::collection::vec(proptest::num::u8::ANY, 0..200), at in proptest::num::u64::ANY) {
             let body = Body::decode(&code, at);
-            let _ = (body.entry(4), body.ends(), body.returns());
+            let _ = (body.entry(&ARGUMENTS[..4]), body.ends(), body.returns());
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Calls inside TLS, with servers and clients that we did not write, counted against the server's own log.
 
+mod go;
+mod session;
+
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;

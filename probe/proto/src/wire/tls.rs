@@ -1,4 +1,8 @@
-//! TLS records: recognised and left unread. Their plaintext comes from other hooks, if at all.
+//! TLS records: recognised and left unread. Their plaintext comes from other hooks, if at all; what is in clear, the
+//! beginning of the handshake, is read by [`handshake`] where a source ships it.
+
+mod certificate;
+pub mod handshake;
 
 use super::{Entry, Match};
 

@@ -56,6 +56,8 @@ pub const VERDICT_HTTP2: u8 = 4;
 pub const VERDICT_OURS: u8 = 5;
 /// The other end is on this node and is captured there.
 pub const VERDICT_PEER_COVERED: u8 = 6;
+/// Messages behind an upgrade, or a stream of events: every packet is shipped, up to a bound.
+pub const VERDICT_MESSAGES: u8 = 9;
 /// TLS whose handshake is being shipped; becomes [`VERDICT_TLS`].
 pub const VERDICT_TLS_HELLO: u8 = 7;
 

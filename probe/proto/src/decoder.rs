@@ -100,7 +100,7 @@ impl Decoder {
         while self.connections.peek_lru().is_some_and(|(_, connection)| {
             connection.is_idle() && connection.last.saturating_add(self.limits.idle) < now
         }) {
-            self.connections.pop_lru();
+            self.evict(now, out);
         }
     }
 

@@ -38,6 +38,17 @@ pub enum Frame {
     Close,
 }
 
+/// Of what has no fields.
+pub(crate) struct NoFields;
+
+impl Fields for NoFields {
+    fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
+
+    fn get(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+}
+
 /// When things happened, in Unix nanoseconds; 0 where it did not (yet) happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {

@@ -6,6 +6,7 @@
 pub mod http1;
 pub mod http2;
 pub mod tls;
+pub mod websocket;
 
 use crate::decoder::limits::Limits;
 use crate::decoder::stats::DecoderStats;
@@ -39,7 +40,7 @@ pub struct Entry {
 pub(crate) type Start = fn(Beginning, Side, &[u8]) -> Box<dyn Conversation>;
 
 /// The protocols, in the order in which they are tried.
-pub const PROTOCOLS: &[Entry] = &[tls::ENTRY, http2::ENTRY, http1::ENTRY];
+pub const PROTOCOLS: &[Entry] = &[tls::ENTRY, http2::ENTRY, http1::ENTRY, websocket::ENTRY];
 
 /// Where in its life a connection is when a conversation takes it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +66,13 @@ pub(crate) struct Context<'a> {
 }
 
 /// What became of bytes that a conversation was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// All were read.
     On,
     /// The connection leaves this protocol; so many of the bytes, the last ones, belong to the next.
     Left(usize),
+    /// The connection goes on in another protocol, to which so many of the bytes, the last ones, belong.
+    Became(Box<dyn Conversation>, usize),
     /// It is not this protocol after all.
     Refused,
 }

@@ -95,22 +95,30 @@ impl Inflate {
         self.0.reset(false);
     }
 
-    /// Appends to `out`, which may grow to `limit`; says how much of `input` was used.
-    pub(crate) fn run(&mut self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> (Ending, usize) {
+    /// Unpacks up to `room` bytes, which it takes off, and appends those of them to `out` that it may hold (`keep`).
+    /// Says how much of `input` was used.
+    pub(crate) fn run(
+        &mut self,
+        input: &[u8],
+        keep: usize,
+        room: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> (Ending, usize) {
         let before = self.0.total_in();
+        let mut buffer = [0; STEP];
         let ending = loop {
             let used = (self.0.total_in() - before) as usize;
             let rest = input.get(used..).unwrap_or_default();
-            let had = out.len();
-            if had >= limit {
+            if *room == 0 {
                 break if rest.is_empty() { Ending::Cut } else { Ending::Capped };
             }
-            out.resize(limit.min(had.saturating_add(STEP)), 0);
-            let room = out.get_mut(had..).unwrap_or_default();
             let made = self.0.total_out();
-            let status = self.0.decompress(rest, room, FlushDecompress::None);
+            let piece = buffer.get_mut(..STEP.min(*room)).unwrap_or_default();
+            let status = self.0.decompress(rest, piece, FlushDecompress::None);
             let made = (self.0.total_out() - made) as usize;
-            out.truncate(had + made);
+            *room = room.saturating_sub(made);
+            let kept = made.min(keep.saturating_sub(out.len()));
+            out.extend_from_slice(buffer.get(..kept).unwrap_or_default());
             let moved = made > 0 || (self.0.total_in() - before) as usize > used;
             match status {
                 Ok(Status::StreamEnd) => break Ending::Whole,
@@ -123,11 +131,11 @@ impl Inflate {
     }
 }
 
-/// Bytes that the output grows by.
-const STEP: usize = 8 * 1024;
+/// Bytes that are unpacked at a time.
+const STEP: usize = 4 * 1024;
 
 fn gzip(inflate: &mut Inflate, body: &[u8], limit: usize, out: &mut Vec<u8>) -> Ending {
-    let mut rest = body;
+    let (mut rest, mut room) = (body, limit);
     for member in 0..MAX_MEMBERS {
         let Some(packed) = after_gzip_header(rest) else {
             // What follows a member may be padding.
@@ -138,7 +146,7 @@ fn gzip(inflate: &mut Inflate, body: &[u8], limit: usize, out: &mut Vec<u8>) -> 
             };
         };
         inflate.reset();
-        let (ending, used) = inflate.run(packed, limit, out);
+        let (ending, used) = inflate.run(packed, limit, &mut room, out);
         if ending != Ending::Whole {
             return ending;
         }
@@ -178,7 +186,7 @@ fn deflate(inflate: &mut Inflate, body: &[u8], limit: usize, out: &mut Vec<u8>) 
         _ => body,
     };
     inflate.reset();
-    inflate.run(packed, limit, out).0
+    inflate.run(packed, limit, &mut { limit }, out).0
 }
 
 fn brotli(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Ending {

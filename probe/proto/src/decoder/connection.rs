@@ -198,6 +198,13 @@ impl Speech {
                     self.bytes(from, rest, cx);
                 }
             }
+            Reading::Became(conversation, rest) => {
+                *self = Self::Known(conversation);
+                let rest = bytes.get(bytes.len().saturating_sub(rest)..).unwrap_or_default();
+                if !rest.is_empty() {
+                    self.bytes(from, rest, cx);
+                }
+            }
             Reading::Refused => {
                 if let Self::Known(conversation) = self {
                     conversation.close(false, cx);

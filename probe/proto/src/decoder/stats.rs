@@ -25,6 +25,10 @@ pub struct DecoderStats {
     pub http2: u64,
     /// Connections that left HTTP/1 by an upgrade or a tunnel.
     pub upgraded: u64,
+    /// Connections that became WebSockets.
+    pub websockets: u64,
+    /// Pings and pongs of WebSockets.
+    pub websocket_controls: u64,
     /// Connections in no protocol that we know.
     pub undecodable: u64,
     /// Responses that came after their exchange had been reported.
@@ -53,7 +57,7 @@ pub struct DecoderStats {
     pub opaque_fields: u64,
     /// Header blocks that could not be read to their end.
     pub bad_blocks: u64,
-    /// Frames of HTTP/2 that no peer may send.
+    /// Frames of HTTP/2 and WebSockets that no peer may send.
     pub bad_frames: u64,
     /// Streams of HTTP/2 that were too many or did not fit the memory bound.
     pub streams_refused: u64,
@@ -87,7 +91,7 @@ impl DecoderStats {
 
     /// Everything else, by name.
     #[must_use]
-    pub const fn counters(&self) -> [(&'static str, u64); 18] {
+    pub const fn counters(&self) -> [(&'static str, u64); 20] {
         [
             ("segments", self.segments),
             ("exchanges", self.exchanges),
@@ -104,6 +108,8 @@ impl DecoderStats {
             ("pushes", self.pushes),
             ("guesses_revised", self.guesses_revised),
             ("upgraded", self.upgraded),
+            ("websockets", self.websockets),
+            ("websocket_controls", self.websocket_controls),
             ("undecodable", self.undecodable),
             ("late_responses", self.late_responses),
             ("heads_cut", self.heads_cut),

@@ -10,12 +10,15 @@
 
 mod chunked;
 mod conversation;
+mod events;
 mod head;
 mod open;
 mod reader;
 mod start_line;
 
 pub use open::Pool;
+
+pub(super) use open::Kept;
 
 use super::{Entry, Match};
 

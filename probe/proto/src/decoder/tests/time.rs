@@ -71,13 +71,28 @@ fn an_unanswered_request_is_reported_after_a_bound_and_its_late_answer_is_not() 
 #[test]
 fn an_endless_response_is_reported_once_as_cut() {
     let mut bench = Bench::new(Limits { longest_exchange: 30 * SECOND, ..Limits::default() });
-    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\n\r\ndata: 1\n\n";
     bench.send(1, SECOND, Side::Client, GET, GET.len());
     bench.send(1, 2 * SECOND, Side::Server, head, head.len());
     bench.sweep(40 * SECOND);
     bench.send(1, 41 * SECOND, Side::Server, b"data: 2\n\n", 9);
     bench.sweep(90 * SECOND);
     assert_eq!(bench.seen(), [("GET /a 28+0 -> 200 61+9 response-cut until-close".to_owned(), SECOND)]);
+}
+
+#[test]
+fn a_stream_of_events_is_reported_with_its_head_and_then_event_by_event() {
+    let mut bench = Bench::new(Limits { longest_exchange: 30 * SECOND, ..Limits::default() });
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    bench.send(1, SECOND, Side::Client, GET, GET.len());
+    bench.send(1, 2 * SECOND, Side::Server, head, head.len());
+    assert_eq!(bench.seen(), [("GET /a 28+0 -> 200 52+0 until-close streaming".to_owned(), SECOND)]);
+    bench.send(1, 3 * SECOND, Side::Server, b"data: 1\n\ndata", 13);
+    bench.sweep(40 * SECOND);
+    bench.send(1, 41 * SECOND, Side::Server, b": 2\n\n: ping\n\n", 13);
+    let event = || ("RECEIVE /a 0+0 -> 0 8+8 one-way".to_owned(), 0);
+    assert_eq!(bench.seen(), [event(), event()]);
+    assert_eq!(bench.decoder.stats().late_responses, 0);
 }
 
 #[test]

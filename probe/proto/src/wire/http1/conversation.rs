@@ -45,6 +45,8 @@ pub(super) struct Http1 {
     proven: bool,
     /// An exchange was complete: the requester is certain.
     settled: bool,
+    /// What the connection becomes with the response that was read.
+    next: Option<Box<dyn Conversation>>,
 }
 
 impl Http1 {
@@ -63,6 +65,7 @@ impl Http1 {
             middle,
             proven: false,
             settled: false,
+            next: None,
         })
     }
 
@@ -123,6 +126,9 @@ impl Http1 {
         let taken = read_body(body, open.message(role), bytes, cx.limits, cx.pool);
         open.notes.add(taken.notes);
         open.touch(role, cx.at);
+        if open.has_events() {
+            self.events(cx);
+        }
         if taken.done {
             if role == Role::Response && self.open.len() == 1 && taken.used < bytes.len() {
                 self.note_all(Notes::EXCESS);
@@ -130,6 +136,16 @@ impl Http1 {
             self.done(role, cx);
         }
         Step::Took(taken.used)
+    }
+
+    /// Reports the events that a response has brought, behind the exchange that they belong to.
+    fn events(&mut self, cx: &mut Context<'_>) {
+        let requester = self.requester;
+        let Some((_, open)) = self.current(Role::Response) else { return };
+        if !open.reported {
+            open.report(requester, cx);
+        }
+        open.report_events(requester, cx);
     }
 
     /// A message has ended.
@@ -177,7 +193,13 @@ impl Conversation for Http1 {
             };
             let taken = match step {
                 Step::Took(taken) => taken,
-                Step::Left(taken) => return Reading::Left(rest.len().saturating_sub(taken)),
+                Step::Left(taken) => {
+                    let left = rest.len().saturating_sub(taken);
+                    return match self.next.take() {
+                        Some(next) => Reading::Became(next, left),
+                        None => Reading::Left(left),
+                    };
+                }
                 Step::Refused => return Reading::Refused,
             };
             let (done, left) = rest.split_at_checked(taken).unwrap_or((rest, &[]));

@@ -1,9 +1,10 @@
 //! An exchange while it is open, and the pool that lends the buffers for it.
 
 use super::Role;
+use super::events::Events;
 use super::head::{self, Field, Head, View};
 use crate::call::{Messages, Notes};
-use crate::exchange::{Exchange, Request, Response, Sizes, Timing, Wire};
+use crate::exchange::{Exchange, Fields, NoFields, Request, Response, Sizes, Timing, Wire};
 use crate::segment::Side;
 use crate::wire::Context;
 
@@ -22,6 +23,8 @@ pub(super) struct Message {
     pub(super) sizes: Sizes,
     /// A part of the body is missing: what follows is no longer its prefix.
     broken: bool,
+    /// The body is a stream of events.
+    events: Option<Box<Events>>,
 }
 
 impl Message {
@@ -66,6 +69,9 @@ impl Message {
     /// Counts body bytes and keeps them as long as the prefix is unbroken and within the cap.
     pub(super) fn push_body(&mut self, data: &[u8], cap: usize, room: usize) -> usize {
         self.sizes.body = self.sizes.body.saturating_add(data.len() as u64);
+        if let Some(events) = &mut self.events {
+            events.push(data);
+        }
         if self.broken {
             return 0;
         }
@@ -77,9 +83,12 @@ impl Message {
     }
 
     /// Counts body bytes that are missing.
-    pub(super) const fn skip_body(&mut self, len: u64) {
+    pub(super) fn skip_body(&mut self, len: u64) {
         self.sizes.body = self.sizes.body.saturating_add(len);
         self.broken = true;
+        if let Some(events) = &mut self.events {
+            events.lose();
+        }
     }
 
     /// Counts bytes on the wire.
@@ -93,7 +102,7 @@ impl Message {
         self.bytes.clear();
         self.bytes.shrink_to(MAX_FREE_BYTES);
         self.fields.clear();
-        (self.head_len, self.broken) = (0, false);
+        (self.head_len, self.broken, self.events) = (0, false, None);
         (self.head, self.sizes) = (Head::default(), Sizes::default());
     }
 
@@ -111,6 +120,34 @@ impl Message {
 
     fn body(&self) -> &[u8] {
         self.bytes.get(self.head_len..).unwrap_or_default()
+    }
+}
+
+/// The head of a request that outlives its exchange: messages of an upgraded connection are named by it.
+#[derive(Default)]
+pub(in crate::wire) struct Kept {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    head: Head,
+}
+
+impl Kept {
+    fn of(message: &Message) -> Self {
+        let bytes = message.view().bytes.to_vec();
+        Self { bytes, fields: message.fields.clone(), head: message.head }
+    }
+
+    /// Bytes that it holds.
+    pub(in crate::wire) const fn len(&self) -> usize {
+        self.bytes.len() + self.fields.len() * size_of::<Field>()
+    }
+
+    pub(in crate::wire) fn target(&self) -> &[u8] {
+        self.head.target.within(&self.bytes)
+    }
+
+    pub(in crate::wire) fn fields(&self) -> impl Fields {
+        View { bytes: &self.bytes, fields: &self.fields }
     }
 }
 
@@ -188,10 +225,77 @@ impl Open {
         self.heard && !self.response_done
     }
 
+    /// What the messages of the connection are named by when it is upgraded.
+    pub(super) fn kept(&self) -> Kept {
+        Kept::of(&self.request)
+    }
+
+    /// The fields of the response.
+    pub(super) fn answer(&self) -> impl Fields {
+        self.response.view()
+    }
+
+    /// The response is a stream of events: they are read one by one from here.
+    pub(super) fn stream(&mut self) {
+        self.notes.add(Notes::STREAMING);
+        self.response.events = Some(Box::default());
+    }
+
+    /// Events wait to be reported.
+    pub(super) fn has_events(&self) -> bool {
+        self.response.events.as_ref().is_some_and(|events| events.has_any())
+    }
+
+    /// Whether the request reads the stream only for its first event, which is the answer.
+    pub(super) fn waits_for_event(&self) -> bool {
+        self.request.method() == b"POST"
+    }
+
+    /// Reports the events that are complete.
+    pub(super) fn report_events(&mut self, requester: Side, cx: &mut Context<'_>) {
+        let Some(mut events) = self.response.events.take() else { return };
+        let fields = self.request.view();
+        events.drain(|size, event| {
+            cx.stats.exchanges += 1;
+            (cx.out)(&Exchange {
+                conn: cx.conn,
+                wire: Wire::Events,
+                requester,
+                request: Request {
+                    method: b"RECEIVE",
+                    target: self.request.target(),
+                    minor_version: self.request.head.minor,
+                    fields: &fields,
+                    trailers: None,
+                    body: &[],
+                    sizes: Sizes::default(),
+                },
+                response: Some(Response {
+                    status: 0,
+                    minor_version: self.response.head.minor,
+                    fields: &NoFields,
+                    trailers: None,
+                    body: event,
+                    sizes: Sizes { head: 0, body: size, wire: size },
+                }),
+                timing: Timing {
+                    request_start: cx.at,
+                    request_end: 0,
+                    response_start: cx.at,
+                    response_end: cx.at,
+                    closed: cx.at,
+                },
+                messages: [Messages::default(), Messages::one(size)],
+                notes: Notes::ONE_WAY,
+            });
+        });
+        self.response.events = Some(events);
+    }
+
     /// Hands the exchange on as it stands.
     pub(super) fn report(&mut self, requester: Side, cx: &mut Context<'_>) {
         if self.reported {
-            cx.stats.late_responses += u64::from(self.answered);
+            cx.stats.late_responses += u64::from(self.answered && !self.notes.any(Notes::STREAMING));
             return;
         }
         self.reported = true;
@@ -239,6 +343,8 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent: neither moved nor allocated again")]
     free: Vec<Box<Open>>,
     held: usize,
+    /// Windows of permessage-deflate that are alive.
+    pub(in crate::wire) windows: usize,
 }
 
 impl Pool {

@@ -8,7 +8,12 @@ use super::super::reader::{Body, Phase};
 use super::super::start_line::plausible;
 use super::Http1;
 use crate::call::Notes;
+use crate::exchange::Fields;
+use crate::wire::websocket::{self, Websocket};
 use crate::wire::{Context, Conversation, Match};
+
+/// Media type of a stream of events.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 impl Http1 {
     pub(super) fn begin_response(&mut self, cx: &mut Context<'_>) -> bool {
@@ -54,14 +59,41 @@ impl Http1 {
             self.leave(cx);
         } else if body.is_none() {
             self.done(Role::Response, cx);
+        } else if head.status == 200 && !cut {
+            self.stream_if_events(cx);
         }
         leaves
+    }
+
+    /// A stream of events is reported when its head was read, or, where the first event is the answer, with that.
+    fn stream_if_events(&mut self, cx: &mut Context<'_>) {
+        let requester = self.requester;
+        let Some((_, open)) = self.current(Role::Response) else { return };
+        let answer = open.answer();
+        let is_stream = answer.get("content-type").is_some_and(|media| media.starts_with(EVENT_STREAM))
+            && answer.get("content-encoding").is_none();
+        drop(answer);
+        if is_stream && !open.orphan {
+            open.stream();
+            if !open.waits_for_event() {
+                open.report(requester, cx);
+            }
+        }
     }
 
     /// The connection leaves HTTP/1 with the response whose head was read.
     pub(super) fn leave(&mut self, cx: &mut Context<'_>) {
         cx.stats.upgraded += 1;
         self.note_current(Role::Response, Notes::UPGRADED);
+        let requester = self.requester;
+        if let Some((_, open)) = self.current(Role::Response)
+            && !open.orphan
+            && websocket::is_upgrade(&open.answer())
+        {
+            let next = Websocket::begin(requester, open.kept(), &open.answer(), cx);
+            open.notes.add(if next.is_some() { Notes::STREAMING } else { Notes::default() });
+            self.next = next;
+        }
         if let Some((_, open)) = self.current(Role::Response) {
             (open.request_done, open.response_done) = (true, true);
         }

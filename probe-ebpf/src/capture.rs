@@ -9,7 +9,8 @@ use crate::record;
 use crate::socket::{CALLERS, SEED, Socket, caller_key, find, find_or_create};
 use apisec_abi::{
     FLAG_EGRESS, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP1, VERDICT_HTTP2,
-    VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_TLS_HELLO, VERDICT_UNDECIDED, counter,
+    VERDICT_MESSAGES, VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_TLS_HELLO, VERDICT_UNDECIDED,
+    counter,
 };
 use aya_ebpf::{
     bindings::bpf_sock,
@@ -31,6 +32,10 @@ const MAX_ODD_STARTS: u8 = 8;
 const REVIEW_EVERY: u32 = 16;
 /// Skipped bytes that are reported even when no write has ended.
 pub const REPORT_SKIPPED: u32 = 256 << 10;
+
+/// Longest packet of messages that is copied whole, and what is copied of longer ones, bytes.
+const MESSAGES_WHOLE: u32 = 8192;
+const MESSAGES_PREFIX: u32 = 2048;
 
 /// Payload copied per direction between two turns, bytes: what the server received, what it sent.
 #[unsafe(no_mangle)]
@@ -82,7 +87,9 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
     if packet.payload == 0 {
         if let Some(socket) = known
             && (packet.fin() || packet.rst())
-            && (socket.verdict == VERDICT_HTTP1 || socket.verdict == VERDICT_HTTP2)
+            && (socket.verdict == VERDICT_HTTP1
+                || socket.verdict == VERDICT_HTTP2
+                || socket.verdict == VERDICT_MESSAGES)
         {
             end(socket, &packet, direction);
         }
@@ -200,6 +207,7 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
     }
     match socket.verdict {
         VERDICT_HTTP1 | VERDICT_UNDECIDED => ship(ctx, socket, packet, direction),
+        VERDICT_MESSAGES => ship_messages(ctx, socket, packet, direction),
         VERDICT_HTTP2 => http2::ship(ctx, socket, packet, direction),
         VERDICT_TLS_HELLO => crate::tls::hello::go_on(ctx, socket, packet, direction),
         VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
@@ -287,6 +295,13 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
         room = budget;
     }
     if room == 0 {
+        if socket.skipped_len[side] == 0 {
+            // A run begins that would be left out: user space may have asked for it meanwhile.
+            review(socket);
+            if socket.verdict == VERDICT_MESSAGES {
+                return ship_messages(ctx, socket, packet, direction);
+            }
+        }
         return skip(socket, packet, side);
     }
     if socket.skipped_len[side] != 0 {
@@ -294,6 +309,18 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     }
     let wanted = if packet.payload < room { packet.payload } else { room };
     socket.copied[side] += wanted;
+    record::data(ctx, socket, packet, side, wanted);
+}
+
+/// Messages come without turns: every packet has a budget of its own. Packets of many messages are rare, packets
+/// that are a part of a large one are long: of these only the beginning is wanted.
+#[inline(always)]
+fn ship_messages(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+    let side = direction & 1;
+    if socket.skipped_len[side] != 0 {
+        record::skipped(socket, side, 0);
+    }
+    let wanted = if packet.payload <= MESSAGES_WHOLE { packet.payload } else { MESSAGES_PREFIX };
     record::data(ctx, socket, packet, side, wanted);
 }
 

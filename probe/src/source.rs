@@ -91,6 +91,9 @@ pub trait Source: Send {
 
     /// The connection is not, or no longer, of a protocol that is read: stop sending it.
     fn dismiss(&mut self, _conn: ConnId) {}
+
+    /// The connection carries messages that no turn of direction divides: send all of them.
+    fn stream(&mut self, _conn: ConnId) {}
 }
 
 /// A source cannot start or go on.

@@ -108,6 +108,9 @@ impl Capture {
             for conn in self.stages.desk.left.drain(..) {
                 self.source.dismiss(conn);
             }
+            for conn in self.stages.desk.streaming.drain(..) {
+                self.source.stream(conn);
+            }
         };
         self.end();
         outcome

@@ -12,7 +12,7 @@ use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
 use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Notes};
-use apisec_proto::exchange::{Exchange, Raw};
+use apisec_proto::exchange::{Exchange, Raw, Wire};
 use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::ConnId;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) struct Desk {
     pub(super) began: u64,
     /// Connections that left HTTP: the source may stop sending them.
     pub(super) left: Vec<ConnId>,
+    /// Connections that carry messages from now on: the source must send all of them.
+    pub(super) streaming: Vec<ConnId>,
 }
 
 /// How many more calls of this second keep their fields.
@@ -94,6 +96,7 @@ impl Desk {
             unnamed: 0,
             began: 0,
             left: Vec::new(),
+            streaming: Vec::new(),
         }
     }
 
@@ -143,7 +146,9 @@ impl Desk {
             self.call = Some(call);
         }
         self.cost.charge(Stage::Observe);
-        if exchange.notes.any(Notes::UPGRADED) {
+        if exchange.wire == Wire::Http1 && exchange.notes.any(Notes::STREAMING) {
+            self.streaming.push(exchange.conn);
+        } else if exchange.notes.any(Notes::UPGRADED) {
             self.left.push(exchange.conn);
         }
     }

@@ -13,7 +13,8 @@ use crate::tls::sessions::{Sessions, Way};
 use apisec_abi::{
     DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
     KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT,
-    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_TLS, VERDICT_TLS_HELLO,
+    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_MESSAGES, VERDICT_TLS,
+    VERDICT_TLS_HELLO,
 };
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Vantage;
@@ -185,6 +186,10 @@ impl Source for Live {
 
     fn dismiss(&mut self, conn: ConnId) {
         self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_DISMISSED, pad: [0; 6] });
+    }
+
+    fn stream(&mut self, conn: ConnId) {
+        self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_MESSAGES, pad: [0; 6] });
     }
 }
 

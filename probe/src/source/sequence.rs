@@ -117,6 +117,12 @@ impl Source for Sequence {
             self.current.dismiss(ConnId(number));
         }
     }
+
+    fn stream(&mut self, conn: ConnId) {
+        if let Some(number) = conn.0.checked_sub(self.base) {
+            self.current.stream(ConnId(number));
+        }
+    }
 }
 
 /// The numbers of workloads over all sessions. As many as the sessions hold, which bound theirs.

@@ -321,7 +321,7 @@ impl Reader {
     pub(super) fn lose(&mut self, cx: &mut Context<'_>) -> Option<Message> {
         self.phase = Phase::Lost;
         cx.stats.resyncs += 1;
-        if !self.forgets && !matches!(self.window, Window::None) || self.rules.compressed && !self.forgets {
+        if self.rules.compressed && !self.forgets {
             // Messages that we did not see may be what later ones refer to.
             self.close_window(cx.pool);
         }

@@ -2,15 +2,15 @@
 
 use apisec_engine::snapshot::EndpointView;
 
-/// The filter that shows one service.
+/// The filter that shows one service, by the name that it has on screen (or by its id).
 #[must_use]
-pub fn service(id: &str) -> String {
-    format!("dst={}", quoted(id))
+pub fn service(name: &str) -> String {
+    format!("dst={}", quoted(name))
 }
 
 /// The filter that shows the calls of one endpoint. Where its path has parameters, anything stands for them.
 #[must_use]
-pub fn endpoint(endpoint: &EndpointView) -> String {
+pub fn endpoint(endpoint: &EndpointView, service: &str) -> String {
     let mut path = String::new();
     for piece in endpoint.path.split('{') {
         match piece.split_once('}') {
@@ -23,12 +23,15 @@ pub fn endpoint(endpoint: &EndpointView) -> String {
     } else {
         format!(" operation={}", quoted(&endpoint.operation))
     };
-    let (service, method) = (service(&endpoint.service), quoted(&endpoint.method));
+    let (service, method) = (self::service(service), quoted(&endpoint.method));
     format!("{service} method={method} path={}{operation}", quoted(&path))
 }
 
-/// A text in quotes; the language has no escape for a quote, so anything stands for it.
+/// A text in quotes where it needs them; the language has no escape for a quote, so anything stands for it.
 fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./*".contains(c)) {
+        return text.to_owned();
+    }
     format!("\"{}\"", text.replace('"', "*"))
 }
 
@@ -42,7 +45,7 @@ mod tests {
     fn an_endpoint_leads_to_its_calls_and_to_no_others() {
         let snapshot = fixture::shop();
         for endpoint in &snapshot.endpoints {
-            let filter = Filter::parse(&super::endpoint(endpoint)).expect("a filter");
+            let filter = Filter::parse(&super::endpoint(endpoint, &endpoint.service)).expect("a filter");
             assert!(filter.endpoint(endpoint), "{}", filter.text());
             for chunk in &snapshot.log.chunks {
                 for row in chunk.rows.iter().filter(|row| filter.row(chunk, row)) {

@@ -111,7 +111,8 @@ fn state(app: &App) -> (String, Role) {
 
 fn figures(snapshot: &Snapshot, width: u16) -> Vec<Word> {
     let capture = &snapshot.capture;
-    let per_second = snapshot.ticks.last().map_or(0.0, |tick| tick.calls as f64);
+    // Of the last whole second, as everywhere else: an unfinished one would jump.
+    let per_second: f64 = snapshot.edges.iter().map(|edge| edge.rate).sum();
     let calls: u64 = snapshot.edges.iter().map(|edge| edge.calls).sum();
     let errors: u64 = snapshot.edges.iter().map(|edge| edge.errors).sum();
     let error_role = if errors > 0 { Role::ServerError } else { Role::Dim };

@@ -21,10 +21,10 @@ const WIDE: u16 = 110;
 
 const NARROW_COLUMNS: &[Column] = &[
     Column::word("TIME", 8, 0),
-    Column::text("FROM", 9, 1, 1),
-    Column::text("TO", 9, 1, 0),
+    Column::text("FROM", 8, 0, 1),
+    Column::text("TO", 8, 0, 0),
     Column::word("METHOD", 6, 0),
-    Column::text("PATH", 14, 4, 0),
+    Column::text("PATH", 28, 1, 0),
     Column::number("ST", 3, 0),
     Column::number("TOOK", 6, 0),
     Column::number("SIZE", 6, 4),

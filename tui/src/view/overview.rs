@@ -219,11 +219,11 @@ impl Overview {
         let (filter, view) = match self.focus {
             Focus::Services => {
                 let Some(service) = self.services.get(self.service_list.index) else { return Reply::Ignored };
-                (crate::drill::service(&service.id), "show-endpoints")
+                (crate::drill::service(&world.labels.get(&service.id)), "show-endpoints")
             }
             Focus::Endpoints => {
                 let Some(endpoint) = self.selected_endpoint(world) else { return Reply::Ignored };
-                (crate::drill::endpoint(endpoint), "show-calls")
+                (crate::drill::endpoint(endpoint, &world.labels.get(&endpoint.service)), "show-calls")
             }
         };
         Reply::Act([Some(Action::SetFilter(filter)), Action::parse(view)].into_iter().flatten().collect())
@@ -361,13 +361,21 @@ pub(super) fn directed(ordering: Ordering, order: Order) -> Ordering {
 }
 
 fn sparklines(snapshot: &Snapshot, canvas: &mut Canvas<'_>, area: Rect, height: u16) {
-    let ticks = seconds(&snapshot.ticks);
+    let ticks = seconds(whole(snapshot));
     for (at, series) in (0u16..).zip(SERIES) {
         let values: Vec<u64> = ticks.iter().map(series.value).collect();
         let line =
             Rect { x: area.x + 1, y: area.y + at * height, width: area.width.saturating_sub(2), height };
         Sparkline { label: series.label, values: &values, format: series.format, role: series.role }
             .draw(canvas, line);
+    }
+}
+
+/// The seconds that are over; an unfinished one would look like a drop.
+fn whole(snapshot: &Snapshot) -> &[Tick] {
+    match snapshot.ticks.split_last() {
+        Some((last, before)) if !before.is_empty() && last.at + SECOND > snapshot.window.end_ns => before,
+        _ => &snapshot.ticks,
     }
 }
 

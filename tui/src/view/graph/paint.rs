@@ -17,6 +17,7 @@ const RIGHT: u8 = 8;
 
 /// Draws the part of the plan around the selected node that fits into `area`.
 pub(super) fn paint(plan: &Plan, selected: &str, canvas: &mut Canvas<'_>, area: Rect) {
+    let plan = &*plan.fitted(usize::from(area.width));
     let route = Route::of(plan);
     let focus = plan.place(selected).and_then(|at| plan.nodes.get(at));
     let offset = focus.map_or((0, 0), |node| scroll(node, &route, area));
@@ -240,7 +241,10 @@ fn draw_node(
         let text = if y == node.middle() {
             format!("[{}{own}]", node.label)
         } else {
-            format!("[{}]", " ".repeat(width.saturating_sub(2)))
+            let room = width.saturating_sub(2);
+            let text = if y == node.middle() + 1 { plan.answered(at, room) } else { String::new() };
+            let side = window.canvas.look.glyphs.lines.get(usize::from(UP | DOWN)).copied().unwrap_or("|");
+            format!("{side}{text:<room$}{side}")
         };
         window.put(x, y, &text, role);
         let (start, end) = (window.cell(x, y), window.cell(x + width.saturating_sub(1), y));

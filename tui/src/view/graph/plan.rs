@@ -3,10 +3,12 @@
 //! The layers and the order in them come from `ascii-dag`; they are computed again only when a node or a link
 //! comes or goes, so that the picture stands still while the numbers move.
 
+use super::route::Route;
 use crate::format::{count, rate, share};
 use crate::view::World;
 use apisec_engine::snapshot::EdgeView;
 use ascii_dag::{CustomNode, Direction, Graph, LayoutConfig, ir::NodeKind};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Most nodes that a person can still read; beyond, the least busy are folded into one.
@@ -70,7 +72,7 @@ pub(super) struct Link {
 }
 
 /// The drawing without its columns of characters.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     /// Nodes.
     pub(super) nodes: Vec<Node>,
@@ -80,6 +82,9 @@ pub(super) struct Plan {
     pub(super) workloads: usize,
     shape: Vec<(String, String)>,
 }
+
+/// Narrowest name of a node in a drawing that would not fit otherwise.
+const MIN_NAME: usize = 9;
 
 /// What is known of a pair of nodes before they have a place.
 type Pairs = BTreeMap<(String, String), Link>;
@@ -98,6 +103,33 @@ impl Plan {
             self.shape = shape;
         }
         self.renumber(world, &folds, &pairs);
+    }
+
+    /// The plan with names so short that its drawing fits into `width` columns, if that can be.
+    pub(super) fn fitted(&self, width: usize) -> Cow<'_, Self> {
+        let fits = |plan: &Self| Route::of(plan).width + 2 <= width;
+        if fits(self) {
+            return Cow::Borrowed(self);
+        }
+        let mut plan = self.clone();
+        for room in (MIN_NAME..MAX_NAME).rev() {
+            for node in &mut plan.nodes {
+                node.label = crate::widget::fit::clip(&node.label, room, "~").into_owned();
+            }
+            if fits(&plan) {
+                break;
+            }
+        }
+        Cow::Owned(plan)
+    }
+
+    /// Calls into a node and their share of errors as far as they fit, for its second row.
+    pub(super) fn answered(&self, at: usize, room: usize) -> String {
+        let into = || self.links.iter().filter(|link| link.dst == at);
+        let (calls, errors) = (into().map(|link| link.calls).sum(), into().map(|link| link.errors).sum());
+        let all = format!("{} {}", count(calls), share(errors, calls)).trim_end().to_owned();
+        let fits = |text: &String| text.len() <= room;
+        Some(all).filter(fits).or_else(|| Some(count(calls)).filter(fits)).unwrap_or_default()
     }
 
     /// The place of the node `id`.
@@ -162,11 +194,8 @@ impl Plan {
             .filter(|(src, dst)| src != dst)
             .filter_map(|(src, dst)| Some((*place.get(src)?, *place.get(dst)?)))
             .collect();
-        let ports = |at: usize| {
-            let out = links.iter().filter(|(src, _)| *src == at).count();
-            let into = links.iter().filter(|(_, dst)| *dst == at).count();
-            out.max(into).clamp(1, MAX_PORTS)
-        };
+        // Every call into a node has a row for its label; those out of it leave together.
+        let ports = |at: usize| links.iter().filter(|(_, dst)| *dst == at).count().clamp(1, MAX_PORTS);
         let labels: Vec<String> = ids.iter().map(|id| folds.label(id, world)).collect();
         let mut graph = Graph::new();
         for (at, label) in labels.iter().enumerate() {

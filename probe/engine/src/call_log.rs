@@ -1,5 +1,6 @@
 //! The bounded log of recent redacted calls, as immutable chunks that a snapshot shares without copying.
 
+pub use apisec_proto::body::{Bodies, Body};
 pub use apisec_proto::call::{AuthScheme, Detail, IdentityHash, Notes, Protocol, ShownField, Vantage};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,9 @@ pub struct CallChunk {
     pub text: String,
     /// Masked fields of the sampled calls.
     pub details: Vec<Detail>,
+    /// What the bodies of the same calls look like, in the same order.
+    #[serde(default)]
+    pub bodies: Vec<Bodies>,
     /// Calls of this delta that did not fit the log.
     pub dropped: u64,
 }

@@ -7,6 +7,8 @@
 mod arrival;
 #[path = "../../../tests/fuzz/src/cuts.rs"]
 mod cuts;
+#[path = "../../../tests/fuzz/src/messages.rs"]
+mod messages;
 #[path = "../../../tests/fuzz/src/naming.rs"]
 mod naming;
 
@@ -57,6 +59,11 @@ fn arrival_corpus() {
 #[test]
 fn cuts_corpus() {
     replay("cuts", cuts::run);
+}
+
+#[test]
+fn messages_corpus() {
+    replay("messages", messages::run);
 }
 
 #[test]

@@ -2,4 +2,5 @@
 
 pub mod arrival;
 pub mod cuts;
+pub mod messages;
 pub mod naming;

@@ -5,6 +5,7 @@
 use apisec_proto::call::{Call, Party, Vantage, Workload, WorkloadKind};
 use apisec_proto::decoder::Decoder;
 use apisec_proto::decoder::limits::Limits;
+use apisec_proto::exchange::Exchange;
 use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
 use std::sync::Arc;
@@ -17,6 +18,10 @@ pub fn run(data: &[u8]) {
     let mut namer = Namer::new([7; 32]);
     let mut call = Namer::blank(ends);
     let mut decoder = Decoder::new(Limits::default());
+    let mut note = |exchange: &Exchange<'_>| {
+        namer.name(exchange, ends, Depth::Detail, &mut call);
+        check(&call);
+    };
     let mut said = data.split(|byte| *byte == 0xff);
     for from in [Side::Client, Side::Server] {
         let bytes = said.next().unwrap_or_default();
@@ -32,18 +37,20 @@ pub fn run(data: &[u8]) {
             fin: false,
             rst: false,
         };
-        decoder.segment(&segment, &mut |_| {});
+        decoder.segment(&segment, &mut note);
     }
-    decoder.finish(2, &mut |exchange| {
-        namer.name(exchange, ends, Depth::Detail, &mut call);
-        check(&call);
-    });
+    decoder.finish(2, &mut note);
 }
 
 fn check(call: &Call) {
     let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     assert!(call.path.len() <= 512 && printable(&call.path), "{}", call.path);
     assert!(call.method.len() <= 24 && printable(&call.method));
+    assert!(call.operation.len() <= 128 && printable(&call.operation), "{}", call.operation);
+    for body in call.bodies.iter().flat_map(|bodies| [&bodies.request, &bodies.response]).flatten() {
+        assert!(body.shape.places().iter().all(|place| place.path.len() <= 256 && printable(&place.path)));
+        assert!(body.shape.places().len() <= 256 && body.read <= 128 * 1024);
+    }
     assert!(call.host.len() <= 260 && printable(&call.host));
     assert!(call.query.len() <= 16 && call.query.iter().all(|name| name.len() <= 64 && printable(name)));
     let detail = call.detail.as_ref().expect("was asked for");

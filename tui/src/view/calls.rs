@@ -1,5 +1,7 @@
 //! The live tail: every logged call, newest at the bottom, and one call in all its fields.
 
+mod bodies;
+
 use super::{MOTIONS, Reply, View, World, nothing, overview::workload};
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
@@ -284,6 +286,14 @@ fn inspect(world: &World<'_>, chunk: &CallChunk, row: &CallRow) -> Inspector {
     if let Some(detail) = (row.detail as usize).checked_sub(1).and_then(|at| chunk.details.get(at)) {
         lines.extend(fields("request headers", &detail.request_fields));
         lines.extend(fields("response headers", &detail.response_fields));
+        lines.extend(
+            (row.detail as usize)
+                .checked_sub(1)
+                .and_then(|at| chunk.bodies.get(at))
+                .map(bodies::lines)
+                .into_iter()
+                .flatten(),
+        );
     } else {
         lines.push(Line::heading("headers"));
         lines.push(Line::new("", "not kept: headers are kept for a sample of calls only", Role::Dim));

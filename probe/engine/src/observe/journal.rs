@@ -184,6 +184,7 @@ impl Journal {
             return 0;
         };
         self.chunk.details.push((**detail).clone());
+        self.chunk.bodies.push(call.bodies.as_deref().cloned().unwrap_or_default());
         self.chunk.details.len() as u32
     }
 }

@@ -17,6 +17,8 @@ use crate::record::Recorder;
 use crate::source::{Source, SourceError};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
+use apisec_engine::drift::Given;
+use apisec_engine::knowledge::Remembered;
 use apisec_engine::snapshot::Snapshot;
 use apisec_proto::call::Call;
 use crossbeam_channel::{Sender, bounded};
@@ -43,6 +45,12 @@ pub struct Config {
     pub key: [u8; 32],
     /// The operator's templating rules.
     pub rules: Vec<TemplateRule>,
+    /// Specifications of the services.
+    pub specs: Vec<Given>,
+    /// Nanoseconds after which an idle documented operation counts as a zombie.
+    pub zombie_after: u64,
+    /// What earlier runs observed.
+    pub history: Vec<Remembered>,
     /// Is called with every call, on the capture thread: must not block.
     pub on_call: Option<CallSink>,
     /// Records every call.
@@ -77,13 +85,13 @@ pub(crate) enum Update {
 ///
 /// # Errors
 /// The system gives us no thread.
-pub fn start(config: Config) -> Result<Running, SourceError> {
+pub fn start(mut config: Config) -> Result<Running, SourceError> {
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
     let (publish_rules, rules) = watch::channel(config.rules.clone());
     let (send, updates) = bounded(WAITING_DELTAS);
     let (commands, asked) = bounded(WAITING_COMMANDS);
     let stop = Arc::new(AtomicBool::new(false));
-    let merger = knowledge::Merger::new(&config, publish, publish_rules);
+    let merger = knowledge::Merger::new(&mut config, publish, publish_rules);
     let live_view = config.live_view;
     let capture = capture::Capture::new(config, send, rules.clone(), stop.clone());
     let capture = spawn("apisec-capture", move || capture.run())?;

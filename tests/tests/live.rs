@@ -5,7 +5,6 @@
 mod accounting;
 mod addresses;
 mod companions;
-mod dialects;
 mod dismissal;
 mod io_paths;
 mod newcomers;

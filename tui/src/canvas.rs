@@ -39,6 +39,10 @@ pub struct Glyphs {
     pub arrow: &'static str,
     /// Between words of a line.
     pub dot: &'static str,
+    /// Marks of drift: active, shadow, zombie, orphan, unconfirmed.
+    pub drift: [&'static str; 5],
+    /// Marks of flags: deprecated in use, schema drift.
+    pub flags: [&'static str; 2],
     /// Mark of the selected row in plain mode.
     pub cursor: &'static str,
 }
@@ -58,6 +62,8 @@ pub const UNICODE: Glyphs = Glyphs {
     tree: ["▸ ", "▾ ", "  "],
     arrow: "→",
     dot: "·",
+    drift: ["✓", "◆", "◐", "○", "?"],
+    flags: ["†", "≠"],
     cursor: "",
 };
 
@@ -76,6 +82,8 @@ pub const ASCII: Glyphs = Glyphs {
     tree: ["+ ", "- ", "  "],
     arrow: "->",
     dot: "-",
+    drift: ["+", "!", "z", "o", "?"],
+    flags: ["d", "#"],
     cursor: "> ",
 };
 

@@ -44,6 +44,10 @@ pub struct Config {
     pub interval: Option<Span>,
     /// State folder; empty keeps nothing.
     pub state: Option<PathBuf>,
+    /// Specifications: `[SERVICE=]PATH`.
+    pub specs: Vec<String>,
+    /// Idle time after which a documented operation counts as a zombie.
+    pub zombie_after: Option<Span>,
     /// What we may cost.
     pub budget: Budget,
     /// Key overrides: what the keymap makes of them is its business.
@@ -194,7 +198,9 @@ mod tests {
     #[test]
     fn the_default_shows_every_setting() {
         let shown = parse(&example()).unwrap();
-        let Config { theme, plain, ascii, read_only, interval, state, budget, keys: _ } = shown;
+        let Config { theme, plain, ascii, read_only, interval, state, specs, zombie_after, budget, keys: _ } =
+            shown;
+        assert!(!specs.is_empty() && zombie_after.is_some());
         assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
         assert!(budget.cpu_share.is_some());
         assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));

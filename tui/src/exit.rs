@@ -14,6 +14,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the configuration was not understood.
     Usage = 2,
+    /// There is drift that `--fail-on` names; the report has it.
+    Gated = 3,
     /// Interrupted (SIGINT) before the asked-for end; what was seen until then has been printed.
     Interrupted = 130,
     /// Terminated (SIGTERM) before the asked-for end; what was seen until then has been printed.
@@ -22,7 +24,8 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, in order, for the help and the manual.
-    pub const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Interrupted, Self::Terminated];
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Gated, Self::Interrupted, Self::Terminated];
 
     /// One line about it.
     #[must_use]
@@ -31,6 +34,7 @@ impl Exit {
             Self::Done => "the job was done",
             Self::Failed => "the job could not be done; standard error says why and what to do next",
             Self::Usage => "the command line or the configuration was not understood",
+            Self::Gated => "there is what --fail-on names; the report has it",
             Self::Interrupted => {
                 "interrupted (Ctrl-C) before the asked-for end; the result so far was printed"
             }
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_codes_are_the_contract() {
-        assert_eq!(Exit::ALL.map(|exit| exit as u8), [0, 1, 2, 130, 143]);
+        assert_eq!(Exit::ALL.map(|exit| exit as u8), [0, 1, 2, 3, 130, 143]);
         insta::assert_snapshot!(Exit::section());
     }
 

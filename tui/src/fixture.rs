@@ -332,6 +332,8 @@ fn endpoint(&(service, method, path, percent, statuses, p50_us, p99_us, auth): &
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
+        documentation: Default::default(),
+        history: Default::default(),
         auth: vec![auth.to_owned()],
         callers: into().map(|edge| edge.0.to_owned()).collect(),
         caller_count: into().count() as u64,

@@ -5,6 +5,7 @@ mod writer;
 
 use crate::cli::NAME;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::gate::Gate;
 use crate::line_queue::{self, Inlet, Totals, WhenFull};
 use crate::progress::Progress;
 use crate::report::{Page, Print, Report, Shape};
@@ -37,6 +38,8 @@ pub struct Plan {
     pub filter: Option<Filter>,
     /// The source ends by itself and can be made to wait: files.
     pub bounded: bool,
+    /// What the run must not find.
+    pub gate: Gate,
 }
 
 /// Starts the pipeline, given what must see every call and whether snapshots are wanted before the end.
@@ -109,7 +112,7 @@ async fn at_end(plan: &Plan, told: &mut Told, start: impl Start, print: Print) -
     unless_closed(printed.and_then(|()| out.flush()))?;
     ended?;
     recorded(&snapshot)?;
-    Ok(plan.exit(end))
+    Ok(plan.gate.judge(&snapshot).unwrap_or(plan.exit(end)))
 }
 
 async fn per_call(plan: &Plan, told: &mut Told, start: impl Start, line: LineWriter) -> Outcome {
@@ -133,7 +136,7 @@ async fn per_call(plan: &Plan, told: &mut Told, start: impl Start, line: LineWri
     account(&snapshot, overseer.totals(), filtered.load(Ordering::Relaxed));
     ended?;
     recorded(&snapshot)?;
-    Ok(plan.exit(end))
+    Ok(plan.gate.judge(&snapshot).unwrap_or(plan.exit(end)))
 }
 
 /// The last snapshot, also when the source failed before its end.
@@ -249,7 +252,13 @@ mod tests {
 
     #[test]
     fn only_an_early_end_is_told_by_the_exit_code() {
-        let plan = |duration, bounded| Plan { report: report::DEFAULT, duration, filter: None, bounded };
+        let plan = |duration, bounded| Plan {
+            report: report::DEFAULT,
+            duration,
+            filter: None,
+            bounded,
+            gate: Gate::default(),
+        };
         let second = Some(Duration::from_secs(1));
         for (plan, interrupted) in [
             (plan(None, false), Exit::Done),

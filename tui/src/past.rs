@@ -228,6 +228,8 @@ fn endpoint((service, path, method, operation, protocol): EndpointKey, mut sum: 
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
+        documentation: Default::default(),
+        history: Default::default(),
         auth: sum.auth.into_iter().map(str::to_owned).collect(),
         caller_count: callers.len() as u64,
         callers: callers.into_iter().map(|(id, _)| id).collect(),

@@ -2,6 +2,7 @@
 
 mod json;
 mod ndjson;
+mod sarif;
 mod table;
 
 use apisec_engine::ndjson::LineWriter;
@@ -10,10 +11,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{self, IsTerminal};
 
 /// The formats, in the order of the help.
-pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT];
+pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT, sarif::REPORT];
 
 /// The format of a run that was not told one.
 pub const DEFAULT: &Report = &table::REPORT;
+
+/// The format of a run that `--fail-on` judges and that was not told one.
+pub const GATED: &Report = &sarif::REPORT;
 
 /// A format.
 #[derive(Debug)]

@@ -7,17 +7,21 @@ pub use origin::Origin;
 
 use crate::cli::{NAME, RunOptions};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::gate::Gate;
 use crate::headless::{self, Plan, Ready};
 use crate::report::{self, Report};
 use crate::run;
 use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
+use apisec_engine::command::Command;
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
 use apisec_probe::pipeline::{self, CallSink, Running};
 use apisec_probe::record::{Recorder, SessionHeader};
+use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::{Access, Store};
 use origin::Opened;
+use std::cell::OnceCell;
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
@@ -29,19 +33,25 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let settings = Settings::of(options)?;
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
+    let loaded = load(origin, &settings);
     let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
     let Some(report) = report else {
         let mut opened = origin.open(None)?;
         // The shop of a demo is closed after everything else.
         let _shop = opened.shop.take();
-        return Session { options, settings, store }.interactive(opened);
+        return Session { options, settings, store, loaded, watch: OnceCell::new() }.interactive(opened);
     };
     let ready = Ready::new()?;
     let mut opened = origin.open(Some(report))?;
     let _shop = opened.shop.take();
-    let plan =
-        Plan { report, duration: options.duration.map(|span| span.0), filter, bounded: opened.bounded };
-    let session = Session { options, settings, store };
+    let plan = Plan {
+        report,
+        duration: options.duration.map(|span| span.0),
+        filter,
+        bounded: opened.bounded,
+        gate: Gate::of(&options.fail_on),
+    };
+    let session = Session { options, settings, store, loaded, watch: OnceCell::new() };
     ready.run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
 }
 
@@ -50,6 +60,10 @@ struct Session<'a> {
     options: &'a RunOptions,
     settings: Settings,
     store: Store,
+    /// Specifications as read at the start.
+    loaded: Loaded,
+    /// Reads them again when they change, as long as the session lasts.
+    watch: OnceCell<Watch>,
 }
 
 impl Session<'_> {
@@ -57,11 +71,15 @@ impl Session<'_> {
         let recorder = self.options.record.as_deref().map(|path| record(path, &opened)).transpose()?;
         let mut degradations = opened.degradations;
         degradations.extend_from_slice(self.store.degradations());
+        degradations.extend_from_slice(&self.loaded.degradations);
         let config = pipeline::Config {
             source: opened.source,
             identity: opened.identity,
             key: self.store.key(),
             rules: self.store.rules().to_vec(),
+            specs: self.loaded.specs.clone(),
+            zombie_after: u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX),
+            history: Vec::new(),
             on_call,
             recorder,
             live_view,
@@ -69,7 +87,26 @@ impl Session<'_> {
             cpu_share: if opened.bounded { f64::INFINITY } else { self.settings.cpu_share },
             degradations,
         };
-        Ok(pipeline::start(config)?)
+        let running = pipeline::start(config)?;
+        self.watch_specifications(&running)?;
+        Ok(running)
+    }
+
+    fn watch_specifications(&self, running: &Running) -> Result<(), Failure> {
+        if self.settings.specs.is_empty() {
+            return Ok(());
+        }
+        let commands = running.commands();
+        // Commands that do not fit now are those of a key that is held down; the next change comes with all of them.
+        let changed = move |loaded: Loaded| drop(commands.try_send(Command::Specify(loaded.specs)));
+        let watch = spec::watch(self.settings.specs.clone(), &self.loaded, changed).map_err(|error| {
+            Failure::new(
+                format!("no thread could be started: {error}"),
+                "raise the limit of processes (ulimit -u)",
+            )
+        })?;
+        let _first = self.watch.set(watch);
+        Ok(())
     }
 
     fn interactive(self, opened: Opened) -> Outcome {
@@ -112,8 +149,10 @@ fn environment() -> Environment {
 
 /// The format of a run that prints; `None` when it draws.
 fn headless_report(options: &RunOptions) -> Option<&'static Report> {
-    let prints = options.headless || options.output.is_some() || !stdout().is_terminal();
-    prints.then(|| options.output.unwrap_or(report::DEFAULT))
+    let gated = !options.fail_on.is_empty();
+    let prints = gated || options.headless || options.output.is_some() || !stdout().is_terminal();
+    let default = if gated { report::GATED } else { report::DEFAULT };
+    prints.then(|| options.output.unwrap_or(default))
 }
 
 fn filter(text: &str) -> Result<Filter, Failure> {
@@ -124,6 +163,14 @@ fn filter(text: &str) -> Result<Filter, Failure> {
             "",
         )
     })
+}
+
+/// The specifications that were named, or those that come with the origin.
+fn load(origin: &Origin, settings: &Settings) -> Loaded {
+    if settings.specs.is_empty() {
+        return Loaded { specs: origin.specs(), ..Loaded::default() };
+    }
+    spec::load(&settings.specs)
 }
 
 fn store(settings: &Settings, access: Access) -> Result<Store, Failure> {

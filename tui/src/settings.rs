@@ -4,6 +4,8 @@ use crate::cli::RunOptions;
 use crate::config::{Config, nearest};
 use crate::exit::Failure;
 use crate::theme::{THEMES, Theme};
+use apisec_engine::knowledge::ZOMBIE_AFTER;
+use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +34,10 @@ pub struct Settings {
     pub interval: Duration,
     /// State folder; `None` keeps nothing.
     pub state: Option<PathBuf>,
+    /// Specifications.
+    pub specs: Vec<Request>,
+    /// Idle time after which a documented operation counts as a zombie.
+    pub zombie_after: Duration,
     /// Share of one core above which work is shed.
     pub cpu_share: f64,
     /// Key overrides: contexts, in them actions with their keys.
@@ -53,10 +59,21 @@ impl Settings {
             read_only: looks.read_only.or(config.read_only).unwrap_or(false),
             interval: interval(looks.interval.or(config.interval).map(|span| span.0))?,
             state: state(options, config.state),
+            specs: requests(&options.spec, config.specs),
+            zombie_after: options
+                .zombie_after
+                .or(config.zombie_after)
+                .map_or(Duration::from_nanos(ZOMBIE_AFTER), |span| span.0),
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
             keys: config.keys,
         })
     }
+}
+
+/// What the command line names; the settings file counts where it names nothing.
+fn requests(options: &[String], configured: Vec<String>) -> Vec<Request> {
+    let named = if options.is_empty() { configured } else { options.to_vec() };
+    named.iter().map(|text| Request::parse(text)).collect()
 }
 
 /// A built-in theme or the path of one.

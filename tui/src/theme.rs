@@ -36,6 +36,8 @@ roles! {
     Edge "graph.edge", EdgeError "graph.edge.error", EdgeNear "graph.edge.near", EdgeLabel "graph.label",
     KeyCap "key", KeyHint "key.hint", Input "input", InputError "input.error", Match "match",
     Dialog "dialog", DialogRule "dialog.rule", DialogTitle "dialog.title",
+    DriftActive "drift.active", DriftShadow "drift.shadow", DriftZombie "drift.zombie", DriftOrphan "drift.orphan",
+    DriftUnconfirmed "drift.unconfirmed", DriftFlag "drift.flag",
     Notice "notice", Partial "partial", Fatal "fatal", Masked "masked",
 }
 

@@ -4,6 +4,7 @@
 //! IO, knows no key and no colour.
 
 mod calls;
+mod drift;
 mod endpoints;
 mod graph;
 mod overview;
@@ -33,6 +34,7 @@ pub const VIEWS: &[Registration] = &[
     Registration { name: "graph", title: "Graph", new: || Box::new(graph::Graph::default()) },
     Registration { name: "endpoints", title: "Endpoints", new: || Box::new(endpoints::Endpoints::default()) },
     Registration { name: "calls", title: "Calls", new: || Box::new(calls::Calls::default()) },
+    Registration { name: "drift", title: "Drift", new: || Box::new(drift::Drifting::default()) },
 ];
 
 /// What a view may look at.

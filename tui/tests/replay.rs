@@ -236,3 +236,53 @@ fn an_interrupted_replay_prints_what_it_has_and_says_so() {
     assert!(rest.ends_with('\n'));
     drop(writer);
 }
+
+/// The shop of the demo, as it was recorded, against what it documents of itself.
+fn drifting(more: &[&str]) -> Output {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo");
+    let (session, specs) = (demo.join("sessions/shop.apisec"), demo.join("openapi"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = vec!["replay", session.to_str().unwrap(), "--spec", specs.to_str().unwrap()];
+    all.extend(more);
+    program(folder.path(), &all).output().unwrap()
+}
+
+#[test]
+fn what_the_shop_hides_is_found_and_nothing_else() {
+    let output = drifting(&["--output", "json", "--filter", "drift:shadow"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
+    let mut shadows: Vec<String> = found["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|own| {
+            let service = text(own, "service").split(':').nth(1).unwrap().to_owned();
+            format!("{service} {} {}", text(own, "method"), text(own, "path"))
+        })
+        .collect();
+    shadows.retain(|name| !name.starts_with("gateway"));
+    let expected = [
+        "cart DELETE /api/cart/{cart}/items/{n}",
+        "catalog POST /api/admin/products/import",
+        "orders GET /api/admin/reports/{date}",
+        "orders GET /api/orders/export",
+        "payments GET /api/payments/{id:ulid}",
+        "users PUT /api/users/{user}",
+    ];
+    assert_eq!(shadows, expected);
+    assert_eq!(found["specifications"].as_array().unwrap().len(), 7);
+    assert_eq!(found["inventory"]["deprecated_in_use"], 3);
+}
+
+#[test]
+fn a_gate_fails_with_its_own_code_and_prints_sarif() {
+    let output = drifting(&["--fail-on", "shadow,deprecated"]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let log: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let of = |rule: &str| results.iter().filter(|result| result["ruleId"] == rule).count();
+    assert_eq!((of("drift/shadow"), of("drift/deprecated"), of("drift/orphan")), (13, 3, 3));
+    let passed = drifting(&["--fail-on", "zombie"]);
+    assert_eq!(passed.status.code(), Some(0));
+}

@@ -1,5 +1,6 @@
 //! What the operator may ask the knowledge to change. Persisted by the caller, replayed at start.
 
+use crate::drift::Given;
 use serde::{Deserialize, Serialize};
 
 /// One change of the inventory's templating rules.
@@ -29,4 +30,6 @@ pub enum Command {
     Add(TemplateRule),
     /// Take the newest rule back.
     UndoRule,
+    /// These are all specifications from now on.
+    Specify(Vec<Given>),
 }

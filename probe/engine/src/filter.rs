@@ -8,6 +8,7 @@
 //! | `src:cart` `dst:orders` `host:shop` `operation:users` `id:3f2a` `note:gap` `query:page` | the field contains the text |
 //! | `path:/api/*` `endpoint:*{id:int}` | with `*`, the whole field has this form |
 //! | `path=/users` | the whole field is the text |
+//! | `drift:shadow` `drift:deprecated` `drift:schema` `owner:payments` | the endpoint has this state, flag, owner |
 //! | `method:GET` `proto:http1` `auth:none` `vantage:client` | the field is the word |
 //! | `status:404` `status:5xx` `status>=400` `status:none` | the status is, lies in, compares, is missing |
 //! | `slow>50ms` `slow:>1s` `slow<=200us` | the total time (of an endpoint or edge: its p99) compares |

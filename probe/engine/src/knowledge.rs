@@ -12,7 +12,7 @@ use crate::graph::hop::{Leg, Legs};
 use crate::graph::{BothEnds, EdgeKey};
 use crate::inventory::rules::Rules;
 use crate::limits::{Limits, OVERFLOW};
-use crate::load::Load;
+use crate::load::{Load, SECOND};
 use crate::observe::overflow_workload;
 use crate::rename::Renames;
 use crate::snapshot::{Capture, Snapshot};
@@ -23,7 +23,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod caps;
+mod drifting;
 mod grouping;
+mod history;
+mod library;
 mod present;
 mod recent;
 mod renaming;
@@ -31,6 +34,8 @@ mod repaint;
 mod service;
 
 use caps::Caps;
+pub use history::{Past, Remembered};
+use library::Library;
 use recent::Recent;
 use repaint::Canvases;
 use service::{Policy, Service};
@@ -63,9 +68,17 @@ pub struct Knowledge {
     recent: Recent,
     capture: Capture,
     caps: Caps,
+    library: Library,
+    /// First call of the stored history, Unix nanoseconds; 0 without one.
+    since: u64,
+    /// Nanoseconds after which an idle operation is no longer in use.
+    zombie_after: u64,
     revision: u64,
     canvases: Canvases,
 }
+
+/// How long an operation may be idle before it counts as a zombie when nobody said: monthly jobs are still in use.
+pub const ZOMBIE_AFTER: u64 = 31 * 24 * 3_600 * SECOND;
 
 #[derive(Default)]
 struct Workload {
@@ -107,6 +120,9 @@ impl Knowledge {
             recent: Recent::new(limits),
             capture: Capture::default(),
             caps: Caps::default(),
+            library: Library::default(),
+            since: 0,
+            zombie_after: ZOMBIE_AFTER,
             revision: 0,
         }
     }
@@ -136,12 +152,42 @@ impl Knowledge {
             Command::UndoRule => {
                 self.rules.pop();
             }
+            Command::Specify(given) => self.library.stock(given),
         }
         self.revision += 1;
         self.workloads
             .values_mut()
             .filter_map(|known| known.service.as_mut())
             .for_each(|service| service.regroup());
+    }
+
+    /// Says after how many nanoseconds an idle operation is no longer in use.
+    pub const fn zombie_after(&mut self, idle: u64) {
+        self.zombie_after = idle;
+    }
+
+    /// Takes what was observed in earlier runs, up to the bounds.
+    pub fn remember(&mut self, history: Vec<Remembered>) {
+        self.revision += 1;
+        let room = self.limits.endpoints;
+        for Remembered { key, past } in history.into_iter().take(room) {
+            if past.first > 0 {
+                self.since = if self.since == 0 { past.first } else { self.since.min(past.first) };
+            }
+            let node = self.node(&key.service);
+            if node == OVERFLOW_NODE {
+                continue;
+            }
+            if let Some((id, known)) = self.workloads.get_index_mut(node as usize) {
+                let service = known.service.get_or_insert_with(|| Box::new(Service::new(id.clone())));
+                service.remember(EndpointKey { service: id.clone(), ..key }, past);
+            }
+        }
+    }
+
+    /// Every endpoint as observed in this run, for whoever keeps them.
+    pub fn observed(&self) -> impl Iterator<Item = (&EndpointKey, &EndpointStats)> {
+        self.workloads.values().filter_map(|known| known.service.as_deref()).flat_map(Service::observed)
     }
 
     /// The operator's rules, oldest first, for the caller to remember.
@@ -276,7 +322,9 @@ impl Knowledge {
     }
 
     fn degradations(&self) -> Vec<Degradation> {
-        self.caps.degradations(&self.limits, &self.recent, &self.follower)
+        let mut all = self.caps.degradations(&self.limits, &self.recent, &self.follower);
+        all.extend(self.library.degradations(self.window.is_some() && self.endpoints > 0));
+        all
     }
 }
 

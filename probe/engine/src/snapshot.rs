@@ -173,6 +173,108 @@ impl From<Messages> for MessagesView {
     }
 }
 
+impl Drift {
+    /// Every state with its word in the contract.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Active, "active"),
+        (Self::Shadow, "shadow"),
+        (Self::Zombie, "zombie"),
+        (Self::Orphan, "orphan"),
+        (Self::Unconfirmed, "unconfirmed"),
+        (Self::Unspecified, "unspecified"),
+    ];
+
+    /// Its word in the contract.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("unspecified", |(_, word)| word)
+    }
+}
+
+/// Where an operation is documented; empty when it is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Documentation {
+    /// File of the specification.
+    pub file: String,
+    /// JSON pointer of the operation in it.
+    pub pointer: String,
+    /// Its `operationId`.
+    pub id: String,
+    /// Who looks after it: its first tag.
+    pub owner: String,
+    /// What of its calls is not as documented: `status 500`, `query debug`, `answer text/html`.
+    pub differences: Vec<String>,
+}
+
+/// Calls in earlier runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct History {
+    /// First call, Unix nanoseconds; 0 when there was none.
+    pub first_seen: u64,
+    /// Last call, Unix nanoseconds.
+    pub last_seen: u64,
+    /// Calls.
+    pub calls: u64,
+}
+
+/// A specification that was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SpecificationView {
+    /// Where it was read from.
+    pub file: String,
+    /// Title of the API.
+    pub title: String,
+    /// Version of the API.
+    pub version: String,
+    /// `OpenAPI 3.1` and so on, empty when it could not be read.
+    pub format: String,
+    /// Operations that it documents.
+    pub operations: u64,
+    /// Services that it was taken for.
+    pub services: Vec<BindingView>,
+    /// What is wrong with it, at most a hundred.
+    pub problems: Vec<ProblemView>,
+    /// Problems beyond those.
+    pub more_problems: u64,
+}
+
+/// Why a specification was taken for that of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BindingView {
+    /// Workload id.
+    pub service: String,
+    /// `operator` (it was said), `server` (one of its servers is asked for) or `name` (it bears its name).
+    pub by: String,
+}
+
+/// Something that is wrong with a specification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProblemView {
+    /// File.
+    pub file: String,
+    /// Line from 1, 0 when unknown.
+    pub line: u32,
+    /// JSON pointer, empty for the whole document.
+    pub pointer: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What the drift states rest on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InventoryView {
+    /// Start of what is known, stored history included, Unix nanoseconds: «never called» means not since then.
+    pub since_ns: u64,
+    /// Seconds after which an idle operation counts as a zombie.
+    pub zombie_after_s: u64,
+    /// Endpoints by drift state.
+    pub states: BTreeMap<String, u64>,
+    /// Deprecated operations that are called.
+    pub deprecated_in_use: u64,
+    /// Operations with schema drift.
+    pub schema_drift: u64,
+}
+
 /// One endpoint of the inventory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
@@ -214,6 +316,12 @@ pub struct EndpointView {
     pub deprecated_in_use: bool,
     /// Documented, but a parameter, status, type or property is not.
     pub schema_drift: bool,
+    /// Where and how it is documented.
+    #[serde(default)]
+    pub documentation: Documentation,
+    /// Its calls in earlier runs, as far as they are kept; for a documented operation all of them.
+    #[serde(default)]
+    pub history: History,
     /// Authentication schemes seen.
     pub auth: Vec<String>,
     /// Calling workload ids, most calls first, at most 32.
@@ -294,6 +402,12 @@ pub struct Snapshot {
     pub chains: Vec<ChainView>,
     /// Endpoints, by (service, path, method, operation, protocol).
     pub endpoints: Vec<EndpointView>,
+    /// Specifications that were given.
+    #[serde(default)]
+    pub specifications: Vec<SpecificationView>,
+    /// What the drift states rest on.
+    #[serde(default)]
+    pub inventory: InventoryView,
     /// Findings.
     pub findings: Vec<serde_json::Value>,
     /// Policies.

@@ -33,7 +33,7 @@ pub const MAX_HOPS: usize = 16;
 pub const MAX_TEXT: usize = 512;
 
 /// What was read of one specification.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spec {
     /// Where it was read from, as it is shown.
     pub file: String,
@@ -65,7 +65,7 @@ pub struct Server {
 }
 
 /// A documented operation.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
     /// Method, upper case.
     pub method: CompactString,
@@ -143,7 +143,7 @@ pub enum Fits {
 }
 
 /// What a message may carry: media types, lower case, with what each looks like where that is said.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content(pub Vec<(CompactString, Option<Outline>)>);
 
 impl Content {
@@ -170,7 +170,7 @@ fn covers(documented: &str, media: &str) -> bool {
 }
 
 /// What an operation may answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// With which status.
     pub status: Status,

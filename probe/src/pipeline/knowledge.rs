@@ -33,12 +33,16 @@ pub(super) struct Merger {
 
 impl Merger {
     pub(super) fn new(
-        config: &Config,
+        config: &mut Config,
         publish: watch::Sender<Arc<Snapshot>>,
         publish_rules: watch::Sender<Vec<TemplateRule>>,
     ) -> Self {
+        let mut knowledge = Knowledge::new(Limits::default(), config.rules.clone());
+        knowledge.zombie_after(config.zombie_after);
+        knowledge.remember(std::mem::take(&mut config.history));
+        knowledge.apply(Command::Specify(std::mem::take(&mut config.specs)));
         Self {
-            knowledge: Knowledge::new(Limits::default(), config.rules.clone()),
+            knowledge,
             publish,
             publish_rules,
             degradations: config.degradations.clone(),

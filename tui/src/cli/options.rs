@@ -1,6 +1,7 @@
 //! The flags that `live`, `replay` and `demo` share.
 
 use crate::cli::Span;
+use crate::gate;
 use crate::report::{self, Report};
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -27,6 +28,21 @@ pub struct RunOptions {
     /// Applies to the lines of ndjson and to the rows of json and table; totals stay whole.
     #[arg(long, short, value_name = "EXPR")]
     pub filter: Option<String>,
+
+    /// OpenAPI or Swagger specifications: a file or a folder, JSON or YAML; may be given several times
+    ///
+    /// A specification is taken for that of a service by its servers or its title; SERVICE= says it outright
+    /// (a workload's id or name, or a host). Files are read again when they change.
+    #[arg(long, value_name = "[SERVICE=]PATH")]
+    pub spec: Vec<String>,
+
+    /// Count a documented operation as a zombie when it was idle for so long [default: 744h, a month]
+    #[arg(long, value_name = "TIME")]
+    pub zombie_after: Option<Span>,
+
+    /// Fail (exit code 3) when there is such drift; prints SARIF unless --output says otherwise
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = gate::parser())]
+    pub fail_on: Vec<String>,
 
     /// Also write every call, redacted, to this session file (read it with `apisec-top replay`)
     #[arg(long, value_name = "FILE")]

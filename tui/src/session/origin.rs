@@ -4,15 +4,28 @@ use crate::exit::Failure;
 use crate::report::Report;
 use crate::shop::Shop;
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::drift::Given;
 use apisec_probe::attach::Own;
 use apisec_probe::identity::{self, AddressIdentity, Hosts, Identity, LocalIdentity};
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{self, Source, SourceError};
+use apisec_probe::spec;
 use std::io::Write;
 use std::path::PathBuf;
 
 /// Some seconds of the shop, for those who cannot capture. How it is made: `demo/README.md`.
 static RECORDED_DEMO: &[u8] = include_bytes!("../../../demo/sessions/shop.apisec");
+
+/// What the shop documents of itself; it does more.
+const DEMO_SPECS: [(&str, &str); 7] = [
+    ("demo/openapi/cart.yaml", include_str!("../../../demo/openapi/cart.yaml")),
+    ("demo/openapi/catalog.yaml", include_str!("../../../demo/openapi/catalog.yaml")),
+    ("demo/openapi/gateway.yaml", include_str!("../../../demo/openapi/gateway.yaml")),
+    ("demo/openapi/notifications.yaml", include_str!("../../../demo/openapi/notifications.yaml")),
+    ("demo/openapi/orders.yaml", include_str!("../../../demo/openapi/orders.yaml")),
+    ("demo/openapi/payments.yaml", include_str!("../../../demo/openapi/payments.yaml")),
+    ("demo/openapi/users.yaml", include_str!("../../../demo/openapi/users.yaml")),
+];
 
 /// Where the calls come from.
 #[derive(Clone, Debug)]
@@ -45,6 +58,14 @@ pub(super) struct Opened {
 }
 
 impl Origin {
+    /// Specifications that come with it.
+    pub(super) fn specs(&self) -> Vec<Given> {
+        match self {
+            Self::Demo { .. } => DEMO_SPECS.iter().map(|(name, text)| spec::built_in(name, text)).collect(),
+            Self::Live | Self::Files(_) => Vec::new(),
+        }
+    }
+
     /// Opens it; `report` is how it will be printed, if it is.
     pub(super) fn open(&self, report: Option<&Report>) -> Result<Opened, Failure> {
         match self {
@@ -115,4 +136,18 @@ fn announce(line: &str, report: Option<&Report>) {
     } else {
         writeln!(std::io::stderr(), "{line}")
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_specification_of_the_shop_is_there_and_whole() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/openapi");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), DEMO_SPECS.len());
+        let specs = Origin::Demo { scenario: None }.specs();
+        let whole = |given: &Given| given.spec.problems.is_empty() && !given.spec.operations.is_empty();
+        assert!(specs.iter().all(whole), "{specs:#?}");
+    }
 }

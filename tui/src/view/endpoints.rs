@@ -2,12 +2,13 @@
 
 mod detail;
 mod forest;
+pub(super) mod mark;
 mod rules;
 
 use super::calls::method_role;
 use super::{MOTIONS, Reply, View, World, nothing, overview::workload};
 use crate::action::{Action, Effect};
-use crate::canvas::{Canvas, Viewport, inset, split_left, split_top};
+use crate::canvas::{Canvas, Glyphs, Viewport, inset, split_left, split_top};
 use crate::format::{count, micros, rate, share};
 use crate::layer::confirm::Confirm;
 use crate::layer::inspector::{Inspector, draw_lines};
@@ -19,6 +20,7 @@ use crate::widget::table::{Cell, Column, Order};
 use crate::widget::tree::{Branch, Tree};
 use apisec_engine::command::Command;
 use apisec_engine::snapshot::EndpointView;
+pub(super) use detail::endpoint_lines;
 use forest::{Forest, Kind, Row};
 use ratatui::layout::Rect;
 use std::collections::HashSet;
@@ -229,7 +231,8 @@ impl Endpoints {
             }
         };
         let parent = |index: usize| rows.get(index).and_then(|row| row.parent);
-        let name = |index: usize| rows.get(index).map(|row| name(world, row)).unwrap_or_default();
+        let glyphs = canvas.look.glyphs;
+        let name = |index: usize| rows.get(index).map(|row| name(world, row, glyphs)).unwrap_or_default();
         let cell = |index: usize, column: usize| {
             rows.get(index).map(|row| cell(world, row, column)).unwrap_or_default()
         };
@@ -247,8 +250,18 @@ impl Endpoints {
     }
 }
 
-/// The name of a row: parameters and methods have their own colours.
-fn name(world: &World<'_>, row: &Row) -> Vec<Cell> {
+/// The name of a row: parameters and methods have their own colours; drift stands behind it.
+fn name(world: &World<'_>, row: &Row, glyphs: &Glyphs) -> Vec<Cell> {
+    let mut name = bare_name(world, row);
+    match endpoint(world, row) {
+        Some(endpoint) => name.extend(mark::of(endpoint, glyphs)),
+        None if row.kind == Kind::Service || !row.open => name.extend(mark::sums(&row.sums, glyphs)),
+        None => {}
+    }
+    name
+}
+
+fn bare_name(world: &World<'_>, row: &Row) -> Vec<Cell> {
     match &row.kind {
         Kind::Service => vec![Cell { role: Some(Role::Strong), ..workload(world, &row.service) }],
         Kind::Method(_) => leaf(&row.label),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 const SUFFIXES: [&str; 4] = ["openapi", "service", "server", "api"];
 
 /// A specification as the operator gave it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// What was read.
     pub spec: Arc<Spec>,

@@ -19,11 +19,13 @@ pub(super) enum Field {
     Note,
     Vantage,
     Query,
+    Drift,
+    Owner,
 }
 
 impl Field {
     /// Every field with its names in the language; the first is the one that help shows.
-    pub(super) const ALL: [(Self, &'static [&'static str]); 13] = [
+    pub(super) const ALL: [(Self, &'static [&'static str]); 15] = [
         (Self::Src, &["src", "from", "caller"]),
         (Self::Dst, &["dst", "to", "service"]),
         (Self::Method, &["method"]),
@@ -37,11 +39,13 @@ impl Field {
         (Self::Note, &["note"]),
         (Self::Vantage, &["vantage"]),
         (Self::Query, &["query"]),
+        (Self::Drift, &["drift"]),
+        (Self::Owner, &["owner"]),
     ];
 
     /// Its values are words, compared as a whole.
     pub(super) const fn is_word(self) -> bool {
-        matches!(self, Self::Method | Self::Protocol | Self::Auth | Self::Vantage)
+        matches!(self, Self::Method | Self::Protocol | Self::Auth | Self::Vantage | Self::Drift)
     }
 }
 
@@ -61,7 +65,9 @@ pub(super) trait Subject {
 
     /// Whether any text passes the test.
     fn any_text(&self, test: Test<'_>) -> bool {
-        Field::ALL.iter().any(|(field, _)| self.text(*field, test).unwrap_or(false))
+        // The word of a state is not among what is shown: `active` would find almost everything.
+        let shown = Field::ALL.iter().filter(|(field, _)| *field != Field::Drift);
+        shown.into_iter().any(|(field, _)| self.text(*field, test).unwrap_or(false))
             || self.status(&mut |status| test(&status.to_string())).unwrap_or(false)
     }
 }
@@ -89,6 +95,7 @@ impl Subject for Live<'_> {
             Field::Note => call.notes.names().any(test),
             Field::Vantage => test(vocabulary::vantage(call.vantage)),
             Field::Query => call.query.iter().any(|name| test(name)),
+            Field::Drift | Field::Owner => return None,
         })
     }
 
@@ -125,7 +132,7 @@ impl Subject for Logged<'_> {
             Field::Identity => row.identity.is_some_and(|identity| test(&format!("{:016x}", identity.0))),
             Field::Note => row.notes.names().any(test),
             Field::Vantage => test(vocabulary::vantage(row.vantage)),
-            Field::Query => return None,
+            Field::Query | Field::Drift | Field::Owner => return None,
         })
     }
 
@@ -152,6 +159,12 @@ impl Subject for EndpointView {
             Field::Auth => any(&self.auth, test),
             Field::Note => self.notes.keys().any(|note| test(note)),
             Field::Query => any(&self.query, test),
+            Field::Drift => {
+                test(self.drift.word())
+                    || (self.deprecated_in_use && test("deprecated"))
+                    || (self.schema_drift && test("schema"))
+            }
+            Field::Owner => test(&self.documentation.owner),
             Field::Identity | Field::Vantage => return None,
         })
     }

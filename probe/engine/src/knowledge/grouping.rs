@@ -2,6 +2,8 @@
 
 use super::service::{Endpoints, Observed};
 use crate::distinct::Distinct;
+use crate::drift::state::Evidence;
+use crate::drift::{Contract, Documented};
 use crate::endpoint::{EndpointKey, EndpointStats, PARAMETERS};
 use crate::fingerprint;
 use crate::inventory::rules::Rules;
@@ -10,7 +12,7 @@ use crate::limits::{ANY_METHOD, UNROUTED};
 use apisec_proto::call::Protocol;
 use compact_str::CompactString;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Names under which a service's router refused calls that are shown one by one; a scan brings more.
@@ -25,26 +27,95 @@ pub(super) struct GroupName {
     pub(super) protocol: Protocol,
 }
 
+/// Endpoints that are shown as one.
+pub(super) struct Together {
+    pub(super) name: GroupName,
+    pub(super) members: Vec<u32>,
+    /// Where it is documented.
+    pub(super) documented: Option<Documented>,
+}
+
 /// The groups in order, each with its members in the order of their keys: which of them are kept apart
 /// must not depend on the order of arrival.
-pub(super) fn group(observed: &Endpoints, rules: &Rules, k: usize) -> Vec<(GroupName, Vec<u32>)> {
-    let members: Vec<Member<'_>> = observed.iter().map(|(key, known)| member(key, known)).collect();
+///
+/// What is documented goes under its documented path; what nobody calls is there as well, without members. The
+/// templates of the rest are learnt.
+pub(super) fn group(
+    observed: &Endpoints,
+    rules: &Rules,
+    k: usize,
+    contract: Option<&Contract>,
+) -> Vec<Together> {
+    let mut named: Vec<(GroupName, &EndpointKey, u32, Option<Documented>)> =
+        Vec::with_capacity(observed.len());
+    let mut rest: Vec<(u32, &EndpointKey, Member<'_>)> = Vec::new();
+    for (at, (key, known)) in (0..).zip(observed) {
+        let accepted = || Evidence::of(&known.stats).accepted;
+        match contract.and_then(|contract| contract.find(&key.method, &key.path, accepted())) {
+            Some(found) => named.push((name(found.path.clone(), key), key, at, Some(found))),
+            None => rest.push((at, key, member(key, known))),
+        }
+    }
+    let members: Vec<Member<'_>> = rest.iter().map(|(.., member)| *member).collect();
     let paths = templates(&members, rules, k);
     let noise = noise(&members, &paths);
-    let mut named: Vec<(GroupName, &EndpointKey, u32)> = Vec::with_capacity(members.len());
-    for (at, ((key, _), (path, is_noise))) in observed.iter().zip(paths.into_iter().zip(noise)).enumerate() {
-        let (path, method, operation) = if is_noise {
-            (Arc::from(UNROUTED), CompactString::const_new(ANY_METHOD), CompactString::default())
-        } else {
-            (path, key.method.clone(), key.operation.clone())
-        };
-        named.push((GroupName { path, method, operation, protocol: key.protocol }, key, at as u32));
+    for ((at, key, _), (path, is_noise)) in rest.into_iter().zip(paths.into_iter().zip(noise)) {
+        let name = if is_noise { unrouted(key) } else { name(path, key) };
+        named.push((name, key, at, None));
     }
     named.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let chunks = named.chunk_by(|a, b| a.0 == b.0);
-    chunks
-        .filter_map(|chunk| Some((chunk.first()?.0.clone(), chunk.iter().map(|(.., at)| *at).collect())))
-        .collect()
+    let mut groups: Vec<Together> = chunks.filter_map(together).collect();
+    if let Some(contract) = contract {
+        add_uncalled(contract, &mut groups);
+    }
+    groups
+}
+
+fn name(path: Arc<str>, key: &EndpointKey) -> GroupName {
+    GroupName { path, method: key.method.clone(), operation: key.operation.clone(), protocol: key.protocol }
+}
+
+/// The row of a scan's harvest.
+fn unrouted(key: &EndpointKey) -> GroupName {
+    let method = CompactString::const_new(ANY_METHOD);
+    GroupName {
+        path: Arc::from(UNROUTED),
+        method,
+        operation: CompactString::default(),
+        protocol: key.protocol,
+    }
+}
+
+fn together(chunk: &[(GroupName, &EndpointKey, u32, Option<Documented>)]) -> Option<Together> {
+    Some(Together {
+        name: chunk.first()?.0.clone(),
+        members: chunk.iter().map(|(_, _, at, _)| *at).collect(),
+        documented: chunk.iter().find_map(|(.., documented)| documented.clone()),
+    })
+}
+
+/// Documented operations that none of the groups is.
+fn add_uncalled(contract: &Contract, groups: &mut Vec<Together>) {
+    let called: HashSet<u32> =
+        groups.iter().filter_map(|group| group.documented.as_ref()?.operation).collect();
+    let names: BTreeSet<GroupName> = groups.iter().map(|group| group.name.clone()).collect();
+    let uncalled = contract.operations().filter(|(number, ..)| !called.contains(number));
+    let uncalled = uncalled.filter_map(|(number, method, path)| {
+        let name = GroupName {
+            path: path.clone(),
+            method,
+            operation: CompactString::default(),
+            protocol: Protocol::Http1,
+        };
+        let documented = Some(Documented { path, operation: Some(number), other_case: false });
+        (!names.contains(&name)).then_some(Together { name, members: Vec::new(), documented })
+    });
+    let before = groups.len();
+    groups.extend(uncalled);
+    if groups.len() > before {
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+    }
 }
 
 fn member<'a>(key: &'a EndpointKey, known: &Observed) -> Member<'a> {

@@ -1,5 +1,6 @@
 //! Knowledge as the read model shows it.
 
+use super::drifting::{self, choose_specifications, inventory};
 use super::grouping::GroupName;
 use super::repaint::repaint;
 use super::service::{Group, Policy};
@@ -36,13 +37,16 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     let seen = canvas.revision;
     let totals = edges(known, &mut canvas.edges, second, seen);
     workloads(known, &mut canvas.workloads, &totals, seen);
-    endpoints(known, &mut canvas.endpoints, second, seen);
+    choose_specifications(known);
+    endpoints(known, &mut canvas.endpoints, (second, now), seen);
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
     Snapshot {
         schema: SCHEMA.to_owned(),
         window: Window { start: rfc3339(from), end: rfc3339(now), start_ns: from, end_ns: now },
         chains: chains(known),
+        specifications: known.library.views(),
+        inventory: inventory(known, &canvas.endpoints, from),
         findings: Vec::new(),
         policies: Vec::new(),
         capture,
@@ -176,7 +180,8 @@ fn chains(known: &mut Knowledge) -> Vec<ChainView> {
 }
 
 /// All endpoints that count, by service, path, method, operation and protocol.
-fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, seen: u64) {
+fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now): (u32, u64), seen: u64) {
+    let zombie_after = known.zombie_after;
     let mut services: Vec<(&Id, &mut Workload)> =
         known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
     services.sort_by(|a, b| a.0.cmp(b.0));
@@ -194,7 +199,7 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, s
         let id: &Id = id;
         workload.service.iter_mut().flat_map(|service| service.groups()).map(move |group| (id, group))
     });
-    let order = |row: &EndpointView, (id, (group, _)): &(&Id, (&mut Group, _))| {
+    let order = |row: &EndpointView, (id, (group, ..)): &(&Id, (&mut Group, _, _))| {
         let name = &group.name;
         (&*row.service, &*row.path, &*row.method, &*row.operation, &*row.protocol).cmp(&(
             &***id,
@@ -208,13 +213,15 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, second: u32, s
         rows,
         keys,
         order,
-        |(id, (group, _))| endpoint(id, &group.name),
-        |row, (_, (group, observed)), fresh| {
+        |(id, (group, ..))| endpoint(id, &group.name),
+        |row, (_, (group, observed, contract)), fresh| {
             if fresh || group.changed > seen {
                 let stats = group.sum(observed);
                 group.capped = (stats.callers.others() > 0, stats.has_more_names());
                 paint_endpoint(row, &stats);
+                drifting::paint_documentation(row, group, contract, &stats);
             }
+            drifting::paint_state(row, group, contract, now, zombie_after);
             row.rate = group.calls_in(observed, second) as f64;
             known.caps.callers += usize::from(group.capped.0);
             known.caps.names += usize::from(group.capped.1);
@@ -243,6 +250,8 @@ fn endpoint(service: &Id, name: &GroupName) -> EndpointView {
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
+        documentation: Default::default(),
+        history: Default::default(),
         auth: Vec::new(),
         callers: Vec::new(),
         caller_count: 0,
@@ -263,7 +272,7 @@ fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
     [row.p50_us, row.p99_us] = load.latency.quantiles_us(SHOWN_QUANTILES);
     (row.calls, row.errors, row.unanswered) = (load.calls, load.errors, load.unanswered);
     (row.request_bytes, row.response_bytes) = (load.request_bytes, load.response_bytes);
-    (row.first_seen, row.last_seen) = (load.first, load.last);
+    (row.first_seen, row.last_seen) = if load.calls == 0 { (0, 0) } else { (load.first, load.last) };
     row.messages = stats.messages.map(MessagesView::from);
     paint_counts(
         &mut row.statuses,

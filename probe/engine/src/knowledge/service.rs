@@ -1,9 +1,13 @@
 //! The endpoints of one service: as observed, and grouped under templates as they are shown.
 
-use super::grouping::{self, GroupName};
-use crate::endpoint::{EndpointKey, EndpointStats, Id};
+use super::grouping::{self, GroupName, Together};
+use super::history::{Past, Pasts};
+use crate::drift::state::Evidence;
+use crate::drift::{Contract, Documented};
+use crate::endpoint::{EndpointKey, EndpointStats, HOSTS, Id};
 use crate::inventory::rules::Rules;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW};
+use crate::name_set::NameSet;
 use apisec_proto::call::Vantage;
 use indexmap::IndexMap;
 use std::borrow::Cow;
@@ -18,6 +22,14 @@ pub(super) struct Service {
     id: Id,
     observed: Endpoints,
     groups: Vec<Group>,
+    /// What is documented of it.
+    contract: Option<Arc<Contract>>,
+    /// Hosts that it was asked for, whatever the endpoint.
+    hosts: NameSet<HOSTS>,
+    /// What was known when its specifications were chosen: hosts, description, library.
+    chosen: Option<[u64; 3]>,
+    /// Its endpoints in earlier runs.
+    pasts: Pasts,
     /// Groups must be made again.
     stale: bool,
     /// Room was made since the last snapshot; trying again would be in vain.
@@ -37,6 +49,12 @@ pub(super) struct Observed {
 pub(super) struct Group {
     pub(super) name: GroupName,
     pub(super) members: Vec<u32>,
+    /// Where it is documented.
+    pub(super) documented: Option<Documented>,
+    /// Its calls in earlier runs.
+    pub(super) past: Past,
+    /// What its answers prove.
+    pub(super) evidence: Evidence,
     /// Revision of the knowledge with which it changed last.
     pub(super) changed: u64,
     /// More callers, and more hosts or other names, than are kept.
@@ -67,7 +85,17 @@ impl Group {
 
 impl Service {
     pub(super) fn new(id: Id) -> Self {
-        Self { id, observed: IndexMap::new(), groups: Vec::new(), stale: true, packed: false }
+        Self {
+            id,
+            observed: IndexMap::new(),
+            groups: Vec::new(),
+            contract: None,
+            hosts: NameSet::default(),
+            chosen: None,
+            pasts: Pasts::default(),
+            stale: true,
+            packed: false,
+        }
     }
 
     /// Endpoints as observed.
@@ -97,9 +125,10 @@ impl Service {
     /// Adds calls to an endpoint that is known; false when it is not.
     pub(super) fn merge_known(&mut self, key: &EndpointKey, stats: &EndpointStats, revision: u64) -> bool {
         let Some(known) = self.observed.get_mut(key) else { return false };
-        let was_unrouted = known.stats.is_unrouted();
+        let before = standing(&known.stats);
         known.stats.merge(stats);
-        self.stale |= was_unrouted && !known.stats.is_unrouted();
+        self.stale |= before != standing(&known.stats);
+        self.hosts.merge(&stats.hosts);
         if let Some(group) = known.group.and_then(|group| self.groups.get_mut(group as usize)) {
             group.changed = revision;
         }
@@ -109,6 +138,7 @@ impl Service {
     /// Adds calls to a new endpoint, or to the overflow row when it does not `fit`.
     pub(super) fn merge_new(&mut self, key: EndpointKey, stats: &EndpointStats, fits: bool) {
         self.stale = true;
+        self.hosts.merge(&stats.hosts);
         let service = self.id.clone();
         let key = if fits {
             EndpointKey { service, ..key }
@@ -134,10 +164,48 @@ impl Service {
         }
     }
 
-    /// The groups, in order, with the endpoints that their members number.
-    pub(super) fn groups(&mut self) -> impl Iterator<Item = (&mut Group, &Endpoints)> {
-        let Self { observed, groups, .. } = self;
-        groups.iter_mut().map(|group| (group, &*observed))
+    /// The groups, in order, with the endpoints that their members number, and what is documented of them.
+    pub(super) fn groups(&mut self) -> impl Iterator<Item = (&mut Group, &Endpoints, Option<&Contract>)> {
+        let Self { observed, groups, contract, .. } = self;
+        groups.iter_mut().map(|group| (group, &*observed, contract.as_deref()))
+    }
+
+    /// Hosts that it was asked for.
+    pub(super) const fn hosts(&self) -> &NameSet<HOSTS> {
+        &self.hosts
+    }
+
+    /// Whether its specifications must be chosen anew: it has more hosts, its description changed with that
+    /// revision, or the library has another `state`.
+    pub(super) fn must_choose(&mut self, described: u64, state: u64) -> bool {
+        let now = Some([self.hosts.names().len() as u64, described, state]);
+        std::mem::replace(&mut self.chosen, now) != now
+    }
+
+    /// Takes what is documented of it.
+    pub(super) fn document(&mut self, contract: Option<Arc<Contract>>) {
+        let same = match (&self.contract, &contract) {
+            (None, None) => true,
+            (Some(ours), Some(new)) => Arc::ptr_eq(ours, new),
+            _ => false,
+        };
+        if !same {
+            self.contract = contract;
+            self.groups.clear();
+            self.stale = true;
+        }
+    }
+
+    /// Takes what an endpoint was in earlier runs.
+    pub(super) fn remember(&mut self, key: EndpointKey, past: Past) {
+        self.pasts.add(key, past);
+        self.groups.clear();
+        self.stale = true;
+    }
+
+    /// Endpoints as observed, with the calls of this run.
+    pub(super) fn observed(&self) -> impl Iterator<Item = (&EndpointKey, &EndpointStats)> {
+        self.observed.iter().map(|(key, known)| (key, &known.stats))
     }
 
     fn make_groups(&mut self, policy: &Policy<'_>, revision: u64) {
@@ -150,19 +218,27 @@ impl Service {
                 self.groups.clear();
             }
         }
-        let mut groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
-        if groups.iter().any(|(_, members)| members.len() > 2 * KEPT) {
+        let group = |service: &Self| {
+            grouping::group(
+                &service.observed,
+                policy.rules,
+                policy.limits.siblings,
+                service.contract.as_deref(),
+            )
+        };
+        let mut groups = group(self);
+        if groups.iter().any(|group| group.members.len() > 2 * KEPT) {
             self.pack(&groups);
-            groups = grouping::group(&self.observed, policy.rules, policy.limits.siblings);
+            groups = group(self);
         }
         self.adopt(groups, revision);
     }
 
     /// Adds up the members of crowded groups beyond the first [`KEPT`] under the group's own name.
-    fn pack(&mut self, groups: &[(GroupName, Vec<u32>)]) {
+    fn pack(&mut self, groups: &[Together]) {
         let mut packed: BTreeMap<EndpointKey, EndpointStats> = BTreeMap::new();
         let mut gone = vec![false; self.observed.len()];
-        for (name, members) in groups.iter().filter(|(_, members)| members.len() > 2 * KEPT) {
+        for Together { name, members, .. } in groups.iter().filter(|group| group.members.len() > 2 * KEPT) {
             let surplus = || members.iter().skip(KEPT).filter_map(|at| self.observed.get_index(*at as usize));
             let Some((first, _)) = surplus().next() else { continue };
             let (path, method, operation) = (name.path.clone(), name.method.clone(), name.operation.clone());
@@ -183,12 +259,29 @@ impl Service {
     }
 
     /// Takes over new groups; one with the same members has not changed by that.
-    fn adopt(&mut self, groups: Vec<(GroupName, Vec<u32>)>, revision: u64) {
+    fn adopt(&mut self, groups: Vec<Together>, revision: u64) {
+        let documented_past = self.pasts.documented(self.contract.as_deref());
         let mut old = std::mem::take(&mut self.groups).into_iter().peekable();
-        for (name, members) in groups {
+        for Together { name, members, documented } in groups {
             while old.next_if(|group| group.name < name).is_some() {}
-            let kept = old.next_if(|group| group.name == name && group.members == members);
-            let none = || Group { name, members, changed: revision, capped: (false, false) };
+            let kept = old.next_if(|group| {
+                group.name == name && group.members == members && group.documented == documented
+            });
+            let past = match documented.as_ref().and_then(|documented| documented.operation) {
+                Some(number) => documented_past.get(&number).copied().unwrap_or_default(),
+                None => self.pasts.of(members
+                    .iter()
+                    .filter_map(|at| self.observed.get_index(*at as usize).map(|(key, _)| key))),
+            };
+            let none = || Group {
+                name,
+                members,
+                documented,
+                past,
+                evidence: Evidence::default(),
+                changed: revision,
+                capped: (false, false),
+            };
             self.groups.push(kept.unwrap_or_else(none));
         }
         for (number, group) in self.groups.iter().enumerate() {
@@ -199,4 +292,9 @@ impl Service {
             }
         }
     }
+}
+
+/// What of its answers decides under which name an endpoint goes.
+fn standing(stats: &EndpointStats) -> (bool, bool) {
+    (stats.is_unrouted(), Evidence::of(stats).accepted)
 }

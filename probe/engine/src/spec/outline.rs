@@ -64,7 +64,7 @@ impl Kinds {
 }
 
 /// What a value looks like.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
     /// What it may be.
     pub kinds: Kinds,
@@ -77,7 +77,7 @@ pub struct Outline {
 }
 
 /// A property of an object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
     /// An object without it is a mistake.
     pub required: bool,

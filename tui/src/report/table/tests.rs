@@ -60,6 +60,8 @@ fn endpoint(path: &str, calls: u64) -> EndpointView {
         drift: Drift::Unspecified,
         deprecated_in_use: false,
         schema_drift: false,
+        documentation: Default::default(),
+        history: Default::default(),
         auth: Vec::new(),
         callers: Vec::new(),
         caller_count: 2,

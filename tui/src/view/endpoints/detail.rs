@@ -42,7 +42,8 @@ fn node_lines(world: &World<'_>, row: &Row) -> Vec<Line> {
     lines
 }
 
-fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView) -> Vec<Line> {
+/// The fields of an endpoint.
+pub(in crate::view) fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView) -> Vec<Line> {
     let mut lines = vec![
         Line::new("method", escape(&endpoint.method), method_role(&endpoint.method)),
         Line::new("path", escape(&endpoint.path), Role::Strong),
@@ -66,6 +67,7 @@ fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView) -> Vec<Line> {
         ),
         Line::new("seen", seen(endpoint), Role::Dim),
     ];
+    lines.extend(super::mark::lines(endpoint, &world.snapshot.inventory));
     if !endpoint.operation.is_empty() {
         lines.insert(2, Line::new("operation", escape(&endpoint.operation), Role::Strong));
     }
@@ -115,6 +117,9 @@ fn errors_role(errors: u64) -> Role {
 }
 
 fn seen(endpoint: &EndpointView) -> String {
+    if endpoint.calls == 0 {
+        return "not in this run".to_owned();
+    }
     let seconds = endpoint.last_seen.saturating_sub(endpoint.first_seen) / SECOND;
     format!("{} to {} UTC, {}", clock(endpoint.first_seen), clock(endpoint.last_seen), span(seconds))
 }

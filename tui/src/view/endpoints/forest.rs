@@ -4,7 +4,7 @@
 use crate::view::World;
 use crate::view::overview::{directed, error_share};
 use crate::widget::table::Order;
-use apisec_engine::snapshot::EndpointView;
+use apisec_engine::snapshot::{Drift, EndpointView};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -37,6 +37,10 @@ pub(super) struct Sums {
     pub(super) p99_us: u64,
     /// The most callers of an endpoint below.
     pub(super) callers: u64,
+    /// Endpoints by drift state, in the order of [`Drift::ALL`].
+    pub(super) drift: [usize; Drift::ALL.len()],
+    /// Deprecated operations that are called, operations with schema drift.
+    pub(super) flags: [usize; 2],
 }
 
 /// A visible row.
@@ -257,6 +261,11 @@ impl Sums {
         self.rate += endpoint.rate;
         self.p99_us = self.p99_us.max(endpoint.p99_us);
         self.callers = self.callers.max(endpoint.caller_count);
+        let states = self.drift.iter_mut().zip(Drift::ALL);
+        states.for_each(|(count, (state, _))| *count += usize::from(state == endpoint.drift));
+        let [deprecated, schema] = &mut self.flags;
+        *deprecated += usize::from(endpoint.deprecated_in_use);
+        *schema += usize::from(endpoint.schema_drift);
     }
 }
 

@@ -1,0 +1,78 @@
+//! What a run must not find: `--fail-on`, so that a build can be gated on recorded traffic.
+
+use crate::cli::NAME;
+use crate::exit::Exit;
+use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
+use clap::builder::PossibleValuesParser;
+use std::io::Write;
+
+/// Words for the flags beside a drift state.
+const FLAGS: [&str; 2] = ["deprecated", "schema"];
+
+/// The words that `--fail-on` takes.
+fn words() -> impl Iterator<Item = &'static str> {
+    let states = Drift::ALL.iter().filter(|(state, _)| !matches!(state, Drift::Active | Drift::Unspecified));
+    states.map(|(_, word)| *word).chain(FLAGS)
+}
+
+/// Reads one of them from the command line.
+pub(crate) fn parser() -> PossibleValuesParser {
+    PossibleValuesParser::new(words())
+}
+
+/// Drift that is not accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gate(Vec<String>);
+
+impl Gate {
+    /// Of the words of `--fail-on`.
+    #[must_use]
+    pub fn of(words: &[String]) -> Self {
+        Self(words.to_vec())
+    }
+
+    /// The exit code when something is there that must not be, which is said on standard error.
+    #[must_use]
+    pub fn judge(&self, snapshot: &Snapshot) -> Option<Exit> {
+        let mut found = Vec::new();
+        for word in &self.0 {
+            let count = snapshot.endpoints.iter().filter(|endpoint| has(endpoint, word)).count();
+            if count > 0 {
+                found.push(format!("{count} {word}"));
+            }
+        }
+        if found.is_empty() {
+            return None;
+        }
+        let _closed = writeln!(std::io::stderr(), "{NAME}: --fail-on: {}", found.join(", "));
+        Some(Exit::Gated)
+    }
+}
+
+fn has(endpoint: &EndpointView, word: &str) -> bool {
+    match word {
+        "deprecated" => endpoint.deprecated_in_use,
+        "schema" => endpoint.schema_drift,
+        state => endpoint.drift.word() == state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn only_what_is_named_fails() {
+        let mut snapshot = fixture::shop();
+        let gate =
+            |words: &[&str]| Gate::of(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(gate(&["shadow", "deprecated"]).judge(&snapshot), None);
+        snapshot.endpoints[0].drift = Drift::Shadow;
+        snapshot.endpoints[1].schema_drift = true;
+        assert_eq!(gate(&["deprecated"]).judge(&snapshot), None);
+        assert_eq!(gate(&["deprecated", "shadow"]).judge(&snapshot), Some(Exit::Gated));
+        assert_eq!(gate(&["schema"]).judge(&snapshot), Some(Exit::Gated));
+        assert_eq!(Gate::default().judge(&snapshot), None);
+    }
+}

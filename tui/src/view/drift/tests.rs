@@ -1,0 +1,68 @@
+//! What is listed, in which order, and how it reads.
+
+use super::*;
+use crate::fixture;
+use crate::view::tests::{app, draw, press, text};
+use apisec_engine::snapshot::{BindingView, SpecificationView};
+
+fn drifting() -> Snapshot {
+    let mut snapshot = fixture::shop();
+    let service = snapshot.endpoints[0].service.clone();
+    snapshot.specifications = vec![SpecificationView {
+        file: "api.yaml".into(),
+        title: "api".into(),
+        version: "1".into(),
+        format: "OpenAPI 3.1".into(),
+        operations: 3,
+        services: vec![BindingView { service, by: "name".into() }],
+        problems: Vec::new(),
+        more_problems: 0,
+    }];
+    for (own, drift) in
+        snapshot.endpoints.iter_mut().zip([Drift::Orphan, Drift::Shadow, Drift::Active, Drift::Active])
+    {
+        own.drift = drift;
+    }
+    snapshot.endpoints[2].schema_drift = true;
+    snapshot.endpoints[2].documentation.differences = vec!["status 500".into(), "\u{1b}[2J".into()];
+    snapshot
+}
+
+#[test]
+fn the_worst_is_first_and_what_is_as_documented_is_not_there() {
+    let mut app = app(drifting(), (140, 30));
+    press(&mut app, "5");
+    let shown = text(&draw(&mut app));
+    let line = |word: &str| {
+        shown.lines().position(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}: {shown}"))
+    };
+    assert!(line("◆ shadow  ") < line("○ orphan  ") && line("○ orphan  ") < line("status 500"), "{shown}");
+    assert!(!shown.contains('\u{1b}'));
+    let rows = shown
+        .lines()
+        .filter(|line| ["◆ shadow  ", "○ orphan  ", "✓ active  "].iter().any(|mark| line.contains(mark)));
+    assert_eq!(rows.count(), 3, "{shown}");
+}
+
+#[test]
+fn a_row_opens_with_what_it_rests_on() {
+    let mut app = app(drifting(), (140, 40));
+    press(&mut app, "5 enter");
+    let shown = text(&draw(&mut app));
+    assert!(shown.contains("called, not documented") && shown.contains("known since"), "{shown}");
+}
+
+#[test]
+fn without_a_specification_it_says_how_to_give_one() {
+    let mut app = app(fixture::shop(), (80, 24));
+    press(&mut app, "5");
+    assert!(text(&draw(&mut app)).contains("--spec FILE"));
+}
+
+#[test]
+fn the_filter_asks_for_states_and_flags() {
+    let mut app = app(drifting(), (140, 30));
+    press(&mut app, "5 / d r i f t : s c h e m a enter");
+    let shown = text(&draw(&mut app));
+    assert!(shown.contains("status 500") && !shown.contains("○ orphan  \u{20}"), "{shown}");
+}

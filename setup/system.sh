@@ -17,6 +17,11 @@ need() { # need COMMAND PACKAGE
   has "$1" || missing+=("$2")
 }
 
+# Python libraries come from the system's packages, for the system's Python.
+need_library() { # need_library MODULE PACKAGE
+  /usr/bin/python3 -c "import $1" 2>/dev/null || missing+=("$2")
+}
+
 needs_of() {
   case $1 in
   demo)
@@ -32,6 +37,8 @@ needs_of() {
     need tmux tmux
     need ip iproute2
     need python3 python3
+    need_library websockets python3-websockets
+    need_library graphql python3-graphql-core
     need tcpdump tcpdump
     need busybox busybox
     ;;

@@ -1,7 +1,7 @@
 //! Payload of every TCP socket of the node, at the root of the cgroup2 hierarchy: all namespaces, every
 //! I/O path, connections older than us. Always lets the packet through.
 
-use crate::classify::{Class, PREFIX, classify};
+use crate::classify::{Class, PREFIX, classify, is_message, is_status_line};
 use crate::counters::add;
 use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
@@ -36,6 +36,8 @@ pub const REPORT_SKIPPED: u32 = 256 << 10;
 /// Longest packet of messages that is copied whole, and what is copied of longer ones, bytes.
 const MESSAGES_WHOLE: u32 = 8192;
 const MESSAGES_PREFIX: u32 = 2048;
+/// Further records that a packet of many messages is cut into: hosts hand over up to 64 KiB at once.
+const MESSAGES_PIECES: u32 = 4;
 
 /// Payload copied per direction between two turns, bytes: what the server received, what it sent.
 #[unsafe(no_mangle)]
@@ -205,13 +207,17 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
     if socket.verdict == VERDICT_UNDECIDED {
         decide(ctx, socket, packet, direction);
     }
+    let mut messages = false;
     match socket.verdict {
-        VERDICT_HTTP1 | VERDICT_UNDECIDED => ship(ctx, socket, packet, direction),
-        VERDICT_MESSAGES => ship_messages(ctx, socket, packet, direction),
+        VERDICT_HTTP1 | VERDICT_UNDECIDED => messages = !ship(ctx, socket, packet, direction),
+        VERDICT_MESSAGES => messages = true,
         VERDICT_HTTP2 => http2::ship(ctx, socket, packet, direction),
         VERDICT_TLS_HELLO => crate::tls::hello::go_on(ctx, socket, packet, direction),
         VERDICT_DISMISSED => add(counter::BYTES_DISMISSED, packet.payload as u64),
         _ => {}
+    }
+    if messages {
+        ship_messages(ctx, socket, packet, direction);
     }
 }
 
@@ -280,29 +286,36 @@ fn recognise(socket: &mut Socket, role: u8) {
     add(counter::CONNS_HTTP1, 1);
 }
 
-/// Copies what the budget allows and reports the position of the rest.
+/// Copies what the budget allows and reports the position of the rest. False, and nothing is done, when the packet is one
+/// of messages, which the budget is not for.
 #[inline(always)]
-pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) -> bool {
     if socket.opened == 0 {
         record::open(ctx, socket);
     }
     let side = direction & 1;
     let budget = budget(socket.role, direction);
     let mut room = budget.saturating_sub(socket.copied[side]);
-    if packet.payload > room && record::begins_response(ctx, packet.offset) {
-        // Answers to pipelined requests follow each other without a turn.
-        socket.copied[side] = 0;
-        room = budget;
-    }
-    if room == 0 {
-        if socket.skipped_len[side] == 0 {
+    if packet.payload > room {
+        let first = record::first_word(ctx, packet.offset);
+        if is_status_line(first) {
+            // Answers to pipelined requests follow each other without a turn.
+            socket.copied[side] = 0;
+            room = budget;
+        } else if is_message(first, packet.payload) {
+            // The connection was upgraded so lately that user space has not said so yet.
+            return false;
+        } else if socket.skipped_len[side] == 0 {
             // A run begins that would be left out: user space may have asked for it meanwhile.
             review(socket);
             if socket.verdict == VERDICT_MESSAGES {
-                return ship_messages(ctx, socket, packet, direction);
+                return false;
             }
         }
-        return skip(socket, packet, side);
+    }
+    if room == 0 {
+        skip(socket, packet, side);
+        return true;
     }
     if socket.skipped_len[side] != 0 {
         record::skipped(socket, side, 0);
@@ -310,18 +323,23 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     let wanted = if packet.payload < room { packet.payload } else { room };
     socket.copied[side] += wanted;
     record::data(ctx, socket, packet, side, wanted);
+    true
 }
 
-/// Messages come without turns: every packet has a budget of its own. Packets of many messages are rare, packets
-/// that are a part of a large one are long: of these only the beginning is wanted.
+/// Messages come without turns: every packet has a budget of its own. A packet that begins with a small message holds many
+/// of them; of one that is a part of a large message only the beginning is wanted.
 #[inline(always)]
 fn ship_messages(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
     let side = direction & 1;
     if socket.skipped_len[side] != 0 {
         record::skipped(socket, side, 0);
     }
-    let wanted = if packet.payload <= MESSAGES_WHOLE { packet.payload } else { MESSAGES_PREFIX };
-    record::data(ctx, socket, packet, side, wanted);
+    let first = record::first_word(ctx, packet.offset);
+    if packet.payload <= MESSAGES_WHOLE || is_message(first, packet.payload) {
+        record::run::<MESSAGES_PIECES>(ctx, socket, packet, side, 0, packet.payload, true);
+    } else {
+        record::data(ctx, socket, packet, side, MESSAGES_PREFIX);
+    }
 }
 
 #[inline(always)]

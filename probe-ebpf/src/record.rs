@@ -1,6 +1,6 @@
 //! Writes records to the ring: the one place that lays out what user space reads.
 
-use crate::classify::{PREFIX, is_status_line};
+use crate::classify::PREFIX;
 use crate::counters::add;
 use crate::packet::Packet;
 use crate::ring::{reserve, submit};
@@ -37,11 +37,11 @@ pub fn load_prefix(
     load(ctx.skb.skb, offset, to, len, PREFIX as u32)
 }
 
-/// Whether a status line begins at `offset`.
+/// The eight bytes at `offset`, in memory order; 0 when there are fewer.
 #[inline(always)]
-pub fn begins_response(ctx: &SkBuffContext, offset: u32) -> bool {
+pub fn first_word(ctx: &SkBuffContext, offset: u32) -> u64 {
     let mut first = 0u64;
-    load(ctx.skb.skb, offset, (&raw mut first).cast(), 8, 8) && is_status_line(first)
+    if load(ctx.skb.skb, offset, (&raw mut first).cast(), 8, 8) { first } else { 0 }
 }
 
 /// Copies `len` bytes, at most `max`, where `max` is what `to` holds.

@@ -5,6 +5,7 @@
 mod accounting;
 mod addresses;
 mod companions;
+mod dialects;
 mod dismissal;
 mod io_paths;
 mod newcomers;

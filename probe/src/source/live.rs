@@ -144,15 +144,11 @@ impl Source for Live {
         if let Some(probes) = &mut self.probes {
             probes.go_on(&mut self.attached.prober());
         }
-        if self.drain(sink) > 0 {
-            self.busy = true;
-            // Records pile up while we wait: fewer, larger batches cost the watched services less.
-            self.wait();
-            return Ok(Progress::Some);
-        }
-        self.busy = false;
+        // Records pile up while we wait: fewer, larger batches cost the watched services less. What they lead to is
+        // told the kernel right after.
         self.wait();
-        Ok(Progress::Idle)
+        self.busy = self.drain(sink) > 0;
+        Ok(if self.busy { Progress::Some } else { Progress::Idle })
     }
 
     fn now(&self) -> u64 {

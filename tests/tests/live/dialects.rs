@@ -1,0 +1,265 @@
+//! Dialects and messages on servers that we did not write, counted against what these say themselves.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use apisec_engine::ndjson::NdjsonCall;
+use apisec_tests::client::curl;
+use apisec_tests::eventually;
+use apisec_tests::script::Script;
+use apisec_tests::server::Server;
+use apisec_tests::skip::skip;
+use apisec_tests::watch::{Watch, mark};
+
+use super::can_run;
+
+/// The system's Python: the libraries come from its packages.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// A chat on the library `websockets`: answers every message, pushes a burst on demand, logs what it did.
+const CHAT: Script = Script {
+    interpreter: PYTHON,
+    name: "chat.py",
+    text: r#"
+import asyncio, json, sys, websockets
+def log(*words): print(*words, flush=True)
+async def serve(socket, path=None):
+    async for text in socket:
+        message = json.loads(text)
+        log("received", message["type"], len(text))
+        if message["type"] == "burst":
+            for n in range(message["count"]):
+                await socket.send(json.dumps({"type": "tick", "n": n, "pad": "x" * message["pad"]}))
+                log("sent", "tick")
+        else:
+            await socket.send(json.dumps({"type": "echo", "of": message}))
+            log("sent", "echo")
+async def main():
+    async with websockets.serve(serve, sys.argv[1], int(sys.argv[2]), compression=None if sys.argv[3] == "plain" else "deflate"):
+        await asyncio.Future()
+asyncio.run(main())
+"#,
+};
+
+/// Says so many things of each kind, waits for every answer, and leaves with a code.
+const CHATTER: Script = Script {
+    interpreter: PYTHON,
+    name: "chatter.py",
+    text: r#"
+import asyncio, json, sys, websockets
+url, joins, bursts, count, pad = sys.argv[1], *map(int, sys.argv[2:])
+async def main():
+    async with websockets.connect(url, close_timeout=5) as socket:
+        for n in range(joins):
+            await socket.send(json.dumps({"type": "join", "room": n, "text": "hello " * n}))
+            assert json.loads(await socket.recv())["type"] == "echo"
+        for n in range(bursts):
+            await socket.send(json.dumps({"type": "burst", "count": count, "pad": pad}))
+            for _ in range(count): assert json.loads(await socket.recv())["type"] == "tick"
+        await socket.close(code=1000)
+asyncio.run(main())
+"#,
+};
+
+/// GraphQL by the library `graphql-core` behind Python's own server; logs each execution.
+const GRAPHQL: Script = Script {
+    interpreter: PYTHON,
+    name: "graph.py",
+    text: r#"
+import http.server, json, sys
+from graphql import build_ast_schema, format_error, graphql, parse
+schema = build_ast_schema(parse("""
+schema { query: Query mutation: Mutation }
+type User { id: ID! name: String friend: User }
+type Query { users: [User] user(id: ID!): User broken: String }
+type Mutation { addUser(name: String!): User }
+"""))
+ada = {"id": 1, "name": "Ada"}
+class Root:
+    users, user, addUser = [ada], ada, ada
+    @property
+    def broken(self): raise ValueError("broken on purpose")
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        result = graphql(schema, asked["query"], root=Root(), variables=asked.get("variables"), operation_name=asked.get("operationName"))
+        answer = {}
+        if result.errors: answer["errors"] = [format_error(error) for error in result.errors]
+        if result.data is not None or not result.errors: answer["data"] = result.data
+        body = json.dumps(answer).encode()
+        print(len(result.errors or []), flush=True)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments): pass
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+"#,
+};
+
+/// Sends so many events, fifty a second, some named, with comments between them.
+const EVENTS: Script = Script {
+    interpreter: PYTHON,
+    name: "ticker.py",
+    text: r#"
+import http.server, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        def write(text):
+            data = text.encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        for n in range(int(self.path.rsplit("/", 1)[1])):
+            name = "event: price\n" if n % 2 else ""
+            write(": keep alive\n\n%sdata: {\"type\": \"quote\", \"n\": %d, \"pad\": \"%s\"}\n\n" % (name, n, "x" * 200))
+            print("sent", flush=True)
+            time.sleep(0.02)
+        self.wfile.write(b"0\r\n\r\n")
+    def log_message(self, *arguments): pass
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+"#,
+};
+
+/// Whether the system's Python has a library; the test is recorded as skipped otherwise.
+fn has_library(name: &str, library: &str) -> bool {
+    let found = Command::new(PYTHON).args(["-c", &format!("import {library}")]).output();
+    let has = found.is_ok_and(|output| output.status.success());
+    if !has {
+        skip(&format!("live::{name}"), &format!("{PYTHON} has no {library}"));
+    }
+    has
+}
+
+/// The lines of a server's own log that begin with `word`, once there are so many.
+fn logged(server: &Server, word: &str, count: usize) -> Vec<String> {
+    let path = server.folder().join("printed");
+    let lines = || fs::read_to_string(&path).unwrap_or_default();
+    let matching = |text: &str| text.lines().filter(|line| line.starts_with(word)).count();
+    eventually("the server has logged", Duration::from_secs(20), || {
+        (matching(&lines()) >= count).then_some(())
+    })
+    .unwrap();
+    lines().lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
+}
+
+/// How many calls have this method and operation.
+fn count(calls: &[NdjsonCall], method: &str, operation: &str) -> usize {
+    calls.iter().filter(|call| call.method == method && call.operation == operation).count()
+}
+
+fn chat(name: &str, compression: &str) {
+    if !can_run(name, &[PYTHON]) || !has_library(name, "websockets") {
+        return;
+    }
+    let mark = mark(compression);
+    let server = CHAT.serve(&[compression]).unwrap();
+    let watch = Watch::calls().unwrap();
+    let url = format!("ws://{}{mark}/room", server.address());
+    CHATTER.run(&[&url, "20", "2", "150", "120"]).unwrap();
+    let (received, sent) = (logged(&server, "received", 22), logged(&server, "sent", 320));
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert_eq!((received.len(), sent.len()), (22, 320));
+    let upgrades: Vec<_> = calls.iter().filter(|call| call.status == Some(101)).collect();
+    assert_eq!(upgrades.len(), 1);
+    let seen = [("SEND", "join"), ("SEND", "burst"), ("RECEIVE", "echo"), ("RECEIVE", "tick")]
+        .map(|(method, kind)| count(&calls, method, kind));
+    assert_eq!(seen, [20, 2, 20, 300]);
+    let messages: Vec<_> = calls.iter().filter(|call| call.protocol == "websocket").collect();
+    assert!(messages.iter().all(|call| call.notes == ["one-way"] && call.status.is_none()), "{messages:?}");
+    assert!(messages.iter().all(|call| call.dst == upgrades[0].dst && call.src == upgrades[0].src));
+    let closes: Vec<_> = messages.iter().filter(|call| call.operation == "close").collect();
+    assert_eq!(closes.len(), 2);
+    assert!(closes.iter().all(|call| call.app_status == Some(1000) && !call.failed));
+    assert_eq!(calls.len(), 1 + 342 + 2);
+    if compression == "plain" {
+        let wire: u64 = received
+            .iter()
+            .map(|line| {
+                let len: u64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+                len + if len < 126 { 6 } else { 8 }
+            })
+            .sum();
+        let sends = messages.iter().filter(|call| call.method == "SEND" && call.operation != "close");
+        assert_eq!(sends.map(|call| call.request_bytes).sum::<u64>(), wire);
+    }
+}
+
+#[test]
+fn every_message_of_a_websocket_is_a_call() {
+    chat("dialects::every_message_of_a_websocket_is_a_call", "plain");
+}
+
+#[test]
+fn compressed_messages_have_their_kinds() {
+    chat("dialects::compressed_messages_have_their_kinds", "deflate");
+}
+
+#[test]
+fn graphql_operations_are_counted_and_errors_are_failures() {
+    let name = "dialects::graphql_operations_are_counted_and_errors_are_failures";
+    if !can_run(name, &[PYTHON, "curl"]) || !has_library(name, "graphql") {
+        return;
+    }
+    let mark = mark("graphql");
+    let server = GRAPHQL.serve(&[]).unwrap();
+    let watch = Watch::calls().unwrap();
+    let url = format!("http://{}{mark}", server.address());
+    let queries = [
+        (8, r#"{"query":"query All { users { id friend: name } user(id: 7) { name } }"}"#),
+        (5, r#"{"query":"mutation($n: String!) { addUser(name: $n) { id } }","variables":{"n":"Ada"}}"#),
+        (4, r#"{"query":"{ broken }"}"#),
+        (3, r#"{"query":"{ nonsense }"}"#),
+        (2, r#"{"query":"query IntrospectionQuery { __schema { types { name } } }"}"#),
+    ];
+    for (times, query) in queries {
+        for _ in 0..times {
+            curl(&["-H", "content-type: application/json", "-d", query, &url]).unwrap();
+        }
+    }
+    let failures = logged(&server, "1", 7).len();
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert_eq!(calls.len(), 22);
+    assert!(calls.iter().all(|call| call.protocol == "graphql" && call.status == Some(200)));
+    let seen = [
+        ("QUERY", "user,users"),
+        ("MUTATION", "addUser"),
+        ("QUERY", "broken"),
+        ("QUERY", "{invalid}"),
+        ("QUERY", "__schema"),
+    ]
+    .map(|(method, operation)| count(&calls, method, operation));
+    assert_eq!(seen, [8, 5, 4, 3, 2]);
+    let failed: Vec<_> = calls.iter().filter(|call| call.failed).collect();
+    assert_eq!((failed.len(), failures), (7, 7));
+    assert!(failed.iter().all(|call| call.app_status == Some(1)));
+    let introspecting = calls.iter().filter(|call| call.notes.iter().any(|note| note == "introspection"));
+    assert_eq!(introspecting.count(), 2);
+}
+
+#[test]
+fn every_event_of_a_stream_is_a_call() {
+    let name = "dialects::every_event_of_a_stream_is_a_call";
+    if !can_run(name, &[PYTHON, "curl"]) {
+        return;
+    }
+    let mark = mark("events");
+    let server = EVENTS.serve(&[]).unwrap();
+    let watch = Watch::calls().unwrap();
+    let url = |events: usize| format!("http://{}{mark}/{events}", server.address());
+    curl(&["-N", &url(150)]).unwrap();
+    curl(&["-N", &url(3)]).unwrap();
+    let sent = logged(&server, "sent", 153).len();
+    let calls = watch.end_with_calls(&mark).unwrap();
+    let streams: Vec<_> = calls.iter().filter(|call| call.status == Some(200)).collect();
+    assert_eq!((streams.len(), sent), (2, 153));
+    assert!(streams.iter().all(|call| call.notes.iter().any(|note| note == "streaming")));
+    let (named, quotes) = (count(&calls, "RECEIVE", "price"), count(&calls, "RECEIVE", "quote"));
+    assert_eq!((named, quotes, calls.len()), (76, 77, 155));
+}

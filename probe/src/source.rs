@@ -94,6 +94,9 @@ pub trait Source: Send {
 
     /// The connection carries messages that no turn of direction divides: send all of them.
     fn stream(&mut self, _conn: ConnId) {}
+
+    /// The connection went over to HTTP/2: send it as that.
+    fn follow_http2(&mut self, _conn: ConnId) {}
 }
 
 /// A source cannot start or go on.

@@ -105,6 +105,9 @@ impl Capture {
                 Err(error) => break Err(error),
             }
             self.stages.desk.release_due(self.source.now());
+            for conn in self.stages.desk.upgraded.drain(..) {
+                self.source.follow_http2(conn);
+            }
             for conn in self.stages.desk.left.drain(..) {
                 self.source.dismiss(conn);
             }

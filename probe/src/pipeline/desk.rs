@@ -48,6 +48,8 @@ pub(super) struct Desk {
     pub(super) left: Vec<ConnId>,
     /// Connections that carry messages from now on: the source must send all of them.
     pub(super) streaming: Vec<ConnId>,
+    /// Connections that went over from HTTP/1 to HTTP/2: the source may send them as that.
+    pub(super) upgraded: Vec<ConnId>,
 }
 
 /// How many more calls of this second keep their fields.
@@ -97,6 +99,7 @@ impl Desk {
             began: 0,
             left: Vec::new(),
             streaming: Vec::new(),
+            upgraded: Vec::new(),
         }
     }
 
@@ -149,7 +152,8 @@ impl Desk {
         if exchange.wire == Wire::Http1 && exchange.notes.any(Notes::STREAMING) {
             self.streaming.push(exchange.conn);
         } else if exchange.notes.any(Notes::UPGRADED) {
-            self.left.push(exchange.conn);
+            let goes_on = exchange.wire == Wire::Http2;
+            if goes_on { &mut self.upgraded } else { &mut self.left }.push(exchange.conn);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::tls::sessions::{Sessions, Way};
 use apisec_abi::{
     DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
     KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT,
-    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_MESSAGES, VERDICT_TLS,
-    VERDICT_TLS_HELLO,
+    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_HTTP2, VERDICT_MESSAGES,
+    VERDICT_TLS, VERDICT_TLS_HELLO,
 };
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Vantage;
@@ -178,6 +178,10 @@ impl Source for Live {
         let mut all = self.attached.degradations.clone();
         all.extend(self.probes.as_ref().and_then(Probes::degradation));
         all
+    }
+
+    fn follow_http2(&mut self, conn: ConnId) {
+        self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_HTTP2, pad: [0; 6] });
     }
 
     fn dismiss(&mut self, conn: ConnId) {

@@ -346,7 +346,7 @@ fn numeric(segment: &str, shape: &Shape) -> Option<&'static str> {
 
 /// What stands in braces is the decoder's class of something it took out: braces of the wire come escaped.
 fn placeholder(segment: &str) -> &'static str {
-    const KNOWN: [&str; 4] = ["{cut}", "{email}", "{jwt}", "{token}"];
+    const KNOWN: [&str; 5] = ["{cut}", "{email}", "{jwt}", "{opaque}", "{token}"];
     KNOWN.iter().find(|known| **known == segment).copied().unwrap_or("{text}")
 }
 

@@ -16,6 +16,7 @@ mod open;
 mod reader;
 mod start_line;
 
+pub(super) use open::Asking;
 pub use open::Pool;
 
 pub(super) use open::Kept;

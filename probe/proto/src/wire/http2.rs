@@ -14,7 +14,9 @@ mod reader;
 
 pub use open::Pool;
 
-use super::{Entry, Match, prefix};
+use super::http1::Asking;
+use super::{Context, Conversation, Entry, Match, prefix};
+use crate::segment::Side;
 
 /// HTTP/2 in the table of protocols.
 pub const ENTRY: Entry = Entry {
@@ -41,6 +43,12 @@ impl Role {
             Self::Response => Self::Request,
         }
     }
+}
+
+/// A connection that left HTTP/1 with a request, which is answered on stream 1 (RFC 7540 §3.2).
+pub(super) fn upgraded(requester: Side, request: &Asking<'_>, cx: &mut Context<'_>) -> Box<dyn Conversation> {
+    cx.stats.http2 += 1;
+    conversation::Http2::upgraded(requester, request, cx)
 }
 
 /// The preface, or frames.

@@ -564,3 +564,17 @@ fn a_long_stream_is_seen_before_it_ends_and_counted_once() {
         frames.iter().skip(4).filter(|frame| frame.from == Side::Server).map(|frame| frame.bytes.len()).sum();
     assert_eq!(sum(|(.., wire)| *wire), (sent + 18 * message.len()) as u64, "every byte once");
 }
+
+#[test]
+fn a_request_that_was_upgraded_is_answered_on_stream_1() {
+    let mut line = Line { decoder: Decoder::new(Limits::default()), next: FIRST, reported: Vec::new() };
+    line.send(Side::Client, b"GET /up?a=1 HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n");
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    line.send(Side::Server, &[&switched[..], &frame(4, 0, 0, &[])].concat());
+    line.send(Side::Client, &[PREFACE, &frame(4, 0, 0, &[])].concat());
+    line.send(Side::Server, &[frame(1, END_HEADERS, 1, &[0x88]), frame(0, END_STREAM, 1, b"hello")].concat());
+    line.send(Side::Client, &frame(1, END_STREAM | END_HEADERS, 3, GET));
+    line.send(Side::Server, &frame(1, END_STREAM | END_HEADERS, 3, &[0x88]));
+    assert_eq!(line.reported, ["GET /up?a=1 shop 0/0 200 5/0 upgraded", "GET /  0/0 200 0/0"]);
+    assert_eq!((line.decoder.stats().http1, line.decoder.stats().http2), (1, 1));
+}

@@ -43,7 +43,7 @@ pub(super) struct Field {
 }
 
 /// The fields of a head that lies in `bytes`.
-pub(super) struct View<'a> {
+pub(in crate::wire) struct View<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) fields: &'a [Field],
 }

@@ -163,6 +163,16 @@ pub(super) enum Asked {
     Tunnel,
 }
 
+/// A request whose answer comes in another protocol.
+pub(in crate::wire) struct Asking<'a> {
+    pub(in crate::wire) method: &'a [u8],
+    pub(in crate::wire) target: &'a [u8],
+    pub(in crate::wire) fields: View<'a>,
+    pub(in crate::wire) sizes: Sizes,
+    pub(in crate::wire) timing: Timing,
+    pub(in crate::wire) notes: Notes,
+}
+
 /// An exchange that is not complete.
 #[derive(Default)]
 pub(super) struct Open {
@@ -290,6 +300,28 @@ impl Open {
             });
         });
         self.response.events = Some(events);
+    }
+
+    /// Whether the response agrees to HTTP/2 in clear.
+    pub(super) fn becomes_http2(&self) -> bool {
+        let agreed = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"h2c");
+        !self.orphan
+            && self.response.head.status == 101
+            && self.response.view().get("upgrade").is_some_and(agreed)
+    }
+
+    /// The request, for the protocol in which it is answered.
+    pub(super) fn asked(&self) -> Asking<'_> {
+        let Self { request, timing, notes, .. } = self;
+        let (method, target) = (request.method(), request.target());
+        Asking {
+            method,
+            target,
+            fields: request.view(),
+            sizes: request.sizes,
+            timing: *timing,
+            notes: *notes,
+        }
     }
 
     /// Hands the exchange on as it stands.

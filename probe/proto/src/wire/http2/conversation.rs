@@ -3,6 +3,7 @@
 mod blocks;
 mod streams;
 
+use super::super::http1::Asking;
 use super::Role;
 use super::frame::{self, Frame, HEADER};
 use super::open::Open;
@@ -67,6 +68,27 @@ impl Http2 {
             last: 0,
             proof: 0,
             settled: prefaced,
+            charged: 0,
+        })
+    }
+
+    /// Begins with a request that was made in HTTP/1: stream 1, of which the requester says no more.
+    pub(super) fn upgraded(
+        requester: Side,
+        request: &Asking<'_>,
+        cx: &mut Context<'_>,
+    ) -> Box<dyn Conversation> {
+        let mut open = cx.streams.lend();
+        open.ask(request);
+        open.charge(cx.pool);
+        Box::new(Self {
+            requester,
+            requests: Reader::new(Phase::Preface, true),
+            responses: Reader::new(Phase::Header, true),
+            open: vec![open],
+            last: 1,
+            proof: PROOF,
+            settled: true,
             charged: 0,
         })
     }

@@ -82,6 +82,13 @@ impl Section {
         self.fields.iter().map(|field| (field.name.within(&self.bytes), field.value.within(&self.bytes)))
     }
 
+    /// Appends a field that is known, if there is room.
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8]) {
+        let mark = self.bytes.len();
+        let field = Field { name: self.text(name), value: self.text(value) };
+        self.keep(Some(field), mark);
+    }
+
     fn text(&mut self, text: &[u8]) -> Span {
         let at = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text);

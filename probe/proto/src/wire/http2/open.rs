@@ -6,6 +6,7 @@ use super::hpack::{Section, Span};
 use crate::call::{Messages, Notes};
 use crate::exchange::{Exchange, Fields, Request, Response, Sizes, Timing, Wire};
 use crate::segment::Side;
+use crate::wire::http1::Asking;
 use crate::wire::{Context, http1};
 
 /// Open exchanges whose buffers are kept for reuse.
@@ -29,6 +30,7 @@ pub(super) struct Pseudo {
 }
 
 impl Pseudo {
+    /// They come before the other fields (RFC 9113 §8.3).
     pub(super) fn of(section: &Section) -> Self {
         let mut pseudo = Self::default();
         for (field, (name, value)) in section.fields.iter().zip(section.each()) {
@@ -226,6 +228,28 @@ impl Open {
             *start = at;
         }
         *end = (*end).max(at).max(*start);
+    }
+
+    /// Takes over a request that was made in HTTP/1.
+    pub(super) fn ask(&mut self, request: &Asking<'_>) {
+        let head = &mut self.request.head;
+        head.push(b":method", request.method);
+        head.push(b":path", request.target);
+        request.fields.each(&mut |name, value| {
+            // Of the upgrade itself, and of no interest any more.
+            if !["connection", "upgrade", "http2-settings"]
+                .iter()
+                .any(|of| name.eq_ignore_ascii_case(of.as_bytes()))
+            {
+                head.push(&name.to_ascii_lowercase(), value);
+            }
+        });
+        self.stream = 1;
+        self.request.pseudo = Pseudo::of(head);
+        self.request.sizes = request.sizes;
+        self.request_done = true;
+        self.timing = Timing { response_start: 0, response_end: 0, ..request.timing };
+        self.notes = Notes(request.notes.0 | Notes::UPGRADED.0);
     }
 
     /// Tells the pool how much it holds now.

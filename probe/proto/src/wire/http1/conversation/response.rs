@@ -10,7 +10,7 @@ use super::Http1;
 use crate::call::Notes;
 use crate::exchange::Fields;
 use crate::wire::websocket::{self, Websocket};
-use crate::wire::{Context, Conversation, Match};
+use crate::wire::{Context, Conversation, Match, http2};
 
 /// Media type of a stream of events.
 const EVENT_STREAM: &[u8] = b"text/event-stream";
@@ -85,6 +85,7 @@ impl Http1 {
     pub(super) fn leave(&mut self, cx: &mut Context<'_>) {
         cx.stats.upgraded += 1;
         self.note_current(Role::Response, Notes::UPGRADED);
+        self.go_on_in_http2(cx);
         let requester = self.requester;
         if let Some((_, open)) = self.current(Role::Response)
             && !open.orphan
@@ -99,6 +100,16 @@ impl Http1 {
         }
         (self.requests.phase, self.responses.phase) = (Phase::Ended, Phase::Ended);
         self.close(false, cx);
+    }
+
+    /// The answer to a request that was upgraded to HTTP/2 comes there: it is reported with that.
+    fn go_on_in_http2(&mut self, cx: &mut Context<'_>) {
+        let Some(place) = self.open.iter().position(|open| open.awaits() && open.becomes_http2()) else {
+            return;
+        };
+        let open = self.open.remove(place);
+        self.next = Some(http2::upgraded(self.requester, &open.asked(), cx));
+        cx.pool.take_back(open);
     }
 
     /// After a hole that may have swallowed responses: without pipelining, this one is for the newest request,

@@ -41,6 +41,9 @@ needs_of() {
     need_library graphql python3-graphql-core
     need tcpdump tcpdump
     need busybox busybox
+    need h2load nghttp2
+    need node nodejs
+    /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
     ;;
   bench)
     needs_of test

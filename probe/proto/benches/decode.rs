@@ -143,3 +143,62 @@ fn post_cut_body(bencher: Bencher) {
         assert_eq!(seen, 1);
     });
 }
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, len @ ..] = (payload.len() as u32).to_be_bytes();
+    [&len[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn prefaced() -> Talk {
+    let mut talk = Talk::new();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    talk.send(Side::Client, preface, preface.len(), &mut |_| {});
+    talk
+}
+
+/// Nine fields, five of them literals with the Huffman code as nghttp2 writes them, and the answer: two header blocks.
+#[divan::bench(sample_size = 1000)]
+fn http2_pair(bencher: Bencher) {
+    let host = [0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
+    let mut asked = vec![0x82, 0x86];
+    // `:path` and three more as literals that are not indexed, their values www.example.com, coded.
+    for name in [4, 58, 19, 16] {
+        let (long, short) = (name >= 15, name);
+        if long {
+            asked.extend([0x0f, name - 15]);
+        } else {
+            asked.push(short);
+        }
+        asked.extend_from_slice(&host[1..]);
+    }
+    asked.extend_from_slice(&host);
+    let answered = [&[0x88, 0x0f, 0x10, 16][..], b"application/json", &[0x0f, 0x0d, 3], b"200"].concat();
+    let mut talk = prefaced();
+    let mut stream = 1;
+    bencher.counter(ItemsCount::new(2u32)).bench_local(|| {
+        let request = frame(1, 5, stream, &asked);
+        let answer = [frame(1, 4, stream, &answered), frame(0, 1, stream, &[b'x'; 200])].concat();
+        stream = (stream + 2) & 0x7fff_ffff;
+        let mut seen = 0;
+        talk.send(Side::Client, &request, request.len(), &mut |_| {});
+        talk.send(Side::Server, &answer, answer.len(), &mut |exchange| {
+            seen += black_box(exchange).request.target.len();
+        });
+        assert!(seen > 0);
+    });
+}
+
+/// Frames of DATA of the usual size, 64 KiB at a time, as a large answer comes.
+#[divan::bench(sample_size = 100)]
+fn http2_data(bencher: Bencher) {
+    let mut talk = prefaced();
+    let request = frame(1, 5, 1, &[0x82, 0x86, 0x84]);
+    let answer = frame(1, 4, 1, &[0x88]);
+    talk.send(Side::Client, &request, request.len(), &mut |_| {});
+    talk.send(Side::Server, &answer, answer.len(), &mut |_| {});
+    let data = frame(0, 0, 1, &[b'x'; 16_375]).repeat(4);
+    bencher.counter(divan::counter::BytesCount::new(data.len())).bench_local(|| {
+        talk.send(Side::Server, &data, data.len(), &mut |_| {});
+    });
+}

@@ -7,6 +7,8 @@
 mod arrival;
 #[path = "../../../tests/fuzz/src/cuts.rs"]
 mod cuts;
+#[path = "../../../tests/fuzz/src/frames.rs"]
+mod frames;
 #[path = "../../../tests/fuzz/src/messages.rs"]
 mod messages;
 #[path = "../../../tests/fuzz/src/naming.rs"]
@@ -64,6 +66,11 @@ fn cuts_corpus() {
 #[test]
 fn messages_corpus() {
     replay("messages", messages::run);
+}
+
+#[test]
+fn frames_corpus() {
+    replay("frames", frames::run);
 }
 
 #[test]

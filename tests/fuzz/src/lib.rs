@@ -2,5 +2,6 @@
 
 pub mod arrival;
 pub mod cuts;
+pub mod frames;
 pub mod messages;
 pub mod naming;

@@ -108,6 +108,7 @@ impl Namer {
         if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.claims(exchange)) {
             dialect.describe(exchange, &target, &mut self.scratch, call);
         }
+        call.graphql = call.graphql.take().filter(|_| call.protocol == Protocol::Graphql);
         call.detail = call.detail.take().filter(|_| depth == Depth::Detail);
         if depth == Depth::Operation {
             return leave_fields(call);
@@ -217,7 +218,7 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
     call.at = timing.request_start;
     (call.notes, call.messages) = (exchange.notes, exchange.messages);
     (call.app_status, call.failed) = (None, false);
-    (call.bodies, call.graphql, call.tls) = (None, None, None);
+    (call.bodies, call.tls) = (None, None);
     (call.request_bytes, call.request_body) = (request.wire, request.body);
     let since = |at: u64| at.saturating_sub(timing.request_start);
     if let Some(response) = &exchange.response {

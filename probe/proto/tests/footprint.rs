@@ -137,6 +137,50 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(named, 2020);
 }
 
+/// GraphQL, whose body is read for every call.
+#[test]
+fn naming_graphql_allocates_nothing() {
+    let query = r#"{"query":"query A($n: Int) {\n users(first: $n) { id name } orders { id } }","variables":{"n":3}}"#;
+    let ask = format!(
+        "POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{query}",
+        query.len()
+    );
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n\
+        {\"data\":{\"users\":[],\"orders\":null}}";
+    let (src, dst) = (party(1), party(2));
+    let addr = ([192, 0, 2, 1], 80).into();
+    let ends = Ends { src: &src, dst: &dst, src_addr: addr, dst_addr: addr, vantage: Vantage::Server };
+    let (mut namer, mut call) = (Namer::new([1; 32]), Namer::blank(ends));
+    let mut decoder = Decoder::new(Limits::default());
+    let mut seq = [0u32; 2];
+    let mut round = || {
+        let [client, server] = &mut seq;
+        for (from, bytes, seq) in
+            [(Side::Client, ask.as_bytes(), client), (Side::Server, &answer[..], server)]
+        {
+            let len = bytes.len() as u32;
+            let segment = Segment {
+                conn: ConnId(1),
+                at: 1,
+                from,
+                syn_seen: true,
+                seq: *seq,
+                len,
+                bytes,
+                fin: false,
+                rst: false,
+            };
+            *seq = seq.wrapping_add(len);
+            decoder.segment(&segment, &mut |exchange| namer.name(exchange, ends, Depth::Fields, &mut call));
+        }
+    };
+    (0..10).for_each(|_| round());
+    let before = COUNT.get();
+    (0..1000).for_each(|_| round());
+    assert_eq!(COUNT.get() - before, 0);
+    assert_eq!((&*call.method, &*call.operation), ("QUERY", "orders,users"));
+}
+
 #[test]
 fn an_idle_connection_is_small() {
     const CONNECTIONS: u64 = 50_000;

@@ -43,7 +43,7 @@ impl Dialect for Graphql {
         let Scratch { text, unpacker } = scratch;
         let mut cost = GraphqlCost::default();
         asked(exchange, target, text, &mut |asked| name(asked, &mut cost, call));
-        call.graphql = Some(Box::new(cost));
+        **call.graphql.get_or_insert_default() = cost;
         if cost.batch > 1 {
             call.notes.add(Notes::BATCH);
         }

@@ -33,6 +33,7 @@ needs_of() {
     need curl curl
     need openssl openssl
     need wget wget
+    need go golang-go
     need gnutls-serv gnutls-bin
     need tmux tmux
     need ip iproute2

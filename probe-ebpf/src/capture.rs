@@ -75,8 +75,8 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
     if protocol != IPPROTO_TCP {
         return count_quic(ctx, sk, protocol);
     }
-    let known = find(sk);
-    if let Some(socket) = &known
+    let mut known = find(sk);
+    if let Some(socket) = &mut known
         && settled(ctx, socket)
     {
         return;
@@ -106,15 +106,15 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
 
 /// A verdict that no packet changes: the cheapest way out.
 #[inline(always)]
-fn settled(ctx: &SkBuffContext, socket: &Socket) -> bool {
+fn settled(ctx: &SkBuffContext, socket: &mut Socket) -> bool {
     match socket.verdict {
         VERDICT_PEER_COVERED | VERDICT_OURS => true,
         VERDICT_TLS => {
-            add(counter::BYTES_TLS, ctx.len() as u64);
+            crate::tls::opaque::count(ctx, socket, counter::BYTES_TLS);
             true
         }
         VERDICT_DISMISSED if socket.syn_seen == 1 || socket.expiries >= MAX_EXPIRIES => {
-            add(counter::BYTES_DISMISSED, ctx.len() as u64);
+            crate::tls::opaque::count(ctx, socket, counter::BYTES_DISMISSED);
             true
         }
         _ => false,

@@ -91,6 +91,10 @@ pub struct Socket {
     pub packet: Packet,
     /// Of HTTP/2, by direction.
     pub frames: [Frames; 2],
+    /// Bytes, with IP headers, that were not read.
+    pub opaque: u64,
+    /// When they reach this, they are reported.
+    pub report_at: u64,
     /// Kernel socket cookie.
     pub cookie: u64,
     /// Cookie of the client's socket.

@@ -10,6 +10,7 @@
 mod call;
 mod go;
 pub mod hello;
+pub mod opaque;
 mod session;
 mod ship;
 mod tie;

@@ -7,6 +7,7 @@
 mod capture;
 mod conns;
 mod cost;
+mod coverage;
 mod desk;
 mod governor;
 mod hold;

@@ -13,6 +13,7 @@ pub use sequence::open_all;
 
 use crate::flow::Flow;
 use apisec_abi::{Exec, Exit, Open};
+use apisec_engine::coverage::CoverageView;
 use apisec_engine::degradation::Degradation;
 use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Tls};
@@ -31,6 +32,9 @@ pub trait Sink {
     /// What is known of the TLS session that a connection's payload was read from; after the first of it.
     fn secured(&mut self, _conn: ConnId, _tls: &Arc<Tls>) {}
 
+    /// A connection that is not read has carried so much more.
+    fn opaque(&mut self, _conn: ConnId, _flow: &Flow, _opaque: &Opaque) {}
+
     /// A process started.
     fn started(&mut self, exec: &Exec);
 
@@ -45,6 +49,30 @@ pub trait Sink {
 
     /// The connection is observed better elsewhere: forget it and what it has in flight.
     fn discard(&mut self, _conn: ConnId) {}
+}
+
+/// What a connection that is not read has carried since it was last told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opaque {
+    /// When, Unix nanoseconds.
+    pub at: u64,
+    /// `tls`, or `other`.
+    pub protocol: &'static str,
+    /// Bytes, with IP headers.
+    pub bytes: u64,
+    /// It was not told of before.
+    pub first: bool,
+}
+
+/// How the TLS of a process is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsUse {
+    /// Library and version.
+    pub library: String,
+    /// `emulated`, `stepped`, or empty when it is not probed.
+    pub attached: &'static str,
+    /// Why its connections may be opaque all the same.
+    pub reason: String,
 }
 
 /// What a poll achieved.
@@ -80,6 +108,9 @@ pub trait Source: Send {
     /// The source cannot go on; the text says whose fault it is and what to do.
     fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError>;
 
+    /// There will be no more polls: hands on what was kept back.
+    fn finish(&mut self, _sink: &mut dyn Sink) {}
+
     /// The time of the source, Unix nanoseconds: the clock for a live one, the last record for a file.
     fn now(&self) -> u64;
 
@@ -88,6 +119,16 @@ pub trait Source: Send {
 
     /// What this source cannot see and why.
     fn degradations(&self) -> Vec<Degradation>;
+
+    /// How the TLS of a process is read; `None` when it has no library that is known.
+    fn tls_of(&self, _pid: u32) -> Option<TlsUse> {
+        None
+    }
+
+    /// What is not read, for the whole node.
+    fn blind(&mut self) -> Vec<CoverageView> {
+        Vec::new()
+    }
 
     /// The connection is not, or no longer, of a protocol that is read: stop sending it.
     fn dismiss(&mut self, _conn: ConnId) {}

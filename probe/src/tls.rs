@@ -11,6 +11,7 @@ pub mod go;
 pub mod image;
 pub mod library;
 pub mod maps;
+pub mod opaque;
 pub mod probes;
 pub mod scan;
 pub mod self_test;

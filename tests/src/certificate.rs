@@ -40,6 +40,22 @@ impl Certificate {
         self.folder.path().join("key.pem")
     }
 
+    /// Both in a PKCS #12 store with the password `secret`, as Java wants them.
+    ///
+    /// # Errors
+    /// When openssl fails.
+    pub fn store(&self) -> Result<PathBuf> {
+        let store = self.folder.path().join("store.p12");
+        let mut command = Command::new("openssl");
+        command.args(["pkcs12", "-export", "-passout", "pass:secret", "-inkey"]).arg(self.key());
+        command.arg("-in").arg(self.chain()).arg("-out").arg(&store);
+        let output = command.output()?;
+        if !output.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(store)
+    }
+
     /// The certificate, in PEM.
     pub fn chain(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")

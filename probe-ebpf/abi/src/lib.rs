@@ -19,6 +19,8 @@ pub const KIND_TLS_DATA: u8 = 5;
 pub const KIND_TLS_TIE: u8 = 6;
 /// Record is a [`TlsEnd`]: a TLS session was given up by its program.
 pub const KIND_TLS_END: u8 = 7;
+/// Record is an [`OpaqueBytes`]: how much a connection that is not read has carried.
+pub const KIND_OPAQUE: u8 = 8;
 
 /// [`DataHeader::flags`]: the packet left the socket (egress); otherwise it arrived at it.
 pub const FLAG_EGRESS: u8 = 1;
@@ -278,6 +280,38 @@ pub struct TlsEnd {
     pub born: u64,
 }
 
+/// How much a connection that is not read has carried until now.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpaqueBytes {
+    /// [`KIND_OPAQUE`].
+    pub kind: u8,
+    /// `FLAG_FIN`: it ends.
+    pub flags: u8,
+    /// `ROLE_*` of the probed socket.
+    pub role: u8,
+    /// `VERDICT_*`.
+    pub verdict: u8,
+    /// Zero.
+    pub pad: u32,
+    /// Monotonic nanoseconds.
+    pub at: u64,
+    /// Cookie of the probed socket.
+    pub cookie: u64,
+    /// Bytes of both directions, with IP headers.
+    pub bytes: u64,
+    /// As in [`DataHeader`].
+    pub local_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub remote_addr: [u8; 16],
+    /// As in [`DataHeader`].
+    pub local_port: u16,
+    /// As in [`DataHeader`].
+    pub remote_port: u16,
+    /// Zero.
+    pub pad2: u32,
+}
+
 /// Payload classes of [`TlsData`] records, as [`PAYLOAD_CLASSES`] are of [`DataHeader`] records.
 pub const TLS_CLASSES: [usize; 5] = [208, 464, 2048, 8192, 16384];
 
@@ -362,4 +396,5 @@ const _: () = assert!(size_of::<Exit>() == 16 && align_of::<Exit>() == 8);
 const _: () = assert!(size_of::<Seed>() == 8);
 const _: () = assert!(size_of::<TlsData>() == 48 && align_of::<TlsData>() == 8);
 const _: () = assert!(size_of::<TlsTie>() == 80 && align_of::<TlsTie>() == 8);
+const _: () = assert!(size_of::<OpaqueBytes>() == 72 && align_of::<OpaqueBytes>() == 8);
 const _: () = assert!(size_of::<TlsEnd>() == 32 && align_of::<TlsEnd>() == 8);

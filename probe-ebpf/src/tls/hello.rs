@@ -17,6 +17,7 @@ const TURNS: u32 = 3;
 #[inline(always)]
 pub fn begin(ctx: &SkBuffContext, socket: &mut Socket) {
     let greets = socket.first[0] == HANDSHAKE && socket.turns < TURNS;
+    socket.opaque += ctx.len() as u64;
     socket.verdict = if greets { VERDICT_TLS_HELLO } else { VERDICT_TLS };
     record::open(ctx, socket);
 }
@@ -24,6 +25,7 @@ pub fn begin(ctx: &SkBuffContext, socket: &mut Socket) {
 /// Payload of a connection whose handshake is not over.
 #[inline(always)]
 pub fn go_on(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: usize) {
+    socket.opaque += ctx.len() as u64;
     if socket.turns < TURNS {
         ship(ctx, socket, packet, direction);
     } else {

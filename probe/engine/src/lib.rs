@@ -11,6 +11,7 @@
 
 pub mod call_log;
 pub mod command;
+pub mod coverage;
 pub mod degradation;
 pub mod delta;
 pub mod detect;

@@ -3,6 +3,7 @@
 //! Its serialised form is the stable contract `apisec-top/1`: fields are only ever added.
 
 use crate::call_log::CallLog;
+use crate::coverage::CoverageView;
 use crate::degradation::Degradation;
 use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
@@ -366,8 +367,8 @@ pub struct Capture {
     /// Expression that the rows of this object passed, empty when all are there; the counts above are whole.
     #[serde(default)]
     pub filter: String,
-    /// Per workload coverage; filled when TLS and other protocols are decoded.
-    pub coverage: Vec<serde_json::Value>,
+    /// What was read of each workload's traffic, and why the rest was not.
+    pub coverage: Vec<CoverageView>,
     /// CPU seconds spent by us per stage since the start.
     pub cost: BTreeMap<String, f64>,
 }

@@ -9,6 +9,8 @@ mod arrival;
 mod cuts;
 #[path = "../../../tests/fuzz/src/frames.rs"]
 mod frames;
+#[path = "../../../tests/fuzz/src/greeting.rs"]
+mod greeting;
 #[path = "../../../tests/fuzz/src/messages.rs"]
 mod messages;
 #[path = "../../../tests/fuzz/src/naming.rs"]
@@ -76,4 +78,9 @@ fn frames_corpus() {
 #[test]
 fn naming_corpus() {
     replay("naming", naming::run);
+}
+
+#[test]
+fn greeting_corpus() {
+    replay("greeting", greeting::run);
 }

@@ -7,7 +7,7 @@ use super::{Config, Update};
 use crate::clock;
 use crate::flow::Flow;
 use crate::record::{RecordError, Recorder};
-use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
+use crate::source::{Opaque, Progress, Sink, Source, SourceError, SourceStats};
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
@@ -159,6 +159,7 @@ impl Capture {
     /// Gives up what is in flight and hands over the rest.
     fn end(&mut self) {
         let now = self.source.now();
+        self.source.finish(&mut self.stages);
         self.stages.finish(now);
         let mut report = self.report(now);
         if let Some(recorder) = self.stages.desk.recorder.take() {
@@ -215,6 +216,8 @@ impl Capture {
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());
         degradations.extend(self.governor.degradation());
+        let mut coverage = desk.coverage.view(|pid| self.source.tls_of(pid));
+        coverage.extend(self.source.blind());
         let lost = losses.values().sum();
         degradations.extend((lost > 0).then(|| losing(&losses)));
         degradations.extend(desk.recorder.iter().flat_map(Recorder::degradations));
@@ -227,7 +230,7 @@ impl Capture {
             counters,
             degradations,
             filter: String::new(),
-            coverage: Vec::new(),
+            coverage,
             cost: desk.cost.seconds(),
         }
     }
@@ -297,6 +300,10 @@ impl Sink for Stages {
 
     fn secured(&mut self, conn: ConnId, tls: &Arc<Tls>) {
         self.desk.conns.secure(conn, tls.clone());
+    }
+
+    fn opaque(&mut self, conn: ConnId, flow: &Flow, opaque: &Opaque) {
+        self.desk.opaque(conn, flow, opaque);
     }
 
     fn started(&mut self, exec: &Exec) {

@@ -33,6 +33,8 @@ pub(super) struct Conn {
     held: u32,
     /// The TLS session, when there is one.
     tls: Option<Arc<Tls>>,
+    /// It counts as a connection that was read.
+    counted: bool,
 }
 
 /// The table.
@@ -62,6 +64,7 @@ impl Conns {
             ended: [false; 2],
             held: 0,
             tls: None,
+            counted: false,
         };
         self.conns.insert(conn, new);
     }
@@ -108,6 +111,11 @@ impl Conns {
             known.parties = Some(parties);
         }
         Some((&known.flow, known.parties.as_ref()?))
+    }
+
+    /// Whether this is the first call of `conn`; it is not, from now on.
+    pub(super) fn is_first(&mut self, conn: ConnId) -> bool {
+        self.conns.get_mut(&conn).is_some_and(|known| !std::mem::replace(&mut known.counted, true))
     }
 
     /// What is known of the TLS session of `conn`.

@@ -4,17 +4,20 @@
 use super::CallSink;
 use super::conns::Conns;
 use super::cost::{Cost, Stage};
+use super::coverage::Coverage;
 use super::governor::Shedding;
 use super::hold::{Hold, Release};
+use crate::flow::Flow;
 use crate::identity::{Certainty, Identity};
 use crate::record::Recorder;
+use crate::source::Opaque;
 use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
 use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Notes};
 use apisec_proto::exchange::{Exchange, Raw, Wire};
 use apisec_proto::namer::{Depth, Ends, Namer};
-use apisec_proto::segment::ConnId;
+use apisec_proto::segment::{ConnId, Side};
 use std::time::Duration;
 
 /// Calls per second that keep their fields for the inspector.
@@ -31,6 +34,7 @@ pub(super) struct Desk {
     namer: Namer,
     pub(super) identity: Box<dyn Identity>,
     pub(super) conns: Conns,
+    pub(super) coverage: Coverage,
     pub(super) hold: Hold,
     pub(super) observer: Observer,
     call: Option<Call>,
@@ -85,6 +89,7 @@ impl Desk {
             namer: Namer::new(key),
             identity,
             conns: Conns::default(),
+            coverage: Coverage::default(),
             hold: Hold::default(),
             observer: Observer::new(Limits::default()),
             call: None,
@@ -107,6 +112,15 @@ impl Desk {
     pub(super) fn begin(&mut self, at: u64) {
         if self.began == 0 {
             self.began = at;
+        }
+    }
+
+    /// A connection was not read.
+    pub(super) fn opaque(&mut self, conn: ConnId, flow: &Flow, opaque: &Opaque) {
+        let Self { conns, identity, coverage, .. } = self;
+        conns.touch(conn, flow, opaque.at);
+        if let Some((flow, parties)) = conns.parties(conn, Side::Client, opaque.at, identity.as_mut()) {
+            coverage.opaque(flow, parties, opaque);
         }
     }
 
@@ -135,6 +149,8 @@ impl Desk {
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
         self.namer.name(exchange, ends, depth, &mut call);
         call.tls = self.conns.tls(exchange.conn);
+        let first = self.conns.is_first(exchange.conn);
+        self.coverage.read(&call, first);
         self.cost.charge(Stage::Name);
         if self.hold.takes(certainty) {
             let young = certainty == Certainty::Young;

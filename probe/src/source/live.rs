@@ -7,15 +7,17 @@
 use crate::attach::{self, Attached, Own};
 use crate::clock;
 use crate::flow::Flow;
-use crate::source::{Progress, Sink, Source, SourceError, SourceStats};
+use crate::source::{Progress, Sink, Source, SourceError, SourceStats, TlsUse};
+use crate::tls::opaque::{self, Unread};
 use crate::tls::probes::Probes;
 use crate::tls::sessions::{Sessions, Way};
 use apisec_abi::{
     DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
-    KIND_EXEC, KIND_EXIT, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, Open, ROLE_CLIENT,
-    ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_HTTP2, VERDICT_MESSAGES,
-    VERDICT_TLS, VERDICT_TLS_HELLO,
+    KIND_EXEC, KIND_EXIT, KIND_OPAQUE, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, OpaqueBytes,
+    Open, ROLE_CLIENT, ROLE_UNKNOWN, Seed, TlsData, TlsEnd, TlsTie, VERDICT_DISMISSED, VERDICT_HTTP2,
+    VERDICT_MESSAGES, VERDICT_TLS, VERDICT_TLS_HELLO,
 };
+use apisec_engine::coverage::CoverageView;
 use apisec_engine::degradation::Degradation;
 use apisec_proto::call::Vantage;
 use apisec_proto::segment::{ConnId, Segment, Side};
@@ -32,6 +34,8 @@ const BATCH: usize = 8192;
 const BUSY_WAIT: Duration = Duration::from_millis(8);
 /// Wait between polls of an idle node.
 const IDLE_WAIT: Duration = Duration::from_millis(40);
+/// How often it is told what was not read, nanoseconds.
+const TELL_EVERY: u64 = 500_000_000;
 /// Recent connections whose ends may still have to be joined.
 const JOINED: usize = 65_536;
 /// Names of the kernel's counters that are losses.
@@ -56,6 +60,9 @@ pub struct Live {
     unreadable: u64,
     shipped: Shipped,
     sessions: Sessions,
+    unread: Unread,
+    /// When it was last told what was not read, monotonic nanoseconds.
+    told: u64,
     /// `None` when the hook was refused.
     probes: Option<Probes>,
     /// The last poll found something.
@@ -87,6 +94,8 @@ impl Live {
             unreadable: 0,
             shipped: Shipped::default(),
             sessions: Sessions::default(),
+            unread: Unread::default(),
+            told: 0,
             probes: probed.then_some(probes),
             busy: false,
         })
@@ -104,6 +113,15 @@ impl Live {
         outcome.map(drop).map_err(|error| attach::missing(&attach::tls::HOOK, &error))
     }
 
+    /// Tells what was not read, now and then.
+    fn tell(&mut self, sink: &mut dyn Sink) {
+        let now = clock::monotonic();
+        if now.saturating_sub(self.told) >= TELL_EVERY {
+            self.told = now;
+            self.unread.tell(now, self.clock_offset, &self.sessions, sink);
+        }
+    }
+
     /// Hands on up to [`BATCH`] records; returns how many.
     fn drain(&mut self, sink: &mut dyn Sink) -> usize {
         let mut read = 0;
@@ -115,6 +133,7 @@ impl Live {
                 ends: &mut self.ends,
                 shipped: &mut self.shipped,
                 sessions: &mut self.sessions,
+                unread: &mut self.unread,
                 probes: &mut self.probes,
             };
             if desk.hand_on(&item, sink).is_none() {
@@ -144,11 +163,16 @@ impl Source for Live {
         if let Some(probes) = &mut self.probes {
             probes.go_on(&mut self.attached.prober());
         }
+        self.tell(sink);
         // Records pile up while we wait: fewer, larger batches cost the watched services less. What they lead to is
         // told the kernel right after.
         self.wait();
         self.busy = self.drain(sink) > 0;
         Ok(if self.busy { Progress::Some } else { Progress::Idle })
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) {
+        self.unread.tell(u64::MAX, self.clock_offset, &self.sessions, sink);
     }
 
     fn now(&self) -> u64 {
@@ -184,6 +208,15 @@ impl Source for Live {
         self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_HTTP2, pad: [0; 6] });
     }
 
+    fn tls_of(&self, pid: u32) -> Option<TlsUse> {
+        self.probes.as_ref()?.tls_of(pid)
+    }
+
+    fn blind(&mut self) -> Vec<CoverageView> {
+        let counters = self.stats().counters;
+        opaque::of_the_node(&counters, self.sessions.counts.untied)
+    }
+
     fn dismiss(&mut self, conn: ConnId) {
         self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_DISMISSED, pad: [0; 6] });
     }
@@ -207,6 +240,7 @@ struct Desk<'a> {
     ends: &'a mut Ends,
     shipped: &'a mut Shipped,
     sessions: &'a mut Sessions,
+    unread: &'a mut Unread,
     probes: &'a mut Option<Probes>,
 }
 
@@ -257,6 +291,12 @@ impl Desk<'_> {
             KIND_TLS_END => {
                 let end = fixed(record)?;
                 self.joined(sink, |sessions, way| sessions.ended(&end, way));
+            }
+            KIND_OPAQUE => {
+                let bytes = fixed::<OpaqueBytes>(record)?;
+                if !self.ends.is_covered(bytes.cookie) {
+                    self.unread.heard(&bytes);
+                }
             }
             _ => return None,
         }
@@ -328,6 +368,7 @@ impl Plain for Open {}
 impl Plain for Exec {}
 impl Plain for Exit {}
 impl Plain for TlsData {}
+impl Plain for OpaqueBytes {}
 impl Plain for TlsTie {}
 impl Plain for TlsEnd {}
 

@@ -1,18 +1,23 @@
 //! The files that are probed, and how that went.
 
 use super::library::{Cost, Library};
-use super::scan::{FileId, Find, Holder, Scanner};
+use super::scan::{FileId, Find, Holder, Scanner, User};
 use crate::attach::Prober;
 use crate::attach::tls::Links;
+use crate::source::TlsUse;
 use apisec_engine::degradation::{Degradation, Severity};
 use compact_str::{CompactString, format_compact};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Files that are probed at most: each costs some descriptors.
 const MAX_PROBED: usize = 512;
 /// Refusals that are told by name.
 const TOLD: usize = 3;
+
+/// Why connections of a process whose library is probed may be opaque.
+const OTHERWISE: &str = "its library is probed, but these went another way: TLS of the kernel (kTLS), SSL_sendfile, \
+    another library inside the program, or a connection that was silent since we came";
 
 /// A file with a TLS library.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub struct Probed {
 pub struct Probes {
     scanner: Option<Scanner>,
     files: HashMap<FileId, Probed>,
-    users: HashMap<u32, BTreeSet<FileId>>,
+    users: HashMap<u32, User>,
     refused: Vec<String>,
     refusals: u64,
 }
@@ -85,8 +90,27 @@ impl Probes {
     /// The TLS library of a process, as it is printed; empty when it is not known.
     #[must_use]
     pub fn library_of(&self, pid: u32) -> CompactString {
-        let files = self.users.get(&pid).into_iter().flatten();
+        let files = self.users.get(&pid).into_iter().flat_map(|user| &user.files);
         files.filter_map(|id| self.files.get(id)).map(Probed::name).next().unwrap_or_default()
+    }
+
+    /// How the TLS of a process is read.
+    #[must_use]
+    pub fn tls_of(&self, pid: u32) -> Option<TlsUse> {
+        let user = self.users.get(&pid)?;
+        let Some(file) = user.files.iter().find_map(|id| self.files.get(id)) else {
+            return user.java.then(|| TlsUse {
+                library: "Java".into(),
+                attached: "",
+                reason: "Java: TLS is inside the virtual machine, where nothing can be probed".into(),
+            });
+        };
+        let (attached, reason) = match (file.is_read(), file.cost) {
+            (false, _) => ("", "the probes in its library were refused"),
+            (true, Cost::Emulated) => ("emulated", OTHERWISE),
+            (true, Cost::Stepped) => ("stepped", OTHERWISE),
+        };
+        Some(TlsUse { library: file.name().into(), attached, reason: reason.into() })
     }
 
     /// The files that hold TLS libraries.
@@ -97,8 +121,8 @@ impl Probes {
     fn take(&mut self, find: Find, prober: &mut Prober<'_>) {
         match find {
             Find::Library(holder) => self.probe(holder, prober),
-            Find::Process(pid, files) => {
-                self.users.insert(pid, files);
+            Find::Process(pid, user) => {
+                self.users.insert(pid, user);
             }
             Find::Ready => {}
         }

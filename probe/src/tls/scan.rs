@@ -70,13 +70,22 @@ pub struct Holder {
     pub plan: Plan,
 }
 
+/// What a process has mapped that matters here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Files with TLS libraries.
+    pub files: BTreeSet<FileId>,
+    /// It is a Java virtual machine.
+    pub java: bool,
+}
+
 /// What the thread tells.
 #[derive(Debug)]
 pub enum Find {
     /// A file with a TLS library, not told before.
     Library(Holder),
-    /// A process and the TLS libraries it has mapped, when they changed.
-    Process(u32, BTreeSet<FileId>),
+    /// A process and what it uses, when that changed.
+    Process(u32, User),
     /// Everything that ran at the start was looked at.
     Ready,
 }
@@ -126,7 +135,7 @@ struct Scan {
     tell: Sender<Find>,
     /// Whether a file holds a TLS library.
     files: HashMap<FileId, bool>,
-    processes: HashMap<u32, BTreeSet<FileId>>,
+    processes: HashMap<u32, User>,
     /// When which process is looked at, and for the how manieth time, soonest first.
     visits: VecDeque<(Instant, u32, usize)>,
 }
@@ -197,17 +206,19 @@ impl Scan {
 
     /// Looks at what a process has mapped.
     fn visit(&mut self, pid: u32) {
-        let libraries: BTreeSet<FileId> = maps::executables(pid)
+        let mapped = maps::executables(pid);
+        let java = mapped.iter().any(|mapped| mapped.path.ends_with("libjvm.so"));
+        let files = mapped
             .iter()
             .filter(|mapped| is_candidate(mapped))
             .filter_map(|mapped| self.file(&mapped.reach(pid), &mapped.path))
             .collect();
-        let known = self.processes.get(&pid);
-        if known.map_or(libraries.is_empty(), |known| *known == libraries) {
+        let user = User { files, java };
+        if self.processes.get(&pid).map_or(user == User::default(), |known| *known == user) {
             return;
         }
-        self.processes.insert(pid, libraries.clone());
-        let _gone = self.tell.send(Find::Process(pid, libraries));
+        self.processes.insert(pid, user.clone());
+        let _gone = self.tell.send(Find::Process(pid, user));
     }
 
     /// Looks into a file, once; its id when it holds a TLS library.

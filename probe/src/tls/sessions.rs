@@ -206,6 +206,12 @@ impl Sessions {
         connection.greeting.bytes(from, header.seq, header.total, bytes);
     }
 
+    /// Whether plaintext of the connection was handed on.
+    #[must_use]
+    pub fn is_read(&self, cookie: u64) -> bool {
+        self.connections.peek(&cookie).is_some_and(|connection| connection.told)
+    }
+
     /// The client's end of a connection was taken for one of its own before the server's was seen.
     pub fn superseded(&mut self, client: u64, server: u64) {
         if let Some(forgotten) = self.connections.pop(&client) {
@@ -423,7 +429,8 @@ const fn side(vantage: Vantage) -> Side {
     }
 }
 
-fn flow(role: u8, local: SocketAddr, remote: SocketAddr) -> Flow {
+/// The connection of a probed end.
+pub(super) fn flow(role: u8, local: SocketAddr, remote: SocketAddr) -> Flow {
     if role == ROLE_CLIENT {
         Flow { client: local, server: remote, vantage: Vantage::Client }
     } else {

@@ -3,5 +3,6 @@
 pub mod arrival;
 pub mod cuts;
 pub mod frames;
+pub mod greeting;
 pub mod messages;
 pub mod naming;

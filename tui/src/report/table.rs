@@ -8,6 +8,7 @@ use super::{Page, Report, Shape};
 use crate::format::{count, micros, rate, share};
 use crate::widget::escape::escape;
 use crate::widget::fit::Align;
+use apisec_engine::coverage::CoverageView;
 use apisec_engine::degradation::Severity;
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot, WorkloadView};
 use columns::Columns;
@@ -28,6 +29,7 @@ fn write(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Resul
     workloads(snapshot, page, out)?;
     edges(snapshot, &names, page, out)?;
     endpoints(snapshot, &names, page, out)?;
+    coverage(snapshot, page, out)?;
     losses(snapshot, page, out)?;
     degradations(snapshot, page, out)
 }
@@ -93,6 +95,35 @@ fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::R
         ]);
     }
     section("Workloads", shown.len(), snapshot.workloads.len(), &columns, page, out)
+}
+
+/// What is not read, most bytes first: what is read stands above.
+fn coverage(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut columns = Columns::new(&[
+        ("not read", Align::Left),
+        ("protocol", Align::Left),
+        ("connections", Align::Right),
+        ("bytes", Align::Right),
+        ("library", Align::Left),
+        ("why", Align::Left),
+    ]);
+    let blind: Vec<CoverageView> =
+        snapshot.capture.coverage.iter().filter(|row| !row.reason.is_empty()).cloned().collect();
+    if blind.is_empty() {
+        return Ok(());
+    }
+    let shown = busiest(&blind, |row: &CoverageView| row.bytes.opaque);
+    for row in &shown {
+        columns.row(&[
+            if row.name.is_empty() { row.workload.clone() } else { row.name.clone() },
+            row.protocol.clone(),
+            count(row.connections.opaque),
+            count(row.bytes.opaque),
+            row.library.clone(),
+            row.reason.clone(),
+        ]);
+    }
+    section("Not read", shown.len(), blind.len(), &columns, page, out)
 }
 
 fn edges(snapshot: &Snapshot, names: &Names<'_>, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {

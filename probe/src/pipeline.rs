@@ -16,6 +16,7 @@ mod knowledge;
 use crate::identity::Identity;
 use crate::record::Recorder;
 use crate::source::{Source, SourceError};
+use crate::store::inventory::Keeper;
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
@@ -52,6 +53,8 @@ pub struct Config {
     pub zombie_after: u64,
     /// What earlier runs observed.
     pub history: Vec<Remembered>,
+    /// Keeps what this run observes.
+    pub keeper: Option<Keeper>,
     /// Is called with every call, on the capture thread: must not block.
     pub on_call: Option<CallSink>,
     /// Records every call.

@@ -3,6 +3,8 @@
 //! One program may change the rules at a time; a second one reads them and says that its changes are not kept.
 //! Nothing that was on the wire is ever written here.
 
+pub mod inventory;
+
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -87,7 +89,7 @@ impl Store {
     }
 
     fn lock(&mut self, folder: &Path) {
-        match lock(folder) {
+        match lock_as(folder, LOCK_FILE) {
             Ok(Lock::Held(file)) => {
                 self._lock = Some(file);
                 self.folder = Some(folder.to_owned());
@@ -200,9 +202,10 @@ fn create(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn lock(folder: &Path) -> io::Result<Lock> {
+/// Takes a lock file, which holds our process id then.
+fn lock_as(folder: &Path, name: &str) -> io::Result<Lock> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(open(folder.join(LOCK_FILE), flags, Mode::RUSR | Mode::WUSR)?);
+    let mut file = File::from(open(folder.join(name), flags, Mode::RUSR | Mode::WUSR)?);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
             file.set_len(0)?;

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod inventory;
 mod live;
 mod print;
 mod replay;
@@ -14,6 +15,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<live::Live>(),
     Entry::of::<replay::Replay>(),
     Entry::of::<demo::Demo>(),
+    Entry::of::<inventory::Inventory>(),
     Entry::of::<doctor::Doctor>(),
     Entry::of::<print::Print>(),
 ];

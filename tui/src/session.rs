@@ -1,5 +1,6 @@
 //! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
+mod kept;
 mod origin;
 mod rules;
 
@@ -20,6 +21,7 @@ use apisec_probe::pipeline::{self, CallSink, Running};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::{Access, Store};
+use kept::Kept;
 use origin::Opened;
 use std::cell::OnceCell;
 use std::io::{IsTerminal, stdout};
@@ -34,12 +36,15 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
     let loaded = load(origin, &settings);
+    // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
+    let keeps = matches!(origin, Origin::Live) || options.state.is_some();
     let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
     let Some(report) = report else {
         let mut opened = origin.open(None)?;
         // The shop of a demo is closed after everything else.
         let _shop = opened.shop.take();
-        return Session { options, settings, store, loaded, watch: OnceCell::new() }.interactive(opened);
+        return Session { options, settings, store, keeps, loaded, watch: OnceCell::new() }
+            .interactive(opened);
     };
     let ready = Ready::new()?;
     let mut opened = origin.open(Some(report))?;
@@ -51,7 +56,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         bounded: opened.bounded,
         gate: Gate::of(&options.fail_on),
     };
-    let session = Session { options, settings, store, loaded, watch: OnceCell::new() };
+    let session = Session { options, settings, store, keeps, loaded, watch: OnceCell::new() };
     ready.run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
 }
 
@@ -60,6 +65,8 @@ struct Session<'a> {
     options: &'a RunOptions,
     settings: Settings,
     store: Store,
+    /// What it sees belongs into the inventory of the state folder.
+    keeps: bool,
     /// Specifications as read at the start.
     loaded: Loaded,
     /// Reads them again when they change, as long as the session lasts.
@@ -72,6 +79,8 @@ impl Session<'_> {
         let mut degradations = opened.degradations;
         degradations.extend_from_slice(self.store.degradations());
         degradations.extend_from_slice(&self.loaded.degradations);
+        let Kept { history, keeper, missing } = kept::open(&self.settings, self.keeps)?;
+        degradations.extend(missing);
         let config = pipeline::Config {
             source: opened.source,
             identity: opened.identity,
@@ -79,7 +88,8 @@ impl Session<'_> {
             rules: self.store.rules().to_vec(),
             specs: self.loaded.specs.clone(),
             zombie_after: u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX),
-            history: Vec::new(),
+            history,
+            keeper,
             on_call,
             recorder,
             live_view,

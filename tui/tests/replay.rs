@@ -286,3 +286,26 @@ fn a_gate_fails_with_its_own_code_and_prints_sarif() {
     let passed = drifting(&["--fail-on", "zombie"]);
     assert_eq!(passed.status.code(), Some(0));
 }
+
+#[test]
+fn the_inventory_of_a_named_folder_outlives_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    let run = |arguments: &[&str]| {
+        let output = program(folder.path(), arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for _ in 0..2 {
+        run(&["replay", file.to_str().unwrap(), "--output", "json"]);
+    }
+    let listed: Vec<Value> = run(&["inventory", "list", "--json"])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let calls =
+        |path: &str| listed.iter().find(|row| row["path"] == path).map(|row| row["calls"].as_u64().unwrap());
+    assert_eq!((calls("/users/{id:int}"), calls("/cart"), listed.len()), (Some(24), Some(16), 3));
+    run(&["inventory", "prune", "--idle", "1h"]);
+    assert_eq!(run(&["inventory", "list"]), "");
+}

@@ -3,6 +3,7 @@
 use super::capture::Report;
 use super::{Config, Update};
 use crate::clock;
+use crate::store::inventory::{Keeper, Kept};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::knowledge::Knowledge;
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 const EVERY: u64 = 250_000_000;
 /// How long commands may wait while there are no deltas.
 const WAIT: Duration = Duration::from_millis(50);
+/// The inventory is written at most this often, in nanoseconds: what a killed program loses at most.
+const KEEP_EVERY: u64 = 5_000_000_000;
 
 /// Owns the knowledge.
 pub(super) struct Merger {
@@ -29,6 +32,8 @@ pub(super) struct Merger {
     now: u64,
     dirty: bool,
     published: u64,
+    keeper: Option<Keeper>,
+    kept: u64,
 }
 
 impl Merger {
@@ -50,6 +55,8 @@ impl Merger {
             now: 0,
             dirty: false,
             published: 0,
+            keeper: config.keeper.take(),
+            kept: 0,
         }
     }
 
@@ -63,12 +70,14 @@ impl Merger {
                 Ok(Update::Delta(report)) => self.merge(*report),
                 Ok(Update::End(report)) => {
                     self.merge(*report);
+                    self.keep_last();
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // The capture thread is gone without a last word: it panicked.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.keep_if_due();
             if live_view {
                 self.publish_if_due();
             }
@@ -96,6 +105,22 @@ impl Merger {
         self.capture = capture;
     }
 
+    /// Hands all endpoints to whoever keeps them; the disk is not waited for.
+    fn keep_if_due(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        let wall = clock::now();
+        if wall.saturating_sub(self.kept) >= KEEP_EVERY && keeper.is_ready() {
+            keeper.offer(self.knowledge.observed().map(|(key, stats)| Kept::of(key, stats)).collect());
+            self.kept = wall;
+        }
+    }
+
+    fn keep_last(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finish(self.knowledge.observed().map(|(key, stats)| Kept::of(key, stats)).collect());
+        }
+    }
+
     fn publish_if_due(&mut self) {
         let wall = clock::now();
         if self.dirty && wall.saturating_sub(self.published) >= EVERY {
@@ -105,7 +130,9 @@ impl Merger {
     }
 
     fn publish(&mut self) {
-        self.knowledge.set_capture(self.capture.clone());
+        let mut capture = self.capture.clone();
+        capture.degradations.extend(self.keeper.as_ref().and_then(Keeper::trouble));
+        self.knowledge.set_capture(capture);
         self.publish.send_replace(self.knowledge.snapshot(self.now));
         self.dirty = false;
     }

@@ -162,7 +162,7 @@ fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::fixture::List;
+    use crate::fixture::List;
     use crate::sensitive::Sensitive;
     use proptest::prelude::*;
 

@@ -110,9 +110,6 @@ fn answers_with(exchange: &Exchange<'_>, mark: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod fixture;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -122,7 +119,6 @@ mod tests {
         let files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
-            .filter(|file| file != "fixture")
             .collect();
         assert!(!files.is_empty());
         for file in files {

@@ -9,6 +9,8 @@ mod credential;
 pub mod decoder;
 pub mod dialect;
 pub mod exchange;
+#[cfg(test)]
+mod fixture;
 mod json;
 mod keyed_hash;
 pub mod namer;

@@ -64,6 +64,7 @@ const PLUG_INS: &[PlugIns] = &[
         list: ("probe/src/attach.rs", "HOOKS"),
         others: &[
             ("classify", "what hooks share: is this HTTP"),
+            ("http2", "what the capture hook does with HTTP/2"),
             ("counters", "what hooks share: every kind of loss"),
             ("main", "the object"),
             ("packet", "what hooks share: headers of a packet"),

@@ -115,7 +115,7 @@ fn event_data(body: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use crate::call::{Call, Notes, Protocol};
-    use crate::dialect::fixture::{exchange, named};
+    use crate::fixture::{exchange, named};
 
     fn of(request: &str, status: u16, answer: &str) -> Call {
         named(&exchange("POST", "/rpc", "application/json", request, status, "application/json", answer))

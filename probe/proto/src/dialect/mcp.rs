@@ -82,7 +82,7 @@ fn is_method(method: &[u8], exchange: &Exchange<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::call::{Call, Protocol};
-    use crate::dialect::fixture::{exchange, named};
+    use crate::fixture::{exchange, named};
 
     fn of(request: &str, answer_type: &str, answer: &str) -> Call {
         let mut exchange = exchange("POST", "/mcp", "application/json", request, 200, answer_type, answer);

@@ -93,7 +93,7 @@ fn element_name(text: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use crate::call::{Call, Protocol};
-    use crate::dialect::fixture::{exchange, named};
+    use crate::fixture::{exchange, named};
 
     const ASK: &str = "<?xml version=\"1.0\"?><soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">\
         <soap:Header/><soap:Body><!-- x --><m:GetPrice xmlns:m=\"urn:x\"><m:Item>7</m:Item></m:GetPrice></soap:Body></soap:Envelope>";

@@ -1,7 +1,7 @@
 //! GraphQL requests in every way to send them, and what only looks like one.
 
 use crate::call::{Call, GraphqlCost, Notes, Protocol};
-use crate::dialect::fixture::{exchange, named};
+use crate::fixture::{exchange, named};
 
 const JSON: &str = "application/json";
 

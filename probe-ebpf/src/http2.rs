@@ -116,15 +116,6 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     let side = direction & 1;
     let asks = (socket.role == ROLE_CLIENT) == (direction == 1);
     let prefix = if asks { REQUEST_PREFIX } else { RESPONSE_PREFIX };
-    // SAFETY: writes and reads our own state.
-    let (packet, prefix) = unsafe {
-        core::ptr::write_volatile(&raw mut socket.packet, *packet);
-        core::ptr::write_volatile(&raw mut socket.frames[side].prefix, prefix);
-        (
-            &core::ptr::read_volatile(&raw const socket.packet),
-            core::ptr::read_volatile(&raw const socket.frames[side].prefix),
-        )
-    };
     add(counter::BYTES_HTTP2, packet.payload as u64);
     let from = if follow(ctx, socket, packet, side) { runs(ctx, socket, packet, side, prefix) } else { 0 };
     if from < packet.payload {
@@ -138,10 +129,10 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
 #[inline(always)]
 fn runs(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, prefix: u32) -> u32 {
     let mut from = 0;
-    set(&mut socket.frames[side].at, 0);
+    let mut place = 0;
     for _ in 0..MAX_RUNS {
-        let end = walk(ctx, socket, packet, side, prefix);
-        let at = at(socket, side);
+        let end = walk(ctx, socket, packet, side, prefix, &mut place);
+        let at = at(&place);
         if end == at {
             break;
         }
@@ -151,42 +142,49 @@ fn runs(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, 
         pass(socket, packet, side, end, at);
         from = at;
     }
-    socket.frames[side].lost |= (at(socket, side) < packet.payload) as u8;
+    socket.frames[side].lost |= (at(&place) < packet.payload) as u8;
     socket.frames[side].next = packet.seq.wrapping_add(packet.payload);
     from
 }
 
 /// Follows the frames until some octets need not be shipped: returns where those begin, and leaves their end in
-/// [`Frames::at`]. The two are equal at the end of the packet, and where the frames cannot be followed.
+/// `place`. The two are equal at the end of the packet, and where the frames cannot be followed.
 #[inline(always)]
-fn walk(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, prefix: u32) -> u32 {
+fn walk(
+    ctx: &SkBuffContext,
+    socket: &mut Socket,
+    packet: &Packet,
+    side: usize,
+    prefix: u32,
+    place: &mut u32,
+) -> u32 {
     for _ in 0..MAX_FRAMES {
-        let from = at(socket, side);
+        let from = at(place);
         if from >= packet.payload {
             return from;
         }
-        if left(socket, side) == 0 && !header(ctx, socket, packet, side, prefix) {
-            return at(socket, side);
+        if left(socket, side) == 0 && !header(ctx, socket, packet, side, prefix, place) {
+            return at(place);
         }
-        let (from, left, give) = (at(socket, side), left(socket, side), give(socket, side));
+        let (from, left, give) = (at(place), left(socket, side), give(socket, side));
         let here = least(left, packet.payload.wrapping_sub(from));
         let given = least(give, here);
         set(&mut socket.frames[side].left, left.wrapping_sub(here));
         set(&mut socket.frames[side].give, if give == WHOLE { WHOLE } else { give.wrapping_sub(given) });
-        set(&mut socket.frames[side].at, from.wrapping_add(here));
+        set(place, from.wrapping_add(here));
         if given != here {
             return from.wrapping_add(given);
         }
     }
-    at(socket, side)
+    at(place)
 }
 
 // Numbers go through memory where ways meet, so that the verifier need not tell the ways apart by what they were.
 
 #[inline(always)]
-fn at(socket: &Socket, side: usize) -> u32 {
-    // SAFETY: reads our own state.
-    unsafe { core::ptr::read_volatile(&raw const socket.frames[side].at) }
+fn at(place: &u32) -> u32 {
+    // SAFETY: reads a local.
+    unsafe { core::ptr::read_volatile(place) }
 }
 
 #[inline(always)]
@@ -254,8 +252,15 @@ fn stray(socket: &mut Socket, side: usize) {
 
 /// Reads the header of a frame, or the part of it that is in this packet; false when it cannot be one.
 #[inline(always)]
-fn header(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize, prefix: u32) -> bool {
-    let from = at(socket, side);
+fn header(
+    ctx: &SkBuffContext,
+    socket: &mut Socket,
+    packet: &Packet,
+    side: usize,
+    prefix: u32,
+    place: &mut u32,
+) -> bool {
+    let from = at(place);
     let frames: &mut Frames = &mut socket.frames[side];
     // SAFETY: reads our own state; volatile, so that the bound is not optimised away before the verifier sees it.
     let have = unsafe { core::ptr::read_volatile(&raw const frames.have) } as u32 & 15;
@@ -264,7 +269,7 @@ fn header(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, side: usize
         add(counter::LOST_COPY, 1);
         return false;
     }
-    set(&mut frames.at, from.wrapping_add(wanted));
+    set(place, from.wrapping_add(wanted));
     let have = have + wanted;
     frames.have = have as u8;
     if have < HEADER {

@@ -1,7 +1,6 @@
 //! What is remembered about a socket, in socket-local storage: it lives and dies with the socket.
 
 use crate::classify::PREFIX;
-use crate::packet::Packet;
 use apisec_abi::{Seed, counter};
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
@@ -20,10 +19,6 @@ pub struct Frames {
     pub left: u32,
     /// How many of them are to be shipped.
     pub give: u32,
-    /// While a packet is followed: how far, and what of DATA is to be shipped.
-    pub at: u32,
-    /// See `at`.
-    pub prefix: u32,
     /// A packet was seen.
     pub begun: u8,
     /// The position is not known.
@@ -87,8 +82,6 @@ pub struct Socket {
     pub remote_port: u16,
     /// When the last of the skipped bytes was seen, by direction.
     pub skipped_at: [u64; 2],
-    /// Of HTTP/2: the packet that is read.
-    pub packet: Packet,
     /// Of HTTP/2, by direction.
     pub frames: [Frames; 2],
     /// Bytes, with IP headers, that were not read.

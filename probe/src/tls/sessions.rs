@@ -377,7 +377,8 @@ impl Sessions {
             rst: false,
         };
         way.sink.segment(&segment, &connection.flow);
-        if !connection.told {
+        // The client tells which protocol it is; a server of HTTP/2 may speak first.
+        if !connection.told && from == Side::Client {
             connection.told = true;
             let mut tls = connection.greeting.handshake.seen().clone();
             if tls.alpn.is_empty() && bytes.starts_with(HTTP2) {

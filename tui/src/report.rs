@@ -2,6 +2,7 @@
 
 mod json;
 mod ndjson;
+mod openapi;
 mod sarif;
 mod table;
 
@@ -11,7 +12,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{self, IsTerminal};
 
 /// The formats, in the order of the help.
-pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT, sarif::REPORT];
+pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT, sarif::REPORT, openapi::REPORT];
 
 /// The format of a run that was not told one.
 pub const DEFAULT: &Report = &table::REPORT;

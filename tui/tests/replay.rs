@@ -309,3 +309,28 @@ fn the_inventory_of_a_named_folder_outlives_the_run() {
     run(&["inventory", "prune", "--idle", "1h"]);
     assert_eq!(run(&["inventory", "list"]), "");
 }
+
+/// Every service of the demo: what is exported of it and loaded back makes all of it active.
+#[test]
+fn the_shop_exported_and_loaded_back_is_active() {
+    let session = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/sessions/shop.apisec");
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let all = [&["replay", session.to_str().unwrap()], arguments].concat();
+        String::from_utf8(program(folder.path(), &all).output().unwrap().stdout).unwrap()
+    };
+    let specs = folder.path().join("specs");
+    std::fs::create_dir(&specs).unwrap();
+    for (number, document) in run(&["--output", "openapi"]).lines().enumerate() {
+        std::fs::write(specs.join(format!("{number}.json")), document).unwrap();
+    }
+    let after: Value =
+        serde_json::from_str(&run(&["--spec", specs.to_str().unwrap(), "--output", "json"])).unwrap();
+    assert!(after["specifications"].as_array().unwrap().len() >= 7);
+    let endpoints = after["endpoints"].as_array().unwrap().iter();
+    let other: Vec<String> = endpoints
+        .filter(|own| own["drift"] != "active")
+        .map(|own| format!("{} {} {} {}", own["drift"], own["service"], own["method"], own["path"]))
+        .collect();
+    assert!(other.iter().all(|own| own.contains("\"/favicon.ico\"")), "{other:#?}");
+}

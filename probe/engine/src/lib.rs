@@ -18,6 +18,7 @@ pub mod detect;
 pub mod distinct;
 pub mod drift;
 pub mod endpoint;
+pub mod export;
 pub mod filter;
 pub mod fingerprint;
 pub mod graph;

@@ -139,7 +139,7 @@ fn target(word: u64, next_word: u64, space: u64) -> Class {
 
 /// The high bit of every byte that is a capital letter.
 #[inline(always)]
-fn capitals(word: u64) -> u64 {
+pub fn capitals(word: u64) -> u64 {
     let low = word & LOW7;
     let above_z = low + ONES * (0x7f - b'Z' as u64);
     let from_a = low + ONES * (0x80 - b'A' as u64);
@@ -148,7 +148,7 @@ fn capitals(word: u64) -> u64 {
 
 /// The high bit of the first byte that is a space, perhaps of later bytes too.
 #[inline(always)]
-fn spaces(word: u64) -> u64 {
+pub fn spaces(word: u64) -> u64 {
     let differs = word ^ ONES * b' ' as u64;
     differs.wrapping_sub(ONES) & !differs & HIGH
 }

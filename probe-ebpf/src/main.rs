@@ -11,6 +11,7 @@ mod counters;
 mod handshake;
 mod http2;
 mod packet;
+mod pipelining;
 mod process;
 mod record;
 mod ring;

@@ -44,6 +44,12 @@ pub fn first_word(ctx: &SkBuffContext, offset: u32) -> u64 {
     if load(ctx.skb.skb, offset, (&raw mut first).cast(), 8, 8) { first } else { 0 }
 }
 
+/// Copies `len` bytes of payload to where there is room for `N`.
+#[inline(always)]
+pub fn load_beginning<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut [u8; N], len: u32) -> bool {
+    load(ctx.skb.skb, offset, to.cast(), len, N as u32)
+}
+
 /// Copies `len` bytes, at most `max`, where `max` is what `to` holds.
 #[inline(always)]
 fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, len: u32, max: u32) -> bool {

@@ -58,6 +58,8 @@ pub struct Socket {
     pub first_len: u8,
     /// Their direction: 1 ingress, 2 egress.
     pub first_direction: u8,
+    /// Requests were seen that did not wait for answers.
+    pub pipelines: u8,
     /// The first payload while it is too short to tell what it is; the second half is room for the verifier.
     pub first: [u8; 2 * PREFIX],
     /// Direction turns.

@@ -124,6 +124,32 @@ fn pipelined(nginx: &Nginx, mark: &str) {
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 20);
 }
 
+#[test]
+fn a_burst_of_pipelined_requests_is_answered_to_the_last() {
+    if !can_run("accounting::a_burst_of_pipelined_requests_is_answered_to_the_last", &["nginx"]) {
+        return;
+    }
+    const BURST: usize = 400;
+    let mark = mark("burst");
+    let files = files();
+    let inside = format!("location {mark}/files/ {{ alias {}/; }}", files.path().display());
+    let nginx = Nginx::start(NginxSetup { server: &inside, ..NginxSetup::default() }).unwrap();
+    let watch = Watch::calls().unwrap();
+    let all: String =
+        (0..BURST).map(|n| format!("GET {mark}/files/small.json?{n} HTTP/1.1\r\nHost: t\r\n\r\n")).collect();
+    let answer = say(nginx.address(), all.as_bytes()).unwrap();
+    let bodies = answer.windows(15).filter(|bytes| bytes == b"HTTP/1.1 200 OK").count();
+    assert_eq!(bodies, BURST);
+    let calls = watch.end_with_calls(&mark).unwrap();
+    let (mut statuses, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+    for call in &calls {
+        *statuses.entry(call.status).or_insert(0) += 1;
+        *sizes.entry(call.response_bytes).or_insert(0) += 1;
+    }
+    assert_eq!(statuses, BTreeMap::from([(Some(200), BURST)]));
+    assert_eq!(sizes, BTreeMap::from([(answer.len() as u64 / BURST as u64, BURST)]));
+}
+
 /// Downloads a file on a connection of its own, and asks for something small on it afterwards.
 fn download(nginx: &Nginx, mark: &str, file: &str) -> u64 {
     let place = if file == "slow" { "slow" } else { "files" };

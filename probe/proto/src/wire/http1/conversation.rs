@@ -229,7 +229,9 @@ impl Conversation for Http1 {
             }
         }
         if left > 0 {
-            self.adrift |= role == Role::Response;
+            if role == Role::Response {
+                self.lose_answers(cx);
+            }
             self.seek(role, cx);
             if !lost {
                 cx.stats.unframed_bytes += left;

@@ -112,6 +112,20 @@ impl Http1 {
         cx.pool.take_back(open);
     }
 
+    /// A hole may have swallowed responses. Of pipelined requests nobody can tell which answers are missing: none
+    /// is given one.
+    pub(super) fn lose_answers(&mut self, cx: &mut Context<'_>) {
+        self.adrift = true;
+        if !self.pipelining || self.open.iter().filter(|open| open.awaits()).nth(1).is_none() {
+            return;
+        }
+        for open in self.open.iter_mut().filter(|open| open.awaits()) {
+            open.notes.add(Notes::GAP);
+            (open.request_done, open.response_done) = (true, true);
+        }
+        self.settle(cx);
+    }
+
     /// After a hole that may have swallowed responses: without pipelining, this one is for the newest request,
     /// and the older ones were answered out of our sight.
     pub(super) fn regain(&mut self, cx: &mut Context<'_>) {

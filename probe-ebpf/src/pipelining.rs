@@ -9,7 +9,7 @@ use crate::record;
 use aya_ebpf::{macros::map, maps::PerCpuArray, programs::SkBuffContext};
 
 /// Bytes in which the end of the first request is looked for: longer heads are rarely pipelined.
-const SEARCHED: usize = 512;
+const SEARCHED: usize = 256;
 /// Two requests that would fit in less are not worth a look at every small one.
 const WORTHWHILE: u32 = 64;
 /// Behind an empty line that begins in a word at most so many bytes from the beginning of the word are looked at.

@@ -31,6 +31,7 @@ needs_of() {
     needs_of demo
     need nginx nginx-light
     need curl curl
+    need ab apache2-utils
     need openssl openssl
     need wget wget
     need go golang-go

@@ -123,8 +123,11 @@ pub fn mark(name: &str) -> String {
     format!("/{name}-{}", process::id())
 }
 
-/// Whether the last of its programs is attached.
-fn is_attached(pid: u32) -> Result<bool> {
+/// Whether the last of a tool's programs is attached.
+///
+/// # Errors
+/// When it has ended.
+pub fn is_attached(pid: u32) -> Result<bool> {
     let linked = Held::by(pid)?.linked;
     // Programs of others come and go meanwhile.
     let mut programs = loaded_programs().flatten();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use apisec_tests::server::{Nginx, NginxSetup};
 use apisec_tests::skip::{have_programs, have_root};
 use apisec_tests::tool::{self, Running};
+use apisec_tests::watch::is_attached;
 use apisec_tests::{client, eventually};
 use rustix::process::Signal;
 
@@ -122,7 +123,7 @@ fn attached(running: &Running) -> BTreeSet<u32> {
     let mut last = BTreeSet::new();
     eventually("programs in the kernel", PATIENCE, || {
         let now = held(id);
-        let settled = !now.is_empty() && now == last && links(id) > 0;
+        let settled = now == last && links(id) > 0 && is_attached(id).unwrap_or(false);
         last = now;
         settled.then(|| last.clone())
     })

@@ -1,7 +1,7 @@
 //! The files that are probed, and how that went.
 
 use super::library::{Cost, Library};
-use super::scan::{FileId, Find, Holder, Scanner, User};
+use super::scan::{FileId, Find, Holder, Scanner, User, candidates};
 use crate::attach::Prober;
 use crate::attach::tls::Links;
 use crate::source::TlsUse;
@@ -87,11 +87,16 @@ impl Probes {
         }
     }
 
-    /// The TLS library of a process, as it is printed; empty when it is not known.
+    /// The TLS library of a process, as it is printed; empty when it is not known. One that speaks before the round
+    /// has come by is looked at here.
     #[must_use]
     pub fn library_of(&self, pid: u32) -> CompactString {
-        let files = self.users.get(&pid).into_iter().flat_map(|user| &user.files);
-        files.filter_map(|id| self.files.get(id)).map(Probed::name).next().unwrap_or_default()
+        let name = |id: &FileId| self.files.get(id).map(Probed::name);
+        match self.users.get(&pid) {
+            Some(user) => user.files.iter().find_map(name),
+            None => candidates(pid).find_map(|id| name(&id)),
+        }
+        .unwrap_or_default()
     }
 
     /// How the TLS of a process is read.

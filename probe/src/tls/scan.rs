@@ -10,7 +10,7 @@ use super::maps::{self, Mapped};
 use crate::attach::tls::Plan;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,6 +53,18 @@ pub struct FileId {
     device: u64,
     inode: u64,
     changed: (i64, i64),
+}
+
+impl FileId {
+    fn of(about: &Metadata) -> Self {
+        Self { device: about.dev(), inode: about.ino(), changed: (about.ctime(), about.ctime_nsec()) }
+    }
+}
+
+/// The files that a process has mapped and that may hold a TLS library.
+pub(super) fn candidates(pid: u32) -> impl Iterator<Item = FileId> {
+    let mapped = maps::executables(pid).into_iter().filter(is_candidate);
+    mapped.filter_map(move |mapped| Some(FileId::of(&std::fs::metadata(mapped.reach(pid)).ok()?)))
 }
 
 /// A file that holds a TLS library.
@@ -224,9 +236,8 @@ impl Scan {
     /// Looks into a file, once; its id when it holds a TLS library.
     fn file(&mut self, reach: &Path, path: &Path) -> Option<FileId> {
         let file = File::open(reach).ok()?;
-        let about = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let id =
-            FileId { device: about.dev(), inode: about.ino(), changed: (about.ctime(), about.ctime_nsec()) };
+        let about = file.metadata().ok().filter(Metadata::is_file)?;
+        let id = FileId::of(&about);
         if let Some(holds) = self.files.get(&id) {
             return holds.then_some(id);
         }

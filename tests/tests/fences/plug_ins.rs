@@ -65,6 +65,7 @@ const PLUG_INS: &[PlugIns] = &[
         others: &[
             ("classify", "what hooks share: is this HTTP"),
             ("http2", "what the capture hook does with HTTP/2"),
+            ("pipelining", "what the capture hook does with requests that do not wait for answers"),
             ("counters", "what hooks share: every kind of loss"),
             ("main", "the object"),
             ("packet", "what hooks share: headers of a packet"),

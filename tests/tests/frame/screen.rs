@@ -13,11 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a picture may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The views with what only each of them shows.
-pub(super) const VIEWS: [(&str, &str); 4] = [
+pub(super) const VIEWS: [(&str, &str); 5] = [
     ("overview", "─ Services ─"),
     ("graph", "─ Graph ─"),
     ("endpoints", "─ Endpoints ─"),
     ("calls", "─ Calls ─"),
+    ("drift", "─ Drift ─"),
 ];
 
 /// The tool, drawing on a terminal of a known size.

@@ -57,7 +57,8 @@ fn tmux_name(key: &str) -> String {
 fn walk(columns: u16, rows: u16, quit: &str) {
     let _shop = shop();
     let keymap = keymap();
-    let screen = Screen::start(columns, rows, &["live", "--no-state"], "LIVE");
+    let specifications = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/openapi");
+    let screen = Screen::start(columns, rows, &["live", "--no-state", "--spec", specifications], "LIVE");
     screen.until("calls of the shop", |text| text.contains("gateway"));
     for (view, (name, _)) in VIEWS.iter().enumerate() {
         screen.show(view);
@@ -162,6 +163,13 @@ fn open(screen: &Screen, view: usize, key: &str) {
         "calls" => {
             screen.press_until(key, "the call", |text| text.contains("─ Call ─"));
             screen.close("─ Call ─");
+        }
+        "drift" => {
+            // The dialog has the name of its view.
+            screen.press(key);
+            screen.assert_sound(key);
+            screen.press("Escape");
+            screen.show(view);
         }
         _ => {
             screen.press("g");

@@ -49,7 +49,8 @@ fn nginx_curl_and_h2load() {
     let url = format!("http://127.0.0.1:{port}{mark}");
     let watch = Watch::calls().unwrap();
     // One run each: this curl cannot reuse a connection in prior knowledge.
-    curl(&["--http2-prior-knowledge", "-d", "{}", &format!("{url}/one")]).unwrap();
+    // With a body this curl fails at times: nginx answers before it was sent, and resets the stream.
+    curl(&["--http2-prior-knowledge", "-X", "POST", &format!("{url}/one")]).unwrap();
     curl(&["--http2-prior-knowledge", &format!("{url}/two?page=2")]).unwrap();
     curl(&["--http2-prior-knowledge", &format!("{url}/missing")]).unwrap();
     run("h2load", &["-n", "2000", "-c", "4", "-m", "100", &format!("{url}/load"), &format!("{url}/more")]);

@@ -8,6 +8,8 @@ import subprocess
 from process import children, cpu_seconds, find, run, stop, until
 
 PATHS = ["/bench/users/17", "/bench/users/4021", "/bench/orders/8812/items", "/bench/orders/51", "/bench/search?q=shoe&page=2", "/bench/health"]
+# Connections that wrk keeps open, one request at a time on each.
+CONNECTIONS = 16
 ANSWER = (
     '{"path":"$uri","items":[{"id":1,"name":"alpha"},{"id":2,"name":"beta"},{"id":3,"name":"gamma"}],'
     '"page":1,"pages":12,"total":36,"next":"/items?page=2","currency":"EUR"}'
@@ -82,7 +84,7 @@ http {{
             "init = function() for i, path in ipairs(paths) do requests[i] = wrk.format('GET', path) end end\n"
             "request = function() next = next % #requests + 1; return requests[next] end\n"
         )
-        command = [find("wrk"), "-t1", "-c16", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{self.port}"]
+        command = [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{self.port}"]
         out, cpu, _ = run(command)
         answers = int(re.search(r"(\d+) requests in", out).group(1))
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))

@@ -7,14 +7,14 @@ use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
 use crate::pipelining::{self, begins_request};
 use crate::record;
-use crate::socket::{CALLERS, SEED, Socket, caller_key, find, find_or_create};
+use crate::socket::{CALLERS, DEFERRED, SEED, SERVED, Socket, caller_key, find, find_or_create};
 use apisec_abi::{
     FLAG_EGRESS, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP1, VERDICT_HTTP2,
     VERDICT_MESSAGES, VERDICT_OURS, VERDICT_PEER_COVERED, VERDICT_TLS, VERDICT_TLS_HELLO, VERDICT_UNDECIDED,
     counter,
 };
 use aya_ebpf::{
-    bindings::bpf_sock,
+    bindings::{BPF_TCP_LISTEN, bpf_sock},
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock},
     macros::cgroup_skb,
     programs::SkBuffContext,
@@ -80,6 +80,10 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
     if protocol != IPPROTO_TCP {
         return count_quic(ctx, sk, protocol);
     }
+    // SAFETY: a full socket; the verifier checks the fields.
+    if unsafe { (*sk).state } == BPF_TCP_LISTEN {
+        return defer(ctx);
+    }
     let mut known = find(sk);
     if let Some(socket) = &mut known
         && settled(ctx, socket)
@@ -107,6 +111,21 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
         learn(ctx, sk, socket, &packet, direction);
     }
     payload(ctx, socket, &packet, direction);
+}
+
+/// A connection has no socket before its server accepts it. With TCP_DEFER_ACCEPT that is when the first payload comes,
+/// which only the listening socket sees: the client's end has it too, if that is on this node.
+#[inline(always)]
+fn defer(ctx: &SkBuffContext) {
+    let Ok(packet) = parse(ctx) else { return };
+    if packet.payload == 0 {
+        return;
+    }
+    match CALLERS.get_ptr_mut(&caller_key(packet.seq, packet.ack)) {
+        // SAFETY: as in the handshake.
+        Some(caller) => unsafe { (*caller).served = DEFERRED },
+        None => add(counter::LOST_DEFERRED, 1),
+    }
 }
 
 /// A verdict that no packet changes: the cheapest way out.
@@ -153,7 +172,7 @@ fn learn(ctx: &SkBuffContext, sk: *mut bpf_sock, socket: &mut Socket, packet: &P
     if socket.role == ROLE_CLIENT && direction == 1 {
         // SAFETY: the value is read at once.
         if let Some(caller) = unsafe { CALLERS.get(&caller_key(packet.seq, packet.ack)) }
-            && caller.served == 1
+            && caller.served == SERVED
         {
             socket.verdict = VERDICT_PEER_COVERED;
         }

@@ -1,8 +1,8 @@
 //! Which end of a connection a socket is, and whether its peer is on this node: the end of the handshake.
 
 use crate::connect::{has_netns_cookie, is_ours};
-use crate::socket::{CALLERS, Caller, Socket, caller_key, find_or_create};
-use apisec_abi::{ROLE_CLIENT, ROLE_SERVER, VERDICT_OURS};
+use crate::socket::{CALLERS, Caller, DEFERRED, SERVED, Socket, caller_key, find_or_create};
+use apisec_abi::{ROLE_CLIENT, ROLE_SERVER, VERDICT_OURS, VERDICT_PEER_COVERED};
 use aya_ebpf::{
     bindings::{BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, bpf_sock_ops},
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
@@ -59,7 +59,11 @@ fn accepted(ops: *mut bpf_sock_ops) {
     // SAFETY: the entry may be reused for another connection while we read it only after 65,536 more
     // handshakes.
     unsafe {
-        (*caller).served = 1;
+        if (*caller).served == DEFERRED {
+            socket.verdict = VERDICT_PEER_COVERED;
+        } else {
+            (*caller).served = SERVED;
+        }
         socket.client_cookie = (*caller).cookie;
         socket.client_cgroup = (*caller).cgroup;
         socket.client_netns_cookie = (*caller).netns_cookie;

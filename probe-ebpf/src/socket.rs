@@ -115,6 +115,11 @@ static SOCKETS: SkStorage<Socket> = SkStorage::new();
 #[btf_map]
 pub static SEED: LruHashMap<u64, Seed, 131_072> = LruHashMap::new();
 
+/// The server's end is on this node too, and captures the connection.
+pub const SERVED: u64 = 1;
+/// So it is, but its first payload came before it had a socket: the client's end captures the connection.
+pub const DEFERRED: u64 = 2;
+
 /// The client's end of a handshake, by its two sequence numbers, which neither NAT nor namespaces change.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -131,7 +136,7 @@ pub struct Caller {
     pub uid: u32,
     /// Its `comm`.
     pub comm: [u8; 16],
-    /// 1 when the server's end is on this node too and captures the connection.
+    /// Where the connection is captured: [`SERVED`], [`DEFERRED`], or 0 while only the client's end is known.
     pub served: u64,
 }
 

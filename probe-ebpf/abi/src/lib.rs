@@ -364,8 +364,10 @@ pub mod counter {
     pub const LOST_TLS_STATE: u32 = 15;
     /// Plaintext records of TLS that did not fit the ring.
     pub const LOST_TLS_RING_FULL: u32 = 16;
+    /// First payload of connections whose server accepts late (TCP_DEFER_ACCEPT), and whose client is elsewhere.
+    pub const LOST_DEFERRED: u32 = 17;
     /// Number of counters.
-    pub const COUNT: u32 = 17;
+    pub const COUNT: u32 = 18;
 }
 
 /// Names of the counters, by index.
@@ -387,6 +389,7 @@ pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
     "lost_tls_copy",
     "lost_tls_state",
     "lost_tls_ring_full",
+    "lost_deferred",
 ];
 
 const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);

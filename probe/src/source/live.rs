@@ -39,7 +39,7 @@ const TELL_EVERY: u64 = 500_000_000;
 /// Recent connections whose ends may still have to be joined.
 const JOINED: usize = 65_536;
 /// Names of the kernel's counters that are losses.
-const LOSSES: [&str; 7] = [
+const LOSSES: [&str; 8] = [
     "lost_ring_full",
     "lost_identity",
     "lost_copy",
@@ -47,6 +47,7 @@ const LOSSES: [&str; 7] = [
     "lost_tls_copy",
     "lost_tls_state",
     "lost_tls_ring_full",
+    "lost_deferred",
 ];
 
 /// The live source.

@@ -1,12 +1,13 @@
 //! How bytes get to the socket must not matter: sendfile, splice, gathered writes, io_uring, one byte at a
 //! time, many requests at once, heads larger than what is captured.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::thread;
 
+use apisec_tests::client::curl;
 use apisec_tests::conversation::Conversation;
 use apisec_tests::script::Script;
-use apisec_tests::server::{Nginx, NginxSetup};
+use apisec_tests::server::{Nginx, NginxSetup, free_port};
 use apisec_tests::skip::skip;
 use apisec_tests::uring;
 use apisec_tests::watch::{Watch, mark};
@@ -182,4 +183,27 @@ fn long_heads(address: SocketAddr, mark: &str) -> Vec<String> {
         paths.extend([path, after]);
     }
     paths
+}
+
+/// The server has no socket for a connection before its first payload came: `deferred` of nginx, the default of Apache.
+#[test]
+fn a_server_that_accepts_with_the_first_payload() {
+    if !can_run("io_paths::a_server_that_accepts_with_the_first_payload", &["nginx", "curl"]) {
+        return;
+    }
+    let mark = mark("deferred");
+    let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let http = format!("server {{ listen 127.0.0.1:{port} deferred; location / {{ return 200 '{{}}'; }} }}");
+    let nginx = Nginx::start(NginxSetup { http: &http, ..NginxSetup::default() }).unwrap();
+    let watch = Watch::calls().unwrap();
+    for number in 0..10 {
+        let url = format!("http://127.0.0.1:{port}{mark}");
+        curl(&[&format!("{url}/first/{number}"), &format!("{url}/second/{number}")]).unwrap();
+    }
+    let log = nginx.finish().unwrap();
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert_eq!(log.len(), 20);
+    each_once(&calls, log.iter().map(|line| line.uri.clone()));
+    let right = |src: &str, dst: &str| src == "process:curl" && dst.starts_with("process:nginx");
+    assert!(calls.iter().all(|call| call.status == Some(200) && right(&call.src, &call.dst)), "{calls:?}");
 }

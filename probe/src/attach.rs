@@ -22,9 +22,9 @@ use std::io;
 /// The kernel programs, as built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
 
-/// Size of the ring to user space: a power of two. A tenth of a second of 100,000 small calls a second; its pages are
+/// Size of the ring to user space: a power of two. A fifth of a second of 100,000 small calls a second. Its pages are
 /// mapped twice, and count twice in our memory.
-pub const RING_BYTES: u32 = 8 << 20;
+pub const RING_BYTES: u32 = 16 << 20;
 
 /// A kernel hook.
 pub struct Hook {

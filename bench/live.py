@@ -47,7 +47,8 @@ class Apisec(Observer):
                 self.err.seek(0)
                 raise RuntimeError(f"apisec-top ended early: {self.err.read()[-600:]}")
             seen.append(bpf_links(self.child.pid))
-            return seen[-1] > 0 and len(seen) > 30 and len(set(seen[-30:])) == 1
+            # Loading the last program takes some tenths of a second, in which nothing is added.
+            return seen[-1] > 0 and len(seen) > 150 and len(set(seen[-150:])) == 1
 
         until("apisec-top is attached", attached)
 

@@ -4,6 +4,7 @@ use apisec_engine::call_log::{
     AuthScheme, CallChunk, CallLog, CallRow, Detail, IdentityHash, LoggedEndpoint, Notes, Protocol,
     ShownField, Vantage,
 };
+use apisec_engine::coverage::{CoverageView, Shares};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::snapshot::{
     Capture, ChainView, Drift, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
@@ -244,6 +245,10 @@ pub(crate) fn hostile() -> Snapshot {
     for degradation in &mut snapshot.capture.degradations {
         degradation.what = "\u{1b}[2Jwhat\nnow".to_owned();
     }
+    for row in &mut snapshot.capture.coverage {
+        row.library = "lib\u{1b}]0;x\u{7}".to_owned();
+        row.reason.push_str("\u{202e}\u{9b}2J");
+    }
     snapshot
 }
 
@@ -369,8 +374,79 @@ fn capture(calls: u64) -> Capture {
                 remedy: String::new(),
             },
         ],
+        coverage: coverage(),
         ..Capture::default()
     }
+}
+
+fn coverage() -> Vec<CoverageView> {
+    let rows = [
+        ("", "node", "quic", "", "", [0, 0, 0], [0, 0, 1_310_000], "QUIC (HTTP/3) is not read"),
+        (
+            "",
+            "node",
+            "unix",
+            "",
+            "",
+            [0, 0, 12],
+            [0, 0, 0],
+            "unix sockets are not read; their bytes are not counted",
+        ),
+        ("container:3f2a9c", "catalog", "http1", "", "", [41, 0, 0], [9_120_000, 0, 0], ""),
+        (
+            "process:envoy:15001",
+            "envoy",
+            "tls",
+            "Java",
+            "",
+            [0, 0, 7],
+            [0, 0, 402_000],
+            "Java has its own TLS, which is not read",
+        ),
+        (
+            "unit:nginx.service",
+            "nginx",
+            "http1",
+            "OpenSSL 3",
+            "emulated",
+            [12, 210, 0],
+            [88_000, 4_480_000, 0],
+            "",
+        ),
+        ("unit:nginx.service", "nginx", "http2", "OpenSSL 3", "emulated", [0, 31, 0], [0, 9_700_000, 0], ""),
+        (
+            "unit:payments.service",
+            "payments",
+            "other",
+            "",
+            "",
+            [0, 0, 3],
+            [0, 0, 5_100],
+            "neither HTTP nor TLS by its first bytes",
+        ),
+    ];
+    let shares = |[plaintext, decrypted, opaque]: [u64; 3]| Shares { plaintext, decrypted, opaque };
+    let view = |(workload, name, protocol, library, attached, connections, bytes, reason): (
+        &str,
+        &str,
+        &str,
+        &str,
+        &str,
+        _,
+        _,
+        &str,
+    )| CoverageView {
+        workload: workload.to_owned(),
+        name: name.to_owned(),
+        protocol: protocol.to_owned(),
+        library: library.to_owned(),
+        attached: attached.to_owned(),
+        connections: shares(connections),
+        bytes: shares(bytes),
+        reason: reason.to_owned(),
+        lost: if protocol == "http2" { 16_384 } else { 0 },
+    };
+    rows.map(view).to_vec()
 }
 
 /// A number that looks arbitrary and is the same every time.

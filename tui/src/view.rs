@@ -4,6 +4,7 @@
 //! IO, knows no key and no colour.
 
 mod calls;
+mod coverage;
 mod drift;
 mod endpoints;
 mod graph;
@@ -14,6 +15,7 @@ use crate::canvas::{Canvas, Viewport};
 use crate::label::Labels;
 use crate::layer::Layer;
 use apisec_engine::call_log::{CallChunk, CallRow};
+use apisec_engine::coverage::CoverageView;
 use apisec_engine::filter::Filter;
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot};
 use ratatui::layout::Rect;
@@ -35,6 +37,7 @@ pub const VIEWS: &[Registration] = &[
     Registration { name: "endpoints", title: "Endpoints", new: || Box::new(endpoints::Endpoints::default()) },
     Registration { name: "calls", title: "Calls", new: || Box::new(calls::Calls::default()) },
     Registration { name: "drift", title: "Drift", new: || Box::new(drift::Drifting::default()) },
+    Registration { name: "coverage", title: "Coverage", new: || Box::new(coverage::Coverage::default()) },
 ];
 
 /// What a view may look at.
@@ -69,6 +72,12 @@ impl World<'_> {
     #[must_use]
     pub fn shows_edge(&self, edge: &EdgeView) -> bool {
         self.filter.is_empty() || self.filter.named(&|id| self.labels.known(id)).edge(edge)
+    }
+
+    /// Whether a row of the coverage passes the filter.
+    #[must_use]
+    pub fn shows_coverage(&self, coverage: &CoverageView) -> bool {
+        self.filter.is_empty() || self.filter.named(&|id| self.labels.known(id)).coverage(coverage)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod gauge;
 pub mod input;
 pub mod list;
 pub mod panel;
+pub mod shares;
 pub mod sparkline;
 pub mod table;
 pub mod tree;

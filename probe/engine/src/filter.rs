@@ -16,6 +16,7 @@
 //! A term about something that a row does not have (the status of an edge) neither lets it pass nor stops it.
 
 use crate::call_log::{CallChunk, CallRow};
+use crate::coverage::CoverageView;
 use crate::snapshot::{EdgeView, EndpointView, Snapshot, WorkloadView};
 use apisec_proto::call::Call;
 use std::collections::BTreeSet;

@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a picture may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The views with what only each of them shows.
-pub(super) const VIEWS: [(&str, &str); 5] = [
+pub(super) const VIEWS: [(&str, &str); 6] = [
     ("overview", "─ Services ─"),
     ("graph", "─ Graph ─"),
     ("endpoints", "─ Endpoints ─"),
     ("calls", "─ Calls ─"),
     ("drift", "─ Drift ─"),
+    ("coverage", "─ Coverage ─"),
 ];
 
 /// The tool, drawing on a terminal of a known size.

@@ -164,6 +164,10 @@ fn open(screen: &Screen, view: usize, key: &str) {
             screen.press_until(key, "the call", |text| text.contains("─ Call ─"));
             screen.close("─ Call ─");
         }
+        "coverage" => {
+            screen.press_until(key, "its protocols", |text| text.contains("─ Read and not read ─"));
+            screen.close("─ Read and not read ─");
+        }
         "drift" => {
             // The dialog has the name of its view.
             screen.press(key);

@@ -1,7 +1,7 @@
 //! A filter that also knows workloads by the names that are on the screen.
 
 use super::subject::{Field, Logged, Subject, Test};
-use super::{CallChunk, CallRow, EdgeView, EndpointView, Filter};
+use super::{CallChunk, CallRow, CoverageView, EdgeView, EndpointView, Filter};
 
 /// A filter with the names of workloads.
 #[derive(Clone, Copy)]
@@ -27,6 +27,12 @@ impl NamedFilter<'_, '_> {
     #[must_use]
     pub fn edge(&self, edge: &EdgeView) -> bool {
         self.passes(edge)
+    }
+
+    /// Whether a row of the coverage passes.
+    #[must_use]
+    pub fn coverage(&self, coverage: &CoverageView) -> bool {
+        self.passes(coverage)
     }
 
     fn passes(&self, row: &dyn Subject) -> bool {

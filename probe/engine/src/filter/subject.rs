@@ -198,6 +198,25 @@ impl Subject for EdgeView {
     }
 }
 
+impl Subject for CoverageView {
+    fn text(&self, field: Field, test: Test<'_>) -> Option<bool> {
+        match field {
+            Field::Src | Field::Dst => Some(test(&self.workload) || test(&self.name)),
+            Field::Protocol => Some(test(&self.protocol)),
+            Field::Note => Some(test(&self.reason) || test(&self.library)),
+            _ => None,
+        }
+    }
+
+    fn status(&self, _: &mut dyn FnMut(u16) -> bool) -> Option<bool> {
+        None
+    }
+
+    fn duration(&self) -> Option<u64> {
+        None
+    }
+}
+
 impl Subject for WorkloadView {
     fn text(&self, field: Field, test: Test<'_>) -> Option<bool> {
         match field {

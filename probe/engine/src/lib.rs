@@ -31,6 +31,7 @@ pub mod moment;
 pub mod name_set;
 pub mod ndjson;
 pub mod observe;
+pub mod policy;
 pub mod rename;
 pub mod schema;
 pub mod sketch;

@@ -1,6 +1,7 @@
 //! JSON schemas of what the program prints, straight from the types.
 
 use crate::ndjson::NdjsonCall;
+use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
 /// Schema (2020-12) of the object that `--output json` prints.
@@ -13,6 +14,12 @@ pub fn snapshot() -> serde_json::Value {
 #[must_use]
 pub fn call() -> serde_json::Value {
     schemars::schema_for!(NdjsonCall).to_value()
+}
+
+/// Schema (2020-12) of a policy file.
+#[must_use]
+pub fn policy() -> serde_json::Value {
+    schemars::schema_for!(Policy).to_value()
 }
 
 #[cfg(test)]

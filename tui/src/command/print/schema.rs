@@ -18,6 +18,8 @@ enum Of {
     Json,
     /// A line of --output ndjson
     Ndjson,
+    /// A policy file
+    Policy,
 }
 
 impl Schema {
@@ -26,6 +28,7 @@ impl Schema {
         let schema = match self.of {
             Of::Json => schema::snapshot(),
             Of::Ndjson => schema::call(),
+            Of::Policy => schema::policy(),
         };
         serde_json::to_writer_pretty(&mut *out, &schema)
             .map_err(|error| Failure::new(error.to_string(), ""))?;

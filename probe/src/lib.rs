@@ -7,6 +7,7 @@ pub mod flow;
 pub mod identity;
 pub mod pipeline;
 pub mod record;
+pub mod sever;
 pub mod source;
 pub mod spec;
 pub mod store;

@@ -37,7 +37,7 @@ pub(super) struct Namespace {
 }
 
 /// A thread's way into other network namespaces and back home.
-pub(super) struct Traveller {
+pub(crate) struct Traveller {
     home: Option<OwnedFd>,
     own: u64,
     away: bool,
@@ -45,13 +45,13 @@ pub(super) struct Traveller {
 
 impl Traveller {
     /// A traveller whose home is the calling thread's namespace. It must stay on this thread.
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let own = process::netns(std::process::id()).unwrap_or_default();
         Self { home: open_link("/proc/thread-self/ns/net").ok(), own, away: false }
     }
 
     /// Inode of our own namespace.
-    pub(super) fn own(&self) -> u64 {
+    pub(crate) fn own(&self) -> u64 {
         self.own
     }
 
@@ -59,7 +59,7 @@ impl Traveller {
     ///
     /// # Errors
     /// The namespace is gone, or we may not enter it (`CAP_SYS_ADMIN`).
-    pub(super) fn inside<T>(&mut self, inode: u64, door: &str, look: impl FnOnce() -> T) -> io::Result<T> {
+    pub(crate) fn inside<T>(&mut self, inode: u64, door: &str, look: impl FnOnce() -> T) -> io::Result<T> {
         if inode == self.own {
             return Ok(look());
         }
@@ -75,7 +75,7 @@ impl Traveller {
     }
 
     /// The way home was lost: nothing that this thread sees is ours any more.
-    pub(super) fn stranded(&self) -> bool {
+    pub(crate) fn stranded(&self) -> bool {
         self.away
     }
 }
@@ -85,7 +85,7 @@ fn open_link(path: &str) -> io::Result<OwnedFd> {
 }
 
 /// A door into every namespace that a process lives in or that a mount keeps, by inode.
-pub(super) fn doors(pids: &[u32]) -> HashMap<u64, CompactString> {
+pub(crate) fn doors(pids: &[u32]) -> HashMap<u64, CompactString> {
     let mut found = HashMap::new();
     let inhabited = pids.iter().filter_map(|pid| {
         let inode = process::netns(*pid)?;

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 /// `NETLINK_ROUTE`.
 pub(super) const ROUTE: isize = 0;
 /// `NETLINK_SOCK_DIAG`.
-pub(super) const SOCK_DIAG: isize = 4;
+pub(crate) const SOCK_DIAG: isize = 4;
 
 /// The kernel never builds a larger datagram for a dump.
 const DATAGRAM: usize = 64 * 1024;
@@ -17,17 +17,18 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const REQUEST: u16 = 1;
 const MULTI: u16 = 2;
+const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
 
 /// A netlink socket, of the network namespace in which it was opened.
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: Socket,
     datagram: Vec<u8>,
 }
 
 impl Netlink {
     /// A conversation with the subsystem `protocol` in the calling thread's network namespace.
-    pub(super) fn open(protocol: isize) -> io::Result<Self> {
+    pub(crate) fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -42,6 +43,11 @@ impl Netlink {
     /// Asks for one object; `NotFound` when there is none.
     pub(super) fn get(&mut self, kind: u16, body: &[u8], each: impl FnMut(&[u8])) -> io::Result<()> {
         self.ask(kind, REQUEST, body, each)
+    }
+
+    /// Asks for something to be done, and waits for the kernel's word.
+    pub(super) fn order(&mut self, kind: u16, body: &[u8]) -> io::Result<()> {
+        self.ask(kind, REQUEST | ACK, body, |_| ())
     }
 
     fn ask(&mut self, kind: u16, flags: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {

@@ -123,7 +123,7 @@ pub(super) fn inode_in(link: &str, prefix: &str) -> Option<u64> {
 }
 
 /// The pids that exist now.
-pub(super) fn all_pids() -> Vec<u32> {
+pub(crate) fn all_pids() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }

@@ -5,12 +5,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const BY_FAMILY: u16 = 20;
+const DESTROY: u16 = 21;
 const ESTABLISHED: u8 = 1;
 const LISTEN: u8 = 10;
 const AF_INET: u8 = libc::AF_INET as u8;
 const AF_INET6: u8 = libc::AF_INET6 as u8;
 /// `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
+/// `INET_DIAG_NOCOOKIE`, twice.
+const ANY_COOKIE: u64 = u64::MAX;
 const ATTRIBUTE_V6ONLY: u16 = 11;
 
 /// A TCP socket.
@@ -41,7 +44,7 @@ pub(super) fn established(each: impl FnMut(Socket)) -> io::Result<()> {
 fn dump(state: u8, mut each: impl FnMut(Socket)) -> io::Result<()> {
     let mut netlink = Netlink::open(SOCK_DIAG)?;
     for family in [AF_INET, AF_INET6] {
-        let request = request(family, state, None);
+        let request = request(family, state, None, ANY_COOKIE);
         netlink.dump(BY_FAMILY, &request, |payload| {
             if let Some(socket) = parse(payload) {
                 each(socket);
@@ -59,19 +62,31 @@ pub(super) fn connected(
 ) -> io::Result<Option<Socket>> {
     let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
     let mut found = None;
-    let outcome = netlink.get(BY_FAMILY, &request(family, ESTABLISHED, Some((local, remote))), |payload| {
-        // The kernel answers with a listener when no connection matches.
-        found = parse(payload).filter(|socket| socket.remote == remote);
-    });
+    let outcome =
+        netlink.get(BY_FAMILY, &request(family, ESTABLISHED, Some((local, remote)), ANY_COOKIE), |payload| {
+            // The kernel answers with a listener when no connection matches.
+            found = parse(payload).filter(|socket| socket.remote == remote);
+        });
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(|()| found),
     }
 }
 
+/// Closes the socket of this namespace that is connected from `local` to `remote`, if it has this cookie: its peer is told by a
+/// reset, its program by ECONNABORTED.
+pub(crate) fn destroy(
+    netlink: &mut Netlink,
+    local: SocketAddr,
+    remote: SocketAddr,
+    cookie: u64,
+) -> io::Result<()> {
+    let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
+    netlink.order(DESTROY, &request(family, ESTABLISHED, Some((local, remote)), cookie))
+}
+
 /// `struct inet_diag_req_v2`.
-fn request(family: u8, state: u8, pair: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
-    const NO_COOKIE: [u8; 8] = [0xff; 8];
+fn request(family: u8, state: u8, pair: Option<(SocketAddr, SocketAddr)>, cookie: u64) -> Vec<u8> {
     let mut body = vec![family, libc::IPPROTO_TCP as u8, 0, 0];
     body.extend((1_u32 << state).to_ne_bytes());
     let Some((local, remote)) = pair else {
@@ -83,7 +98,8 @@ fn request(family: u8, state: u8, pair: Option<(SocketAddr, SocketAddr)>) -> Vec
     body.extend(address_words(local.ip()));
     body.extend(address_words(remote.ip()));
     body.extend([0; 4]);
-    body.extend(NO_COOKIE);
+    body.extend((cookie as u32).to_ne_bytes());
+    body.extend(((cookie >> 32) as u32).to_ne_bytes());
     body
 }
 

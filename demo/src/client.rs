@@ -1,11 +1,12 @@
-//! HTTP/1.1 connections to others, kept open between requests, and whole answers read from them.
+//! HTTP connections to others, kept open between requests, and whole answers read from them.
 
+use crate::network::{Dialer, Network};
 use anyhow::{Context as _, Result, anyhow};
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const MAX_ANSWER: usize = 8 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A pool of keep-alive connections.
-pub(crate) type Pool = Client<HttpConnector, Body>;
+pub(crate) type Pool = Client<Dialer, Body>;
 
 /// A response that was read to its end.
 #[derive(Debug)]
@@ -34,11 +35,9 @@ impl Answer {
     }
 }
 
-/// An empty pool.
-pub(crate) fn pool() -> Pool {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new()).build(connector)
+/// An empty pool of connections through `network`.
+pub(crate) fn pool(network: &Network) -> Pool {
+    Client::builder(TokioExecutor::new()).build(Dialer::new(network.clone()))
 }
 
 /// Sends a request and returns the head of the response, its body still on the way.

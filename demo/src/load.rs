@@ -1,7 +1,9 @@
 //! The load: simulated customers who go about their business at a steady rate.
 
-mod journey;
+pub(crate) mod journey;
 
+use crate::network::{Directory, Network};
+use crate::peers::Peer;
 use crate::process;
 use crate::seed;
 use crate::shopper::{Halt, Shopper, Tally};
@@ -51,7 +53,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     ensure!(volume.rate.is_finite() && volume.rate > 0.0, "the rate must be above 0");
     let mut signal = StopSignal::new()?;
     let (stopper, stopping) = stopping();
-    let mut shoppers = send_in(options.gateway, volume, &stopping);
+    let gateway = Peer { role: "gateway".into(), address: options.gateway };
+    let directory = Directory::new(Network::Sockets, [gateway]);
+    let mut shoppers = send_in(&directory, volume, &stopping, journey::JOURNEYS);
     let mut total = Tally::default();
     loop {
         tokio::select! {
@@ -66,7 +70,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 }
 
 /// Every customer takes turns with the others: the same rate, evenly shifted.
-fn send_in(gateway: SocketAddr, volume: &Volume, stopping: &Stopping) -> JoinSet<Tally> {
+pub(crate) fn send_in(
+    directory: &Directory,
+    volume: &Volume,
+    stopping: &Stopping,
+    journeys: &'static [journey::Journey],
+) -> JoinSet<Tally> {
     let count = f64::from(volume.shoppers);
     let budget = Budget::new(volume.requests);
     let mut shoppers = JoinSet::new();
@@ -74,21 +83,22 @@ fn send_in(gateway: SocketAddr, volume: &Volume, stopping: &Stopping) -> JoinSet
         let offset = f64::from(number) / count;
         let turnstile = Turnstile::new(volume.rate / count, offset, budget.clone(), stopping.clone());
         let user = seed::WHOLESALER + 1 + u64::from(number) % (seed::USERS - 2);
-        let shopper = Shopper::new(user, gateway, turnstile);
-        shoppers.spawn(stroll(shopper, number));
+        let mut shopper = Shopper::new(user, directory.clone(), turnstile.like_a_person(user));
+        shopper.move_to(number.wrapping_add(1) as u8);
+        shoppers.spawn(stroll(shopper, number, journeys));
     }
     shoppers
 }
 
 /// One journey after the other, until no more requests may be sent.
-async fn stroll(mut shopper: Shopper, number: u16) -> Tally {
+async fn stroll(mut shopper: Shopper, number: u16, journeys: &'static [journey::Journey]) -> Tally {
     // The first journeys differ, so that a short run has seen every kind.
-    let mut next = journey::JOURNEYS.get(usize::from(number) % journey::JOURNEYS.len().max(1));
+    let mut next = journeys.get(usize::from(number) % journeys.len().max(1));
     while let Some(journey) = next {
         if let Err(Halt::Closed) = (journey.go)(&mut shopper).await {
             break;
         }
-        next = journey::draw(&mut shopper.random);
+        next = journey::draw(journeys, &mut shopper.random);
     }
     shopper.tally().clone()
 }

@@ -6,12 +6,17 @@
 
 mod access_log;
 mod client;
+mod clock;
+mod flaw;
+mod frame;
 mod hop;
 mod load;
+mod network;
 mod peers;
 mod problem;
 mod process;
 mod random;
+mod record;
 mod scenario;
 mod seed;
 mod serve;
@@ -45,6 +50,8 @@ enum Command {
     Load(load::Options),
     /// Run an attack, or its benign twin, against a gateway; `list` names them.
     Scenario(scenario::Options),
+    /// Write what an attack, or its benign twin, looks like on the wire to a capture file. The same each time.
+    Record(record::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,8 +66,11 @@ fn main() -> ExitCode {
 
 /// One thread per process, so that a process is what its main thread is called.
 fn run(cli: Cli) -> Result<()> {
+    // In a recording, time passes only while everybody waits.
+    let recording = matches!(cli.command, Command::Record(_));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .start_paused(recording)
         .build()
         .context("cannot start the async runtime")?;
     runtime.block_on(async {
@@ -69,6 +79,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Serve(options) => serve::run(options).await,
             Command::Load(options) => load::run(options).await,
             Command::Scenario(options) => scenario::run(options).await,
+            Command::Record(options) => record::run(options).await,
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{self, Answer, Pool};
 use crate::hop::Hop;
+use crate::network::Network;
 use crate::problem::Problem;
 use anyhow::{Context as _, Result};
 use axum::body::Body;
@@ -38,10 +39,10 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// The given servers.
-    pub(crate) fn new(peers: Vec<Peer>) -> Self {
+    /// The given servers, reached through `network`.
+    pub(crate) fn new(network: &Network, peers: Vec<Peer>) -> Self {
         let addresses = peers.into_iter().map(|peer| (peer.role, peer.address)).collect();
-        Self { pool: client::pool(), addresses }
+        Self { pool: client::pool(network), addresses }
     }
 
     /// Their roles.
@@ -69,6 +70,27 @@ impl Peers {
             let json = header::HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
+        client::ask(&self.pool, request).await.map_err(|error| unreachable(role, &error))
+    }
+
+    /// Fetches whatever `url` names, on behalf of whoever asked for it.
+    ///
+    /// # Errors
+    /// 422 when it is no URL, 502 when nobody answers.
+    pub(crate) async fn fetch(&self, method: Method, url: &str, body: Body) -> Result<Answer, Problem> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = url.parse().map_err(|_invalid| Problem::unprocessable("that is no URL"))?;
+        client::ask(&self.pool, request).await.map_err(|error| unreachable("the other server", &error))
+    }
+
+    /// Sends a request of one's own making to a peer; its target is path and query.
+    ///
+    /// # Errors
+    /// 502 when the peer cannot be reached.
+    pub(crate) async fn ask(&self, role: &str, mut request: Request<Body>) -> Result<Answer, Problem> {
+        let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        *request.uri_mut() = self.uri(role, path)?;
         client::ask(&self.pool, request).await.map_err(|error| unreachable(role, &error))
     }
 

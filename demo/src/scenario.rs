@@ -1,10 +1,38 @@
 //! Attacks on the shop, each beside the honest use that looks like it: one file and one line in
 //! [`SCENARIOS`] each. What a run did is printed, so that a detector can be held against the truth.
 
+mod agent_loop;
+mod agent_scope;
 mod brute_force;
 mod enumeration;
+mod exfiltration;
+mod exhaustion;
+mod forged_request;
+mod forged_token;
+mod graphql_batching;
+mod graphql_introspection;
+mod misconfiguration;
+mod mixed;
+mod old_version;
+mod overexposure;
+mod overposting;
+mod ownership;
+mod poisoned_supply;
 mod privilege;
+mod scalping;
+mod scraping;
+mod signup_farm;
+mod socket_flood;
+mod socket_hijack;
+mod stuffing;
+mod tampering;
+mod token_replay;
+mod voucher_guessing;
+mod weak_secret;
 
+use crate::flaw::Flaw;
+use crate::network::{Directory, Network};
+use crate::peers::Peer;
 use crate::process;
 use crate::seed;
 use crate::shopper::{Halt, Journey, Shopper};
@@ -14,7 +42,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One kind of abuse.
 pub(crate) struct Scenario {
@@ -22,15 +49,38 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The entry of the OWASP API Security Top 10 that it belongs to.
     pub(crate) owasp: &'static str,
+    /// Ids of the detectors that must notice the attack, and that must not notice the twin.
+    pub(crate) raises: &'static [&'static str],
+    /// Flaws of the shop that the attack needs, and that would show without it.
+    pub(crate) flaws: &'static [Flaw],
     /// Requests that either side sends at most.
-    requests: u64,
+    pub(crate) requests: u64,
     /// Requests per second of either side.
-    rate: f64,
+    pub(crate) rate: f64,
     /// The abuse.
     attack: Act,
     /// Honest use of the same operations, about as often: no detector should raise it.
     twin: Act,
 }
+
+impl Scenario {
+    /// Whoever plays one of the sides: a program, or, as the twin, somebody with thoughts of their own.
+    pub(crate) fn visitor(&self, directory: Directory, turnstile: Turnstile, twin: bool) -> Shopper {
+        let turnstile = if twin { turnstile.like_a_person(seed::WHOLESALER) } else { turnstile };
+        let mut shopper = Shopper::new(seed::WHOLESALER, directory, turnstile);
+        shopper.move_to(VISITOR);
+        shopper
+    }
+
+    /// Plays one of the sides.
+    pub(crate) fn play<'a>(&self, twin: bool, shopper: &'a mut Shopper) -> Journey<'a> {
+        let act = if twin { &self.twin } else { &self.attack };
+        (act.play)(shopper)
+    }
+}
+
+/// The machine that visitors come from, unless they say otherwise; customers have lower numbers.
+const VISITOR: u8 = 200;
 
 /// What one side does.
 struct Act {
@@ -41,8 +91,36 @@ struct Act {
 }
 
 /// Every scenario.
-pub(crate) const SCENARIOS: &[&Scenario] =
-    &[&enumeration::SCENARIO, &brute_force::SCENARIO, &privilege::SCENARIO];
+pub(crate) static SCENARIOS: &[&Scenario] = &[
+    &enumeration::SCENARIO,
+    &ownership::SCENARIO,
+    &brute_force::SCENARIO,
+    &stuffing::SCENARIO,
+    &forged_token::SCENARIO,
+    &token_replay::SCENARIO,
+    &weak_secret::SCENARIO,
+    &overposting::SCENARIO,
+    &overexposure::SCENARIO,
+    &exhaustion::SCENARIO,
+    &privilege::SCENARIO,
+    &scalping::SCENARIO,
+    &signup_farm::SCENARIO,
+    &forged_request::SCENARIO,
+    &misconfiguration::SCENARIO,
+    &old_version::SCENARIO,
+    &poisoned_supply::SCENARIO,
+    &graphql_introspection::SCENARIO,
+    &graphql_batching::SCENARIO,
+    &socket_hijack::SCENARIO,
+    &socket_flood::SCENARIO,
+    &agent_scope::SCENARIO,
+    &agent_loop::SCENARIO,
+    &tampering::SCENARIO,
+    &voucher_guessing::SCENARIO,
+    &scraping::SCENARIO,
+    &exfiltration::SCENARIO,
+    &mixed::SCENARIO,
+];
 
 /// Options of `scenario`.
 #[derive(clap::Args)]
@@ -52,6 +130,9 @@ pub(crate) struct Options {
     /// The gateway.
     #[arg(long, value_name = "ADDR")]
     gateway: Option<SocketAddr>,
+    /// The servers behind the gateway; some scenarios go past it.
+    #[arg(long, value_name = "ROLE=ADDR", value_delimiter = ',')]
+    peers: Vec<Peer>,
     /// Play the honest twin instead of the attack.
     #[arg(long)]
     twin: bool,
@@ -78,20 +159,23 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let scenario = find(&options.name)?;
     let gateway = options.gateway.context("--gateway ADDR is needed: `apisec-shop up` prints it")?;
     process::set_name("shopper")?;
-    play(scenario, gateway, &options).await
+    let gateway = Peer { role: "gateway".into(), address: gateway };
+    let directory = Directory::new(Network::Sockets, options.peers.iter().cloned().chain([gateway]));
+    play(scenario, directory, &options).await
 }
 
-async fn play(scenario: &Scenario, gateway: SocketAddr, options: &Options) -> Result<()> {
+async fn play(scenario: &Scenario, directory: Directory, options: &Options) -> Result<()> {
+    let gateway = directory.address("gateway");
     let rate = options.rate.unwrap_or(scenario.rate);
     ensure!(rate.is_finite() && rate > 0.0, "the rate must be above 0");
     let (stopper, stopping) = stopping();
     let budget = Budget::new(Some(options.requests.unwrap_or(scenario.requests)));
-    let mut shopper = Shopper::new(seed::WHOLESALER, gateway, Turnstile::new(rate, 0.0, budget, stopping));
-    let act = if options.twin { &scenario.twin } else { &scenario.attack };
+    let turnstile = Turnstile::new(rate, 0.0, budget, stopping);
+    let mut shopper = scenario.visitor(directory, turnstile, options.twin);
     let started = now_us();
     let mut signal = StopSignal::new()?;
     let outcome = {
-        let mut playing = (act.play)(&mut shopper);
+        let mut playing = scenario.play(options.twin, &mut shopper);
         tokio::select! {
             outcome = &mut playing => outcome,
             () = signal.wait() => {
@@ -121,16 +205,15 @@ pub(crate) fn find(name: &str) -> Result<&'static Scenario> {
 fn list() -> Result<()> {
     let mut out = std::io::stdout();
     for scenario in SCENARIOS {
-        writeln!(out, "{} ({})", scenario.name, scenario.owasp)?;
-        writeln!(out, "  attack  {}", scenario.attack.story)?;
-        writeln!(out, "  twin    {}", scenario.twin.story)?;
+        let raises = scenario.raises.join(",");
+        writeln!(out, "{:<18} {:<11} {raises:<45} {}", scenario.name, scenario.owasp, scenario.attack.story)?;
     }
     Ok(())
 }
 
 /// Unix microseconds.
 fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    crate::clock::now().as_micros() as u64
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use crate::random::mix;
 
 /// First customer number; it belongs to the administrator.
 pub(crate) const FIRST_USER: u64 = 1001;
+/// First number of accounts that are opened while the shop runs.
+pub(crate) const FIRST_NEWCOMER: u64 = 5001;
 /// How many accounts there are.
 pub(crate) const USERS: u64 = 40;
 /// The administrator's account.
@@ -77,6 +79,12 @@ pub(crate) fn title(n: u64) -> String {
 /// Price of the `n`th product, in cents.
 pub(crate) fn price(n: u64) -> u64 {
     199 + mix(n ^ 0xca5) % 9_800
+}
+
+/// What a voucher is worth in cents; one in nine codes is one.
+pub(crate) fn voucher(code: &str) -> Option<u64> {
+    let number: u64 = code.strip_prefix("SAVE-")?.parse().ok()?;
+    mix(number).is_multiple_of(9).then_some(500)
 }
 
 /// Who placed an order that is older than the shop: every third one the wholesaler.

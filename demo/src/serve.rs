@@ -1,6 +1,8 @@
 //! One server: its role's routes, health and metrics, behind the access log, on one socket.
 
 use crate::access_log::{self, AccessLog};
+use crate::clock;
+use crate::network::Network;
 use crate::peers::{Peer, Peers};
 use crate::process;
 use crate::service::{self, Service};
@@ -11,6 +13,7 @@ use axum::http::{Request, header};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -67,7 +70,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         );
     }
     let log = Arc::new(AccessLog::create(options.access_log.as_deref())?);
-    let app = app(role, Peers::new(options.peers), &log);
+    let app = app(role, Peers::new(&Network::Sockets, options.peers), &log);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -101,34 +104,18 @@ impl Connections {
                 Some(_ended) = self.open.join_next() => continue,
             };
             match client {
-                Ok((stream, peer)) => drop(self.open.spawn(self.answer(stream, peer))),
+                Ok((stream, peer)) => {
+                    without_delay(&stream);
+                    let (app, log, stopping) =
+                        (self.app.clone(), Arc::clone(&self.log), self.stopping.clone());
+                    self.open.spawn(answer(TokioIo::new(stream), peer, app, log, stopping));
+                }
                 Err(error) => {
                     process::complain(&format!("a client cannot be accepted: {error}"));
                     // Out of descriptors: nothing gets better before some of them are closed.
                     tokio::time::sleep(RELIEF).await;
                 }
             }
-        }
-    }
-
-    /// Answers everything that comes over one connection, until either end wants no more.
-    fn answer(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<> {
-        without_delay(&stream);
-        let (app, log, mut stopping) = (self.app.clone(), Arc::clone(&self.log), self.stopping.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            access_log::observe(Arc::clone(&log), app.clone(), request)
-        });
-        async move {
-            let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            // How a connection ends is the client's business, and what was answered is in the log.
-            let _broken = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stopping.wait() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
         }
     }
 
@@ -139,7 +126,35 @@ impl Connections {
     }
 }
 
-fn app(role: &'static Service, peers: Peers, log: &Arc<AccessLog>) -> Router {
+/// Answers everything that comes over one connection, until either end wants no more.
+pub(crate) async fn answer(
+    io: impl Read + Write + Unpin + Send + 'static,
+    peer: SocketAddr,
+    app: TowerToHyperService<Router>,
+    log: Arc<AccessLog>,
+    mut stopping: Stopping,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        access_log::observe(Arc::clone(&log), app.clone(), request)
+    });
+    let mut http = http1::Builder::new();
+    // A recording has a time of its own, which the HTTP layer does not know.
+    http.auto_date_header(!clock::is_recorded());
+    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
+    // How a connection ends is the client's business, and what was answered is in the log.
+    let _broken = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stopping.wait() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+}
+
+/// The routes of a role, behind its log.
+pub(crate) fn app(role: &'static Service, peers: Peers, log: &Arc<AccessLog>) -> Router {
     let metrics = Arc::clone(log);
     (role.router)(Arc::new(peers))
         .route("/health", get(async || Json(json!({"status": "ok", "service": role.name}))))

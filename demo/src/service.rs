@@ -1,11 +1,14 @@
 //! The roles of the shop: one file and one line in [`SERVICES`] each.
 
+mod assistant;
 mod cart;
 mod catalog;
 mod gateway;
 mod notifications;
 mod orders;
+mod outside;
 mod payments;
+mod storefront;
 mod users;
 
 use crate::peers::Peers;
@@ -24,12 +27,15 @@ pub(crate) struct Service {
 
 /// Every role, callees before callers, so that starting them in this order always finds the peers.
 pub(crate) const SERVICES: &[&Service] = &[
+    &outside::SERVICE,
     &users::SERVICE,
     &catalog::SERVICE,
     &payments::SERVICE,
     &notifications::SERVICE,
     &cart::SERVICE,
     &orders::SERVICE,
+    &storefront::SERVICE,
+    &assistant::SERVICE,
     &gateway::SERVICE,
 ];
 
@@ -75,7 +81,8 @@ mod tests {
     #[test]
     fn every_router_builds() {
         for service in SERVICES {
-            let _routes_do_not_conflict = (service.router)(Arc::new(Peers::new(Vec::new())));
+            let _routes_do_not_conflict =
+                (service.router)(Arc::new(Peers::new(&crate::network::Network::Sockets, Vec::new())));
         }
     }
 }

@@ -2,19 +2,25 @@
 //! counts what comes back.
 
 use crate::client::{self, Answer, Pool};
+use crate::frame::{self, Side};
+use crate::network::{Directory, Network};
 use crate::random::Random;
 use crate::seed;
 use crate::turnstile::{Closed, Turnstile};
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 
 /// What shoppers call themselves.
 const USER_AGENT: HeaderValue = HeaderValue::from_static("shop-web/1.0");
+
+/// What the proxy in front of the shop, which ends TLS, adds.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Why a journey ends early.
 #[derive(Debug)]
@@ -67,18 +73,62 @@ pub(crate) struct Shopper {
     pub(crate) user: u64,
     /// Decides what it does.
     pub(crate) random: Random,
+    /// Fields that every request has.
+    fields: HeaderMap,
     token: Option<HeaderValue>,
     pool: Pool,
-    gateway: SocketAddr,
+    directory: Directory,
     turnstile: Turnstile,
     tally: Tally,
+    /// How often it began afresh.
+    visits: u8,
+}
+
+/// What a request has that came through the proxy in front.
+fn fields() -> HeaderMap {
+    HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https"))])
 }
 
 impl Shopper {
-    /// Someone who uses the account `user` and sends to `gateway` as `turnstile` lets them.
-    pub(crate) fn new(user: u64, gateway: SocketAddr, turnstile: Turnstile) -> Self {
-        let random = Random::new(user);
-        Self { user, random, token: None, pool: client::pool(), gateway, turnstile, tally: Tally::default() }
+    /// Someone who uses the account `user` and sends as `turnstile` lets them.
+    pub(crate) fn new(user: u64, directory: Directory, turnstile: Turnstile) -> Self {
+        let (random, pool) = (Random::new(user), client::pool(&directory.network));
+        let (fields, tally) = (fields(), Tally::default());
+        Self { user, random, fields, token: None, pool, directory, turnstile, tally, visits: 0 }
+    }
+
+    /// Goes on from another machine, with connections of its own and whatever credential there is.
+    pub(crate) fn move_to(&mut self, machine: u8) {
+        let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, machine));
+        self.directory.network = self.directory.network.at(address);
+        self.pool = client::pool(&self.directory.network);
+    }
+
+    /// Adds a field to every request from now on, or takes it out.
+    pub(crate) fn set_field(&mut self, name: &'static str, value: Option<&str>) {
+        let name = HeaderName::from_static(name);
+        match value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            Some(value) => drop(self.fields.insert(name, value)),
+            None => drop(self.fields.remove(name)),
+        }
+    }
+
+    /// Shows this token from now on, right or wrong.
+    pub(crate) fn present(&mut self, token: &str) {
+        self.token = HeaderValue::try_from(format!("Bearer {token}")).ok();
+    }
+
+    /// A URL of somebody who is not the shop.
+    pub(crate) fn elsewhere(&self, host: &str, path: &str) -> String {
+        match self.directory.network {
+            Network::Wire(..) => format!("http://{host}{path}"),
+            Network::Sockets => format!("http://{}{path}", self.directory.address("outside")),
+        }
+    }
+
+    /// A URL of one of the shop's own servers, as they know each other.
+    pub(crate) fn inside(&self, role: &str, path: &str) -> String {
+        format!("http://{}{path}", self.directory.address(role))
     }
 
     /// What was counted so far.
@@ -139,6 +189,66 @@ impl Shopper {
         self.send(request).await
     }
 
+    /// Sends POST to one of the servers behind the gateway.
+    pub(crate) async fn post_behind(&mut self, role: &str, path: &str, body: &Value) -> Outcome<Answer> {
+        let url = self.inside(role, path);
+        let mut request = self.request(Method::POST, path, Some(body))?;
+        *request.uri_mut() = url.parse().map_err(|_bad_path| Halt::Failed)?;
+        self.send(request).await
+    }
+
+    /// Has the assistant use one of its tools.
+    pub(crate) async fn tool(&mut self, name: &str, arguments: &Value) -> Outcome<Answer> {
+        let parameters = json!({"name": name, "arguments": arguments});
+        let id = self.tally.sent;
+        let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": parameters});
+        self.post("/mcp", &asked).await
+    }
+
+    /// Lets one turn pass.
+    pub(crate) async fn pause(&mut self) -> Outcome {
+        self.turnstile.pass().await.map_err(|Closed| Halt::Closed)
+    }
+
+    /// Forgets who it was and what it said about itself, and is a new visitor on a new machine.
+    pub(crate) fn start_afresh(&mut self) {
+        self.token = None;
+        self.fields = fields();
+        self.visits = self.visits.wrapping_add(1);
+        self.move_to(160 + self.visits % 40);
+    }
+
+    /// Opens the WebSocket of the storefront and says `messages`, each when its turn has come.
+    pub(crate) async fn talk(&mut self, messages: &[String]) -> Outcome {
+        self.talk_slowly(messages, 0).await
+    }
+
+    /// The same, with as many turns in between as `pauses`.
+    pub(crate) async fn talk_slowly(&mut self, messages: &[String], pauses: usize) -> Outcome {
+        let mut request = self.request(Method::GET, "/live", None)?;
+        *request.uri_mut() = self.inside("storefront", "/live").parse().map_err(|_bad_path| Halt::Failed)?;
+        let fields = request.headers_mut();
+        fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        fields.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        // The nonce of RFC 6455 §1.3: nothing here depends on its being one.
+        fields.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        self.turnstile.pass().await.map_err(|Closed| Halt::Closed)?;
+        let answer = client::send(&self.pool, request).await;
+        self.tally.count(answer.as_ref().ok().map(|answer| answer.status()));
+        let answer = answer.map_err(|_counted| Halt::Failed)?;
+        let mut io = TokioIo::new(hyper::upgrade::on(answer).await.map_err(|_refused| Halt::Failed)?);
+        for message in messages {
+            for _ in 0..pauses {
+                self.pause().await?;
+            }
+            self.turnstile.pass().await.map_err(|Closed| Halt::Closed)?;
+            frame::send(&mut io, Side::Client, message).await.map_err(|_gone| Halt::Failed)?;
+            frame::receive(&mut io).await.map_err(|_gone| Halt::Failed)?;
+        }
+        frame::close(&mut io, Side::Client).await.map_err(|_gone| Halt::Failed)
+    }
+
     /// Sends GET on a connection that closes after it, as monitoring probes do.
     pub(crate) async fn probe(&mut self, path: &str) -> Outcome<Answer> {
         let mut request = self.request(Method::GET, path, None)?;
@@ -154,12 +264,15 @@ impl Shopper {
     }
 
     fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome<Request<Body>> {
-        let uri: Uri = format!("http://{}{path}", self.gateway).parse().map_err(|_bad_path| Halt::Failed)?;
+        let uri: Uri = format!("http://{}{path}", self.directory.address("gateway"))
+            .parse()
+            .map_err(|_bad_path| Halt::Failed)?;
         let mut request = Request::new(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, USER_AGENT);
+        headers.extend(self.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
         if body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

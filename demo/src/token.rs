@@ -2,6 +2,8 @@
 //!
 //! Insecure on purpose: the HMAC secret is a dictionary word, `alg: none` is accepted, and the expiry is never checked.
 
+use crate::clock;
+use crate::flaw::Flaw;
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
@@ -10,10 +12,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The signing secret, from the top of every word list.
 const SECRET: &[u8] = b"secret";
+/// The secret of a shop without that flaw.
+const STRONG_SECRET: &[u8] = b"q8Zr0vX2mW4tK6yB1nJ3hL5pD7sF9gAc";
 /// How long a token says that it is valid, in seconds.
 const LIFETIME: u64 = 900;
 
@@ -46,7 +49,7 @@ struct Header {
 impl Claims {
     /// The claims of a token issued now for `user`.
     pub(crate) fn new(user: u64, role: Role) -> Self {
-        let iat = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let iat = clock::now().as_secs();
         Self { sub: user.to_string(), role, iat, exp: iat.saturating_add(LIFETIME) }
     }
 
@@ -82,8 +85,16 @@ pub(crate) fn read(token: &str) -> Option<Claims> {
     believed.then_some(serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()?)
 }
 
+/// A token that nobody signed, for those who would like to be somebody else.
+pub(crate) fn unsigned(user: u64, role: Role) -> String {
+    let payload = serde_json::to_vec(&Claims::new(user, role)).unwrap_or_default();
+    format!("{}.{}.", BASE64.encode(br#"{"alg":"none","typ":"JWT"}"#), BASE64.encode(payload))
+}
+
 fn sign(signed: &str) -> Option<Vec<u8>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).ok()?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(if Flaw::WeakSecret.is_open() { SECRET } else { STRONG_SECRET })
+            .ok()?;
     mac.update(signed.as_bytes());
     Some(mac.finalize().into_bytes().to_vec())
 }

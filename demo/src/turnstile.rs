@@ -1,5 +1,6 @@
 //! Lets requests through one by one: at a pace, up to a number, until told to stop.
 
+use crate::random::Random;
 use crate::stop::Stopping;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ pub(crate) struct Closed;
 /// One sender's way through.
 pub(crate) struct Turnstile {
     pace: Interval,
+    /// How long people think; programs do not.
+    thinking: Option<Random>,
     budget: Budget,
     stopping: Stopping,
 }
@@ -39,7 +42,12 @@ impl Turnstile {
         let period = Duration::from_secs_f64((1.0 / rate).clamp(1e-6, 3600.0));
         let mut pace = interval_at(Instant::now() + period.mul_f64(offset.clamp(0.0, 1.0)), period);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { pace, budget, stopping }
+        Self { pace, thinking: None, budget, stopping }
+    }
+
+    /// The same pace on the whole, but as people keep it: each time up to a period later.
+    pub(crate) fn like_a_person(self, seed: u64) -> Self {
+        Self { thinking: Some(Random::new(seed)), ..self }
     }
 
     /// Waits for the turn of the next request.
@@ -51,6 +59,11 @@ impl Turnstile {
             biased;
             () = self.stopping.wait() => return Err(Closed),
             _ = self.pace.tick() => (),
+        }
+        // A period below the clock's resolution has no room for thoughts.
+        let period = self.pace.period().as_millis() as u64;
+        if let Some(random) = self.thinking.as_mut().filter(|_| period > 4) {
+            tokio::time::sleep(Duration::from_millis(random.below(period))).await;
         }
         if self.budget.take() { Ok(()) } else { Err(Closed) }
     }

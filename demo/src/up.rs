@@ -154,6 +154,9 @@ impl Shop {
         if let Some(scenario) = options.scenario {
             let mut play = ourselves(&["scenario", scenario.name])?;
             play.arg("--gateway").arg(&gateway).args(options.twin.then_some("--twin"));
+            for server in &self.servers {
+                play.arg("--peers").arg(format!("{}={}", server.role, server.address));
+            }
             self.visitors.push(Visitor {
                 name: "scenario",
                 child: play.spawn().context("cannot start the scenario")?,

@@ -17,20 +17,40 @@ pub(crate) struct Journey {
 /// Every journey.
 pub(crate) static JOURNEYS: &[Journey] = &[
     Journey { weight: 30, go: |shopper| Box::pin(browse(shopper)) },
-    Journey { weight: 25, go: |shopper| Box::pin(buy(shopper)) },
+    Journey { weight: 21, go: |shopper| Box::pin(buy(shopper, "card")) },
+    Journey { weight: 4, go: |shopper| Box::pin(buy(shopper, "giftcard")) },
     Journey { weight: 12, go: |shopper| Box::pin(look_back(shopper)) },
-    Journey { weight: 10, go: |shopper| Box::pin(search(shopper)) },
+    Journey { weight: 8, go: |shopper| Box::pin(search(shopper, "v2")) },
+    Journey { weight: 2, go: |shopper| Box::pin(search(shopper, "v1")) },
     Journey { weight: 8, go: |shopper| Box::pin(tidy_account(shopper)) },
     Journey { weight: 8, go: |shopper| Box::pin(watch_health(shopper)) },
     Journey { weight: 5, go: |shopper| Box::pin(stumble(shopper)) },
+    Journey { weight: 5, go: |shopper| Box::pin(use_the_app(shopper)) },
+    Journey { weight: 5, go: |shopper| Box::pin(ask_the_assistant(shopper)) },
+    Journey { weight: 1, go: |shopper| Box::pin(administer(shopper)) },
+    Journey { weight: 1, go: |shopper| Box::pin(fail_to_report(shopper)) },
+];
+
+/// The journeys of a recording: nothing in them is wrong by itself, no old version, no stack trace.
+pub(crate) static CLEAN_JOURNEYS: &[Journey] = &[
+    Journey { weight: 26, go: |shopper| Box::pin(browse(shopper)) },
+    Journey { weight: 25, go: |shopper| Box::pin(buy(shopper, "card")) },
+    Journey { weight: 10, go: |shopper| Box::pin(look_back(shopper)) },
+    Journey { weight: 8, go: |shopper| Box::pin(search(shopper, "v2")) },
+    Journey { weight: 16, go: |shopper| Box::pin(tidy_account(shopper)) },
+    Journey { weight: 6, go: |shopper| Box::pin(watch_health(shopper)) },
+    Journey { weight: 4, go: |shopper| Box::pin(stumble(shopper)) },
+    Journey { weight: 8, go: |shopper| Box::pin(use_the_app(shopper)) },
+    Journey { weight: 8, go: |shopper| Box::pin(ask_the_assistant(shopper)) },
     Journey { weight: 2, go: |shopper| Box::pin(administer(shopper)) },
+    Journey { weight: 4, go: |shopper| Box::pin(follow_parcel(shopper)) },
 ];
 
 /// Picks a journey by its share.
-pub(crate) fn draw(random: &mut Random) -> Option<&'static Journey> {
-    let total = JOURNEYS.iter().map(|journey| journey.weight).sum();
+pub(crate) fn draw(journeys: &'static [Journey], random: &mut Random) -> Option<&'static Journey> {
+    let total = journeys.iter().map(|journey| journey.weight).sum();
     let mut left = random.below(total);
-    JOURNEYS.iter().find(|journey| {
+    journeys.iter().find(|journey| {
         let found = left < journey.weight;
         left = left.saturating_sub(journey.weight);
         found
@@ -57,7 +77,7 @@ async fn browse(shopper: &mut Shopper) -> Outcome {
 }
 
 /// Fills a cart and checks out, sometimes changing their mind about an item.
-async fn buy(shopper: &mut Shopper) -> Outcome {
+pub(crate) async fn buy(shopper: &mut Shopper, payment: &str) -> Outcome {
     come_in(shopper).await?;
     shopper.get("/api/recommendations").await?;
     let cart = shopper.post("/api/cart", &json!({})).await?.json();
@@ -70,10 +90,10 @@ async fn buy(shopper: &mut Shopper) -> Outcome {
         }
     }
     shopper.get(&format!("/api/cart/{cart}")).await?;
-    let payment = if shopper.random.one_in(6) { "giftcard" } else { "card" };
     let order = shopper.post("/api/orders", &json!({"cart": cart, "payment": payment})).await?.json();
     let Some(number) = order.get("order").and_then(Value::as_u64) else { return Ok(()) };
     shopper.get(&format!("/api/orders/{number}")).await?;
+    shopper.get(&format!("/api/orders/{number}/shipping?service=standard")).await?;
     if let Some(charge) = order.get("charge").and_then(Value::as_str) {
         shopper.get(&format!("/api/payments/{charge}")).await?;
     }
@@ -101,10 +121,9 @@ async fn look_back(shopper: &mut Shopper) -> Outcome {
 }
 
 /// Searches with the current app, or an old one.
-async fn search(shopper: &mut Shopper) -> Outcome {
+async fn search(shopper: &mut Shopper, version: &str) -> Outcome {
     let title = seed::title(product(shopper));
     let word = title.split(' ').next_back().unwrap_or("lamp");
-    let version = if shopper.random.one_in(5) { "v1" } else { "v2" };
     shopper.get(&format!("/api/{version}/search?q={word}")).await?;
     let sku = seed::sku(product(shopper));
     shopper.ask(Method::HEAD, &format!("/api/products/{sku}/picture"), None).await?;
@@ -147,7 +166,49 @@ async fn stumble(shopper: &mut Shopper) -> Outcome {
     Ok(())
 }
 
-/// The administrator's morning: accounts, figures, prices, an import, and a report that fails.
+/// What the app on a telephone does.
+async fn use_the_app(shopper: &mut Shopper) -> Outcome {
+    let sku = seed::sku(product(shopper));
+    let query =
+        format!("query Product {{ product(sku: \"{sku}\") {{ title priceCents related {{ title }} }} }}");
+    shopper.post("/graphql", &json!({"query": query})).await?;
+    shopper.post("/graphql", &json!({"query": "query Offers { offers { title priceCents } }"})).await?;
+    Ok(())
+}
+
+/// Asks the assistant for products and for one's own order.
+async fn ask_the_assistant(shopper: &mut Shopper) -> Outcome {
+    come_in(shopper).await?;
+    let mine =
+        (seed::FIRST_ORDER..seed::FIRST_ORDER + seed::ORDERS).find(|o| seed::order_owner(*o) == shopper.user);
+    let words = ["lamp", "atlas", "kettle", "puzzle", "spade", "record"];
+    let word = words.get(shopper.random.below(6) as usize).copied().unwrap_or("lamp");
+    shopper.tool("search_products", &json!({"q": word})).await?;
+    shopper.tool("get_order", &json!({"order": mine})).await?;
+    Ok(())
+}
+
+/// Watches a parcel over a WebSocket.
+async fn follow_parcel(shopper: &mut Shopper) -> Outcome {
+    come_in(shopper).await?;
+    shopper.set_field("origin", Some("https://www.shop.example"));
+    let watched = (0..3).map(|n| format!("{{\"watch\":{n}}}")).collect::<Vec<_>>();
+    let talked = shopper.talk(&watched).await;
+    shopper.set_field("origin", None);
+    talked
+}
+
+/// A report for a day that is none.
+async fn fail_to_report(shopper: &mut Shopper) -> Outcome {
+    let customer = shopper.user;
+    shopper.log_in(seed::ADMIN).await?;
+    shopper.get("/api/admin/reports/yesterday").await?;
+    shopper.log_out();
+    shopper.user = customer;
+    Ok(())
+}
+
+/// The administrator's morning: accounts, figures, prices, an import.
 async fn administer(shopper: &mut Shopper) -> Outcome {
     let customer = shopper.user;
     shopper.log_in(seed::ADMIN).await?;
@@ -155,7 +216,6 @@ async fn administer(shopper: &mut Shopper) -> Outcome {
     shopper.get("/api/admin/orders/statistics").await?;
     let day = 1 + shopper.random.below(28);
     shopper.get(&format!("/api/admin/reports/2026-11-{day:02}")).await?;
-    shopper.get("/api/admin/reports/yesterday").await?;
     let n = product(shopper);
     let price = json!({"price_cents": seed::price(n)});
     shopper.put(&format!("/api/admin/products/{}/price", seed::sku(n)), &price).await?;
@@ -192,7 +252,7 @@ mod tests {
         let mut random = Random::new(1);
         let mut taken = vec![0_u64; JOURNEYS.len()];
         for _ in 0..10_000 {
-            let drawn = draw(&mut random).unwrap();
+            let drawn = draw(JOURNEYS, &mut random).unwrap();
             taken[JOURNEYS.iter().position(|journey| std::ptr::eq(journey, drawn)).unwrap()] += 1;
         }
         let total: u64 = JOURNEYS.iter().map(|journey| journey.weight).sum();

@@ -9,6 +9,8 @@ use crate::shopper::{Outcome, Shopper};
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "brute-force",
     owasp: "API2:2023",
+    raises: &["auth-brute-force"],
+    flaws: &[],
     requests: 120,
     rate: 20.0,
     attack: Act {

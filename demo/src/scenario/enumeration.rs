@@ -9,6 +9,8 @@ use serde_json::Value;
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "enumeration",
     owasp: "API1:2023",
+    raises: &["bola-enumeration"],
+    flaws: &[],
     requests: 120,
     rate: 20.0,
     attack: Act {

@@ -10,6 +10,8 @@ use serde_json::json;
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "privilege",
     owasp: "API5:2023",
+    raises: &["bfla"],
+    flaws: &[],
     requests: 60,
     rate: 10.0,
     attack: Act {

@@ -1,4 +1,7 @@
 //! Shopping carts. Whoever knows the number of a cart owns it.
+//!
+//! Insecure on purpose: an item may bring a price of its own and a quantity below nothing, and vouchers may be
+//! guessed without end.
 
 use super::Service;
 use crate::hop::Hop;
@@ -30,14 +33,21 @@ struct Cart {
 #[derive(Clone, Serialize)]
 struct Item {
     sku: String,
-    quantity: u64,
+    quantity: i64,
     price_cents: u64,
 }
 
 #[derive(Deserialize)]
 struct Wanted {
     sku: String,
-    quantity: u64,
+    quantity: i64,
+    /// Should not be here: the catalogue knows.
+    price_cents: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Voucher {
+    code: String,
 }
 
 struct Carts {
@@ -51,6 +61,7 @@ fn router(peers: Arc<Peers>) -> Router {
     Router::new()
         .route("/api/cart", post(create))
         .route("/api/cart/{cart}", axum::routing::get(show).delete(remove))
+        .route("/api/cart/{cart}/voucher", post(redeem))
         .route("/api/cart/{cart}/items/{n}", put(put_item).delete(remove_item))
         .with_state(Arc::new(carts))
 }
@@ -63,7 +74,7 @@ async fn create(State(carts): State<Arc<Carts>>) -> (StatusCode, Json<Value>) {
 
 async fn show(State(carts): State<Arc<Carts>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let cart = carts.carts.get(&id).ok_or_else(|| Problem::not_found("cart"))?;
-    let total = cart.items.values().fold(0_u64, |sum, item| sum.saturating_add(cost(item)));
+    let total = cart.items.values().fold(0_i64, |sum, item| sum.saturating_add(cost(item)));
     let items = cart.items.iter().map(|(n, item)| json!({"n": n, "item": item})).collect::<Vec<_>>();
     Ok(Json(json!({"cart": id, "items": items, "total_cents": total})))
 }
@@ -79,9 +90,10 @@ async fn put_item(
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Item>, Problem> {
     if wanted.quantity == 0 {
-        return Err(Problem::unprocessable("quantity must be at least 1"));
+        return Err(Problem::unprocessable("quantity must not be 0"));
     }
-    let price_cents = price(&carts.peers, &hop, &wanted.sku).await?;
+    let listed = price(&carts.peers, &hop, &wanted.sku).await?;
+    let price_cents = wanted.price_cents.unwrap_or(listed);
     let item = Item { sku: wanted.sku, quantity: wanted.quantity, price_cents };
     let added = carts.carts.change(&id, |cart| {
         let fits = cart.items.len() < MAX_ITEMS || cart.items.contains_key(&n);
@@ -92,6 +104,17 @@ async fn put_item(
         Some(None) => Err(Problem::unprocessable("the cart is full")),
         None => Err(Problem::not_found("cart")),
     }
+}
+
+/// Four digits, and nobody counts the tries.
+async fn redeem(
+    State(carts): State<Arc<Carts>>,
+    Path(id): Path<String>,
+    Json(voucher): Json<Voucher>,
+) -> Result<Json<Value>, Problem> {
+    carts.carts.get(&id).ok_or_else(|| Problem::not_found("cart"))?;
+    let worth = seed::voucher(&voucher.code).ok_or_else(|| Problem::not_found("voucher"))?;
+    Ok(Json(json!({"cart": id, "voucher_cents": worth})))
 }
 
 async fn remove_item(
@@ -112,6 +135,6 @@ async fn price(peers: &Peers, hop: &Hop, sku: &str) -> Result<u64, Problem> {
     price.ok_or_else(|| Problem::unprocessable("no such product"))
 }
 
-fn cost(item: &Item) -> u64 {
-    item.price_cents.saturating_mul(item.quantity)
+fn cost(item: &Item) -> i64 {
+    i64::try_from(item.price_cents).unwrap_or(i64::MAX).saturating_mul(item.quantity)
 }

@@ -1,7 +1,7 @@
 //! Products: browse, search, pictures, recommendations, prices.
 //!
-//! Insecure on purpose: the page size is whatever the client asks for, and the first search version
-//! still answers beside the second.
+//! Insecure on purpose: the page size is whatever the client asks for, the first search version still answers
+//! beside the second, and a picture is fetched from wherever the client says.
 
 use super::Service;
 use crate::peers::Peers;
@@ -10,10 +10,11 @@ use crate::random::mix;
 use crate::seed;
 use crate::table::Table;
 use crate::token::Claims;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -59,21 +60,28 @@ struct Price {
     price_cents: u64,
 }
 
+#[derive(Deserialize)]
+struct From {
+    url: String,
+}
+
 type Products = State<Arc<Table<String, Product>>>;
 
-fn router(_: Arc<Peers>) -> Router {
+fn router(peers: Arc<Peers>) -> Router {
     let products = Table::new((1..=seed::PRODUCTS).map(|n| (seed::sku(n), seeded(n))));
     Router::new()
         .route("/api/products", get(list))
         .route("/api/products/{sku}", get(product))
         .route("/api/products/{sku}/reviews", get(reviews))
         .route("/api/products/{sku}/picture", get(picture))
+        .route("/api/products/{sku}/picture/import", post(import_picture))
         .route("/api/recommendations", get(recommendations))
         .route("/api/v1/search", get(search_v1))
         .route("/api/v2/search", get(search_v2))
         .route("/api/admin/products/import", post(import))
         .route("/api/admin/products/{sku}/price", put(set_price))
         .with_state(Arc::new(products))
+        .layer(Extension(peers))
 }
 
 fn seeded(n: u64) -> Product {
@@ -112,6 +120,21 @@ async fn picture(
 ) -> Result<([(HeaderName, &'static str); 1], Bytes), Problem> {
     existing(&products, &sku)?;
     Ok(([(header::CONTENT_TYPE, "image/webp")], PICTURE.clone()))
+}
+
+/// Fetches from whatever the URL names, inside or outside, and says what came.
+async fn import_picture(
+    State(products): Products,
+    Extension(peers): Extension<Arc<Peers>>,
+    _: Claims,
+    Path(sku): Path<String>,
+    Json(from): Json<From>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    existing(&products, &sku)?;
+    let picture = peers.fetch(Method::GET, &from.url, Body::empty()).await?;
+    let begins = String::from_utf8_lossy(picture.body.get(..64).unwrap_or(&picture.body)).into_owned();
+    let said = json!({"bytes": picture.body.len(), "status": picture.status.as_u16(), "begins": begins});
+    Ok((StatusCode::CREATED, Json(said)))
 }
 
 async fn recommendations(State(products): Products, claims: Claims) -> Json<Vec<Product>> {

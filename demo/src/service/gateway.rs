@@ -1,7 +1,7 @@
 //! The reverse proxy in front: sends `/api/*` on to the servers, names requests, continues traces.
 //!
-//! Insecure on purpose: every origin may call with credentials, nothing is rate-limited, and it does
-//! not ask who is calling.
+//! Insecure on purpose: every foreign origin may call with credentials, TRACE shows what the proxies added, nothing
+//! is rate-limited, and it does not ask who is calling.
 
 use super::Service;
 use crate::hop::{Hop, REQUEST_ID};
@@ -20,13 +20,14 @@ use std::sync::Arc;
 /// The role.
 pub(crate) const SERVICE: Service = Service {
     name: "gateway",
-    calls: &["users", "catalog", "cart", "orders", "payments", "notifications"],
+    calls: &["users", "catalog", "cart", "orders", "payments", "notifications", "storefront", "assistant"],
     router,
 };
 
 /// Which role answers for a path; the longest prefix wins.
 const ROUTES: &[(&str, &str)] = &[
     ("/api/login", "users"),
+    ("/api/signup", "users"),
     ("/api/users", "users"),
     ("/api/admin/users", "users"),
     ("/api/products", "catalog"),
@@ -40,11 +41,16 @@ const ROUTES: &[(&str, &str)] = &[
     ("/api/admin/reports", "orders"),
     ("/api/payments", "payments"),
     ("/api/notifications", "notifications"),
+    ("/graphql", "storefront"),
+    ("/mcp", "assistant"),
 ];
 
 /// Fields that belong to one connection only (RFC 9110 §7.6.1).
 const HOP_BY_HOP: &[&str] =
     &["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// Where the shop's own scripts come from.
+const OWN_ORIGIN: &str = "https://www.shop.example";
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -52,6 +58,8 @@ fn router(peers: Arc<Peers>) -> Router {
     Router::new()
         .route("/health/all", get(health_of_all))
         .route("/api/{*path}", any(forward))
+        .route("/graphql", any(forward))
+        .route("/mcp", any(forward))
         .with_state(peers)
 }
 
@@ -77,6 +85,10 @@ async fn forward(
     if request.method() == Method::OPTIONS {
         return Ok(preflight(request.headers()));
     }
+    if request.method() == Method::TRACE {
+        return Ok(echo(request.headers()));
+    }
+    let origin = foreign_origin(request.headers());
     strip(request.headers_mut());
     request.headers_mut().remove(header::HOST);
     hop.write(request.headers_mut());
@@ -86,6 +98,9 @@ async fn forward(
     let mut response = peers.forward(role, request).await?.map(Body::new);
     strip(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, hop.request_id().clone());
+    if let Some(origin) = origin {
+        response.headers_mut().extend(welcome(origin));
+    }
     Ok(response)
 }
 
@@ -97,16 +112,35 @@ fn role_of(path: &str) -> Option<&'static str> {
     matching.max_by_key(|(prefix, _)| prefix.len()).map(|(_, role)| *role)
 }
 
-/// Lets every origin do everything with the customer's credentials (CORS).
-fn preflight(asked: &HeaderMap) -> Response {
-    let origin = asked.get(header::ORIGIN).cloned().unwrap_or(HeaderValue::from_static("*"));
-    let allowed = [
+/// The origin of a script that is not the shop's own.
+fn foreign_origin(asked: &HeaderMap) -> Option<HeaderValue> {
+    asked.get(header::ORIGIN).filter(|origin| *origin != OWN_ORIGIN).cloned()
+}
+
+/// Lets an origin do everything with the customer's credentials (CORS).
+fn welcome(origin: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
+    [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
         (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, DELETE")),
-        (header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS")),
-    ];
-    (StatusCode::NO_CONTENT, allowed).into_response()
+    ]
+}
+
+fn preflight(asked: &HeaderMap) -> Response {
+    const VERBS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
+    let allowed = [(header::ACCESS_CONTROL_ALLOW_METHODS, VERBS), (header::ALLOW, VERBS)];
+    match foreign_origin(asked) {
+        Some(origin) => (StatusCode::NO_CONTENT, allowed, welcome(origin)).into_response(),
+        None => (StatusCode::NO_CONTENT, allowed).into_response(),
+    }
+}
+
+/// Answers TRACE (RFC 9110 §9.3.8) with everything that came, credentials included.
+fn echo(asked: &HeaderMap) -> Response {
+    let lines = asked
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+    ([(header::CONTENT_TYPE, "message/http")], format!("TRACE\r\n{}", lines.collect::<String>()))
+        .into_response()
 }
 
 fn strip(headers: &mut HeaderMap) {

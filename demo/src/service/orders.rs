@@ -1,9 +1,11 @@
-//! Orders: place, look up, export, cancel, report. Calls the cart, users, payments and notifications.
+//! Orders: place, look up, ship, export, cancel, report. Calls the cart, users, payments, notifications and
+//! the courier, who is not ours.
 //!
 //! Insecure on purpose: an order is shown to whoever is logged in (broken object level authorization),
 //! the reports and the export are open to every customer, and a bad date is answered with a stack trace.
 
 mod checkout;
+mod courier;
 mod export;
 
 use super::Service;
@@ -27,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The role.
 pub(crate) const SERVICE: Service =
-    Service { name: "orders", calls: &["cart", "users", "payments", "notifications"], router };
+    Service { name: "orders", calls: &["cart", "users", "payments", "notifications", "outside"], router };
 
 /// Orders on one page of a listing, newest first.
 const SHOWN: usize = 50;
@@ -47,6 +49,11 @@ struct Listing {
     page: Option<usize>,
 }
 
+#[derive(Deserialize)]
+struct Way {
+    service: Option<String>,
+}
+
 struct Orders {
     peers: Arc<Peers>,
     orders: Table<u64, Order>,
@@ -63,6 +70,7 @@ fn router(peers: Arc<Peers>) -> Router {
         .route("/api/orders", get(mine).post(checkout::place))
         .route("/api/orders/export", get(export_all))
         .route("/api/orders/{order}", get(show).delete(cancel))
+        .route("/api/orders/{order}/shipping", get(shipping))
         .route("/api/orders/{order}/invoice", get(invoice))
         .route("/api/admin/orders/statistics", get(statistics))
         .route("/api/admin/reports/{date}", get(report))
@@ -94,6 +102,19 @@ async fn mine(State(shop): Shared, claims: Claims, Query(asked): Query<Listing>)
 /// Does not ask whose order it is.
 async fn show(State(shop): Shared, _: Claims, Path(order): Path<u64>) -> Result<Json<Order>, Problem> {
     shop.orders.get(&order).map(Json).ok_or_else(|| Problem::not_found("order"))
+}
+
+/// Hands on whatever the courier says.
+async fn shipping(
+    State(shop): Shared,
+    _: Claims,
+    Path(order): Path<u64>,
+    Query(asked): Query<Way>,
+) -> Result<Json<Value>, Problem> {
+    shop.orders.get(&order).ok_or_else(|| Problem::not_found("order"))?;
+    let service = asked.service.unwrap_or_else(|| "standard".into());
+    let said = courier::rate(&shop.peers, order, &service).await?;
+    Ok(Json(json!({"order": order, "shipping": said})))
 }
 
 /// Documented, and used by no customer so far.

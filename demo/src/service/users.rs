@@ -4,13 +4,14 @@
 //! back, and every customer reads every profile and address book.
 
 use super::Service;
+use crate::flaw::Flaw;
 use crate::peers::Peers;
 use crate::problem::Problem;
 use crate::random::mix;
 use crate::seed;
 use crate::table::Table;
 use crate::token::{Claims, Role, issue};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -52,6 +53,11 @@ struct Credentials {
     password: String,
 }
 
+#[derive(Deserialize)]
+struct View {
+    view: Option<String>,
+}
+
 /// The fields that a profile takes; `role` should not be among them.
 #[derive(Deserialize)]
 struct Profile {
@@ -65,6 +71,7 @@ fn router(_: Arc<Peers>) -> Router {
     let users = Table::new(seed::users().map(|id| (id, seeded(id))));
     Router::new()
         .route("/api/login", post(login))
+        .route("/api/signup", post(sign_up))
         .route("/api/users/me", get(me))
         .route("/api/users/{user}", get(profile).put(update))
         .route("/api/users/{user}/addresses", get(addresses).post(add_address))
@@ -103,12 +110,65 @@ async fn login(State(users): Users, Json(asked): Json<Credentials>) -> Result<Js
     Ok(Json(json!({"token": token, "token_type": "Bearer", "user": user.id, "uuid": user.uuid})))
 }
 
-async fn me(State(users): Users, claims: Claims) -> Result<Json<User>, Problem> {
-    users.get(&claims.user()).map(Json).ok_or_else(|| Problem::not_found("user"))
+/// Anybody may open an account, as often as they like; nobody checks the address.
+async fn sign_up(
+    State(users): Users,
+    Json(asked): Json<Credentials>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    if !asked.email.contains('@') {
+        return Err(Problem::unprocessable("email must be an e-mail address"));
+    }
+    let id = seed::FIRST_NEWCOMER + users.select(|user| user.id >= seed::FIRST_NEWCOMER).len() as u64;
+    users.put(id, User { email: asked.email, password: asked.password, ..seeded(id) });
+    Ok((StatusCode::CREATED, Json(json!({"user": id}))))
 }
 
-async fn profile(State(users): Users, _: Claims, Path(id): Path<u64>) -> Result<Json<User>, Problem> {
-    users.get(&id).map(Json).ok_or_else(|| Problem::not_found("user"))
+async fn me(State(users): Users, claims: Claims) -> Result<Json<Value>, Problem> {
+    let user = users.get(&claims.user()).ok_or_else(|| Problem::not_found("user"))?;
+    Ok(Json(shown(&user, Flaw::FatProfile.is_open())))
+}
+
+async fn profile(
+    State(users): Users,
+    _: Claims,
+    Path(id): Path<u64>,
+    Query(asked): Query<View>,
+) -> Result<Json<Value>, Problem> {
+    let user = users.get(&id).ok_or_else(|| Problem::not_found("user"))?;
+    let mut shown = shown(&user, Flaw::FatProfile.is_open());
+    if asked.view.as_deref() == Some("support") {
+        // What the support desk sees; whoever finds the parameter sees it too.
+        let card = format!("4{:014}", mix(id) % 100_000_000_000_000);
+        let check = luhn(&card);
+        merge(&mut shown, json!({"password_hash": user.password_hash, "card": format!("{card}{check}")}));
+    }
+    Ok(Json(shown))
+}
+
+/// The account as its owner sees it; `fat` leaves nothing out.
+fn shown(user: &User, fat: bool) -> Value {
+    let mut shown = serde_json::to_value(user).unwrap_or_default();
+    if let (Some(fields), false) = (shown.as_object_mut(), fat) {
+        fields.remove("password_hash");
+        fields.remove("date_of_birth");
+    }
+    shown
+}
+
+fn merge(shown: &mut Value, more: Value) {
+    if let (Some(fields), Value::Object(more)) = (shown.as_object_mut(), more) {
+        fields.extend(more);
+    }
+}
+
+/// The digit that makes a number of a payment card valid (ISO/IEC 7812-1).
+fn luhn(digits: &str) -> u32 {
+    let sum = digits.bytes().rev().enumerate().fold(0, |sum, (place, digit)| {
+        let digit = u32::from(digit.saturating_sub(b'0'));
+        let doubled = if place % 2 == 0 { digit * 2 } else { digit };
+        sum + doubled / 10 + doubled % 10
+    });
+    (10 - sum % 10) % 10
 }
 
 async fn update(
@@ -116,12 +176,12 @@ async fn update(
     _: Claims,
     Path(id): Path<u64>,
     Json(asked): Json<Profile>,
-) -> Result<Json<User>, Problem> {
+) -> Result<Json<Value>, Problem> {
     users
         .change(&id, |user| {
             user.name = asked.name.unwrap_or_else(|| user.name.clone());
             user.role = asked.role.unwrap_or(user.role);
-            Json(user.clone())
+            Json(shown(user, Flaw::FatProfile.is_open()))
         })
         .ok_or_else(|| Problem::not_found("user"))
 }
@@ -164,9 +224,10 @@ async fn remove_address(
     removed.flatten().map(|_| StatusCode::NO_CONTENT).ok_or_else(|| Problem::not_found("address"))
 }
 
-async fn everyone(State(users): Users, claims: Claims) -> Result<Json<Vec<User>>, Problem> {
+async fn everyone(State(users): Users, claims: Claims) -> Result<Json<Vec<Value>>, Problem> {
     claims.require_admin()?;
-    Ok(Json(users.select(|_| true)))
+    let fat = Flaw::FatProfile.is_open();
+    Ok(Json(users.select(|_| true).iter().map(|user| shown(user, fat)).collect()))
 }
 
 fn by_uuid(users: &Table<u64, User>, uuid: &str) -> Result<User, Problem> {

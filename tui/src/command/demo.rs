@@ -21,7 +21,7 @@ impl Job for Demo {
     const NAME: &'static str = "demo";
     const ABOUT: &'static str = "Look at an insecure shop: real servers that call each other, with customers";
     const LONG_ABOUT: &'static str = "\
-Starts a small shop on loopback, seven real HTTP servers that call each other and the customers that use them, \
+Starts a small shop on loopback, ten real HTTP servers that call each other and the customers that use them, \
 and watches it as `live` does. The shop ends with it. Where live capture is not possible (no root, no eBPF) it \
 replays a recording of the shop instead, and says REPLAY before anything else.";
     const EXAMPLES: &'static str = "\

@@ -1,6 +1,7 @@
-//! Builds the kernel programs (`probe-ebpf/`) to `$OUT_DIR/probe.bpf.o`.
+//! Builds the kernel programs (`probe-ebpf/`) to `$OUT_DIR/probe.bpf.o` (they watch) and
+//! `$OUT_DIR/enforce.bpf.o` (they refuse).
 //!
-//! * `EBPF_OBJECT=/path` uses that object and builds nothing.
+//! * `EBPF_OBJECT=/path` uses that object, and `enforce.bpf.o` beside it, and builds nothing.
 //! * `EBPF_TOOLCHAIN=system|rustup` forces one way; the default is the first that works, in this order:
 //!   `system` is `EBPF_RUSTC` (default `/usr/bin/rustc`) with a precompiled core for the BPF target (Debian's
 //!   rustc-web with libstd-rust-web-dev-bpf); `rustup` is `EBPF_NIGHTLY` (default `nightly`) with rust-src.
@@ -20,16 +21,20 @@ fn main() -> Outcome<()> {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let root = workspace_root()?;
-    for watched in ["probe-ebpf/src", "probe-ebpf/Cargo.toml", "probe-ebpf/abi/src"] {
+    for watched in ["probe-ebpf/src", "probe-ebpf/enforce", "probe-ebpf/Cargo.toml", "probe-ebpf/abi/src"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
-    let object = PathBuf::from(variable("OUT_DIR")?).join("probe.bpf.o");
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let (probe, enforce) = (out.join("probe.bpf.o"), out.join("enforce.bpf.o"));
     if let Some(given) = env::var_os("EBPF_OBJECT") {
-        println!("cargo::rerun-if-changed={}", Path::new(&given).display());
-        return copy(Path::new(&given), &object);
+        let given = Path::new(&given);
+        println!("cargo::rerun-if-changed={}", given.display());
+        copy(given, &probe)?;
+        return copy(&given.with_file_name("enforce.bpf.o"), &enforce);
     }
     let built = Toolchain::find()?.build(&root)?;
-    copy(&built, &object)
+    copy(&built.join("apisec-probe-ebpf"), &probe)?;
+    copy(&built.join("apisec-enforce-ebpf"), &enforce)
 }
 
 fn workspace_root() -> Outcome<PathBuf> {
@@ -94,7 +99,7 @@ impl Toolchain {
         }
     }
 
-    /// Compiles the kernel programs and returns the path of the object.
+    /// Compiles the kernel programs and returns the folder with the objects.
     fn build(&self, root: &Path) -> Outcome<PathBuf> {
         let target = bpf_target();
         let folder = target_folder()?.join(self.folder());
@@ -113,7 +118,7 @@ impl Toolchain {
         if !output.status.success() {
             return Err(format!("{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)));
         }
-        Ok(folder.join(target).join("release/apisec-probe-ebpf"))
+        Ok(folder.join(target).join("release"))
     }
 
     fn folder(&self) -> &'static str {

@@ -16,6 +16,13 @@ pub fn monotonic() -> u64 {
     (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
 }
 
+/// Now on `CLOCK_BOOTTIME`, which goes on while the machine sleeps, in nanoseconds.
+#[must_use]
+pub fn boottime() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
+}
+
 /// CPU time of the calling thread, in nanoseconds.
 #[must_use]
 pub fn thread_cpu_nanos() -> u64 {

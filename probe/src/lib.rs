@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod clock;
 pub mod doctor;
+pub mod enforce;
 pub mod flow;
 pub mod identity;
 pub mod pipeline;

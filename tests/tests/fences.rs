@@ -13,6 +13,7 @@ mod plug_ins;
 const ROOTS: &[&str] = &[
     "demo/src",
     "probe-ebpf/abi/src",
+    "probe-ebpf/enforce",
     "probe-ebpf/src",
     "probe/engine/src",
     "probe/proto/src",

@@ -11,6 +11,7 @@
 mod capture_file;
 mod circumstances;
 mod demo;
+mod enforce;
 mod fences;
 mod fixtures;
 mod frame;

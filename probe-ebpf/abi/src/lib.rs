@@ -5,6 +5,8 @@
 //! alignment are asserted below. No `Option`, no `bool`, no `enum`: any bit pattern must be a value.
 //! What the fields mean is said here once; how they are produced is in `probe-ebpf/src`.
 
+pub mod enforce;
+
 /// Record is a [`DataHeader`] followed by `captured` bytes.
 pub const KIND_DATA: u8 = 1;
 /// Record is an [`Open`]: a connection was recognised as HTTP; who is at its ends.

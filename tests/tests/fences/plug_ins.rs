@@ -44,8 +44,8 @@ const PLUG_INS: &[PlugIns] = &[
         folder: "probe/src/enforce",
         extension: "rs",
         list: ("probe/src/enforce.rs", "BACKENDS"),
-        others: &[],
-        built: false,
+        others: &[("rule", "what every backend is given")],
+        built: true,
     },
     PlugIns {
         folder: "probe/src/attach",

@@ -1,0 +1,251 @@
+//! The kernel of this node refuses: connections at `connect`.
+//!
+//! Programs, links and maps are pinned under one folder of the BPF file system, so that rules outlive the process
+//! that applied them; every process that opens the backend finds the same ones. The programs honour the deadlines
+//! themselves. When the last policy goes, so does all of that.
+
+mod connect;
+mod kernel;
+mod pin;
+mod table;
+
+pub use pin::Folder;
+
+use super::rule::{Deadline, MAX_RULES, Rule, Step};
+use super::{
+    Ability, Applied, Backend, Effect, EffectCaller, EnforceError, Held, HeldPolicy, How, Kind, Lifetime,
+    Removed, Undone,
+};
+use crate::attach::neighbours;
+use apisec_abi::enforce as abi;
+use kernel::Kernel;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// See the module.
+pub const KIND: Kind = Kind {
+    id: "ebpf",
+    purpose: "the kernel of this node",
+    open: |lifetime| Ok(Box::new(Ebpf::open(lifetime))),
+};
+
+/// The backend.
+pub struct Ebpf {
+    lifetime: Lifetime,
+    folder: Folder,
+    /// What a rule that ends with this process needs, and all of it.
+    own: Option<Kernel>,
+}
+
+impl Ebpf {
+    /// Opens the backend; nothing is loaded before there is a policy.
+    #[must_use]
+    pub fn open(lifetime: Lifetime) -> Self {
+        Self::at(Folder::usual(), lifetime)
+    }
+
+    /// The same, with its pins in `folder`: for tests that must not meet each other.
+    #[must_use]
+    pub fn at(folder: Folder, lifetime: Lifetime) -> Self {
+        Self { lifetime, folder, own: None }
+    }
+
+    /// What is in the kernel now, if anything; and the lock that keeps others from changing it meanwhile.
+    fn held(&self) -> Result<Option<Kernel>, EnforceError> {
+        Kernel::pinned(&self.folder)
+    }
+}
+
+/// Runs `work` on what is in the kernel: this process's own, or the pinned.
+macro_rules! with {
+    ($self:ident, |$kernel:ident| $work:expr, none: $none:expr) => {
+        match $self.lifetime {
+            Lifetime::Process => match &mut $self.own {
+                Some($kernel) => $work,
+                None => $none,
+            },
+            Lifetime::Deadline => match $self.held()? {
+                Some(mut kernel) => {
+                    let $kernel = &mut kernel;
+                    $work
+                }
+                None => $none,
+            },
+        }
+    };
+}
+
+impl Backend for Ebpf {
+    fn id(&self) -> &'static str {
+        KIND.id
+    }
+
+    fn abilities(&self) -> Vec<Ability> {
+        let later = |kind| Ability { kind, how: How::Unable("not built yet".into()) };
+        vec![
+            Ability { kind: "connect", how: How::Inline },
+            later("request"),
+            later("rate"),
+            later("quarantine"),
+        ]
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<Applied, EnforceError> {
+        check(step)?;
+        let _alone = self.folder.lock(self.lifetime)?;
+        match self.lifetime {
+            Lifetime::Process => {
+                if self.own.is_none() {
+                    self.own = Some(Kernel::load(None)?);
+                }
+                let Some(kernel) = &mut self.own else { return Ok(Applied::default()) };
+                put(kernel, step)
+            }
+            Lifetime::Deadline => {
+                let mut kernel = match self.held()? {
+                    Some(kernel) => kernel,
+                    None => Kernel::load(Some(&self.folder))?,
+                };
+                let outcome = put(&mut kernel, step);
+                self.sweep(kernel)?;
+                outcome
+            }
+        }
+    }
+
+    fn renew(&mut self, policy: u32, deadline: Deadline) -> Result<(), EnforceError> {
+        let _alone = self.folder.lock(self.lifetime)?;
+        with!(self, |kernel| kernel.renew(policy, deadline.0), none: Err(EnforceError::NotHeld(policy)))
+    }
+
+    fn undo(&mut self, policy: u32) -> Result<Undone, EnforceError> {
+        let _alone = self.folder.lock(self.lifetime)?;
+        match self.lifetime {
+            Lifetime::Process => {
+                let Some(kernel) = &mut self.own else { return Ok(Undone::default()) };
+                let undone = take(kernel, policy)?;
+                if kernel.policies()?.is_empty() {
+                    self.own = None;
+                }
+                Ok(undone)
+            }
+            Lifetime::Deadline => {
+                let Some(mut kernel) = self.held()? else { return Ok(Undone::default()) };
+                let undone = take(&mut kernel, policy);
+                self.sweep(kernel)?;
+                undone
+            }
+        }
+    }
+
+    fn inspect(&self) -> Result<Held, EnforceError> {
+        let policies = match (&self.own, self.lifetime) {
+            (Some(kernel), Lifetime::Process) => kernel.policies()?,
+            (None, Lifetime::Process) => Vec::new(),
+            (_, Lifetime::Deadline) => {
+                self.held()?.map_or_else(|| Ok(Vec::new()), |kernel| kernel.policies())?
+            }
+        };
+        let held = |(policy, deadline, rules)| HeldPolicy { policy, deadline: Deadline(deadline), rules };
+        let programs = neighbours::our_programs();
+        Ok(Held {
+            policies: policies.into_iter().map(held).collect(),
+            pins: self.folder.pins(),
+            programs: programs.into_iter().filter(|name| kernel::PROGRAMS.contains(&name.as_str())).collect(),
+        })
+    }
+
+    fn effects(&self) -> Result<Vec<Effect>, EnforceError> {
+        let found = match (&self.own, self.lifetime) {
+            (Some(kernel), Lifetime::Process) => kernel.effects(),
+            (None, Lifetime::Process) => Vec::new(),
+            (_, Lifetime::Deadline) => self.held()?.map_or_else(Vec::new, |kernel| kernel.effects()),
+        };
+        Ok(found.iter().map(effect).collect())
+    }
+
+    fn remove_all(&mut self) -> Result<Removed, EnforceError> {
+        let _alone = self.folder.lock(self.lifetime);
+        self.own = None;
+        // What cannot be read is removed all the same.
+        let mut policies = 0;
+        if let Ok(Some(mut kernel)) = self.held() {
+            policies = kernel.policies().map_or(0, |policies| policies.len());
+            kernel.disarm();
+        }
+        let pins = self.folder.remove()?;
+        Ok(Removed { policies, pins })
+    }
+}
+
+impl Ebpf {
+    /// Leaves nothing behind when there is no policy any more.
+    fn sweep(&self, kernel: Kernel) -> Result<(), EnforceError> {
+        if kernel.policies()?.is_empty() {
+            drop(kernel);
+            self.folder.remove()?;
+        }
+        Ok(())
+    }
+}
+
+fn check(step: &Step) -> Result<(), EnforceError> {
+    if step.policy == 0 {
+        return Err(EnforceError::Unable("a policy has a number above 0".into()));
+    }
+    if step.rules.len() > MAX_RULES {
+        let what = format!("policy {} has {} rules; {MAX_RULES} are held", step.policy, step.rules.len());
+        return Err(EnforceError::TooMuch(what));
+    }
+    Ok(())
+}
+
+/// Writes the rules, and last their deadline: before it they refuse nothing.
+fn put(kernel: &mut Kernel, step: &Step) -> Result<Applied, EnforceError> {
+    take(kernel, step.policy)?;
+    let outcome = write(kernel, step);
+    if outcome.is_err() {
+        // Nothing of it stays; the first error is the one to tell.
+        let _second = take(kernel, step.policy);
+    }
+    outcome
+}
+
+fn write(kernel: &mut Kernel, step: &Step) -> Result<Applied, EnforceError> {
+    let mut applied = Applied::default();
+    for rule in &step.rules {
+        let entries = match rule {
+            Rule::Connect(connect) => connect::entries(connect)?,
+            Rule::Request(_) | Rule::Rate(_) | Rule::Quarantine(_) => {
+                return Err(EnforceError::Unable("this kind of rule is not built yet".into()));
+            }
+        };
+        let slot = kernel.slot(step.policy)?;
+        kernel.connect(slot, &entries)?;
+        applied.entries += entries.len();
+    }
+    kernel.renew(step.policy, step.deadline.0)?;
+    Ok(applied)
+}
+
+fn take(kernel: &mut Kernel, policy: u32) -> Result<Undone, EnforceError> {
+    let held = kernel.withdraw(policy)?;
+    let effects = kernel.forget(policy).iter().map(effect).collect();
+    Ok(Undone { held, effects })
+}
+
+fn effect((key, effect): &(abi::EffectKey, abi::Effect)) -> Effect {
+    let comm = key.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    Effect {
+        policy: key.policy,
+        caller: EffectCaller {
+            cgroup: key.cgroup,
+            comm: String::from_utf8_lossy(comm).into_owned(),
+            pid: effect.tgid,
+            addr: (key.addr != [0; 16]).then(|| IpAddr::V6(Ipv6Addr::from(key.addr)).to_canonical()),
+        },
+        blocked: effect.blocked,
+        passed: effect.passed,
+        undecided: effect.undecided,
+        last: effect.last,
+    }
+}

@@ -36,6 +36,8 @@ pub enum Action {
     PreviousView,
     /// Focus the view with this place in [`VIEWS`].
     Show(usize),
+    /// Choose what is written into a file.
+    Export,
     /// Change to the next theme.
     NextTheme,
     /// Stop until the shell continues us.
@@ -162,6 +164,7 @@ pub const NAMED: &[Named] = &[
     named(Action::Now, "now", "now", "return to the present"),
     named(Action::NextView, "next-view", "next view", "next view"),
     named(Action::PreviousView, "previous-view", "previous view", "previous view"),
+    named(Action::Export, "export", "export", "write what is shown into a file"),
     named(Action::NextTheme, "next-theme", "theme", "next theme"),
     named(Action::Palette, "palette", "commands", "run a command by name"),
     named(Action::Help, "help", "help", "what the keys do here"),
@@ -228,6 +231,8 @@ pub enum Effect {
     Send(Command),
     /// Put this text on the clipboard of the terminal.
     Copy(String),
+    /// Write this export in this format, both by their places, into a file.
+    Export(usize, usize),
     /// Stop as the shell's job control would.
     Suspend,
 }

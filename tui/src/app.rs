@@ -9,6 +9,7 @@ use crate::canvas::{ASCII, Look, Report, UNICODE};
 use crate::event::{Chord, Event, Gesture};
 use crate::keymap::Keymap;
 use crate::label::Labels;
+use crate::layer::exports::Exports;
 use crate::layer::filter_input::FilterInput;
 use crate::layer::help::Help;
 use crate::layer::palette::{Entry, Palette};
@@ -253,6 +254,7 @@ impl App {
             Action::NextView => self.show((self.focus + 1) % VIEWS.len().max(1)),
             Action::PreviousView => self.show((self.focus + VIEWS.len() - 1) % VIEWS.len().max(1)),
             Action::Show(view) => self.show(*view),
+            Action::Export => self.layers.push(Box::<Exports>::default()),
             Action::NextTheme => self.next_theme(),
             _ => {}
         }
@@ -344,6 +346,7 @@ impl App {
         can.extend(self.hold.can());
         can.extend([Action::Palette, Action::NextView, Action::PreviousView]);
         can.extend((0..VIEWS.len()).filter(|view| *view != self.focus).map(Action::Show));
+        can.push(Action::Export);
         if !self.theme_fixed {
             can.push(Action::NextTheme);
         }

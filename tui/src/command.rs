@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod export;
 mod inventory;
 mod live;
 mod print;
@@ -16,6 +17,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<replay::Replay>(),
     Entry::of::<demo::Demo>(),
     Entry::of::<inventory::Inventory>(),
+    Entry::of::<export::Export>(),
     Entry::of::<doctor::Doctor>(),
     Entry::of::<print::Print>(),
 ];

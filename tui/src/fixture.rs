@@ -7,7 +7,7 @@ use apisec_engine::call_log::{
 use apisec_engine::coverage::{CoverageView, Shares};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::snapshot::{
-    Capture, ChainView, Drift, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
+    Capture, ChainView, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -304,6 +304,7 @@ fn edge(&(src, dst, calls, errors, unanswered, rate, p50_us, p99_us): &Link) -> 
         response_bytes: calls * 2_048,
         first_seen: START,
         last_seen: START + SECONDS * SECOND,
+        ..EdgeView::default()
     }
 }
 
@@ -325,7 +326,6 @@ fn endpoint(&(service, method, path, percent, statuses, p50_us, p99_us, auth): &
         operation: String::new(),
         path: path.to_owned(),
         calls,
-        messages: Default::default(),
         errors,
         statuses,
         unanswered: 0,
@@ -334,11 +334,6 @@ fn endpoint(&(service, method, path, percent, statuses, p50_us, p99_us, auth): &
         p99_us,
         request_bytes: calls * 412,
         response_bytes: calls * 2_048,
-        drift: Drift::Unspecified,
-        deprecated_in_use: false,
-        schema_drift: false,
-        documentation: Default::default(),
-        history: Default::default(),
         auth: vec![auth.to_owned()],
         callers: into().map(|edge| edge.0.to_owned()).collect(),
         caller_count: into().count() as u64,
@@ -350,6 +345,7 @@ fn endpoint(&(service, method, path, percent, statuses, p50_us, p99_us, auth): &
         first_seen: START,
         last_seen: START + SECONDS * SECOND,
         notes: if path == "/.env" { BTreeMap::from([("bad-host".to_owned(), 41)]) } else { BTreeMap::new() },
+        ..EndpointView::default()
     }
 }
 

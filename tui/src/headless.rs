@@ -231,7 +231,7 @@ pub fn recorded(snapshot: &Snapshot) -> Result<(), Failure> {
 }
 
 /// A reader that closed our output had enough. Another error is one.
-fn unless_closed(written: io::Result<()>) -> Result<(), Failure> {
+pub(crate) fn unless_closed(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

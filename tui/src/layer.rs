@@ -1,6 +1,7 @@
 //! Dialogs over the view, as a stack: the topmost hears the keys.
 
 pub mod confirm;
+pub mod exports;
 pub mod filter_input;
 pub mod help;
 pub mod inspector;

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod exit;
+pub mod export;
 pub mod gate;
 pub mod headless;
 pub mod line_queue;

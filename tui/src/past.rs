@@ -5,7 +5,7 @@
 
 use crate::format::SECOND;
 use apisec_engine::call_log::{CallChunk, CallLog, CallRow};
-use apisec_engine::snapshot::{Drift, EdgeView, EndpointView, Snapshot, Window, WorkloadView};
+use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot, Window, WorkloadView};
 use apisec_engine::vocabulary;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -202,6 +202,7 @@ fn edge((src, dst, protocol): EdgeKey, mut sum: Sum) -> EdgeView {
         response_bytes: sum.response_bytes,
         first_seen: sum.first,
         last_seen: sum.last,
+        ..EdgeView::default()
     }
 }
 
@@ -217,7 +218,6 @@ fn endpoint((service, path, method, operation, protocol): EndpointKey, mut sum: 
         path,
         calls: sum.calls,
         statuses: sum.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
-        messages: Default::default(),
         errors: sum.errors,
         unanswered: sum.unanswered,
         rate: sum.recent as f64,
@@ -225,22 +225,14 @@ fn endpoint((service, path, method, operation, protocol): EndpointKey, mut sum: 
         p99_us,
         request_bytes: sum.request_bytes,
         response_bytes: sum.response_bytes,
-        drift: Drift::Unspecified,
-        deprecated_in_use: false,
-        schema_drift: false,
-        documentation: Default::default(),
-        history: Default::default(),
         auth: sum.auth.into_iter().map(str::to_owned).collect(),
         caller_count: callers.len() as u64,
         callers: callers.into_iter().map(|(id, _)| id).collect(),
         hosts: sum.hosts,
-        query: Vec::new(),
-        request_types: Vec::new(),
-        response_types: Vec::new(),
-        parameter_cardinality: Vec::new(),
         first_seen: sum.first,
         last_seen: sum.last,
         notes: sum.notes.into_iter().map(|(note, n)| (note.to_owned(), n)).collect(),
+        ..EndpointView::default()
     }
 }
 

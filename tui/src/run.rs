@@ -6,6 +6,7 @@ mod terminal;
 use crate::action::{Action, Effect};
 use crate::app::{App, Setup};
 use crate::event::Event;
+use crate::export::{self, EXPORTS};
 use crate::frame;
 use crate::keymap::Keymap;
 use crate::theme::{Depth, Terminal as Environment, Theme};
@@ -224,6 +225,23 @@ impl<S: FnMut(Command)> Loop<S> {
         Ok(())
     }
 
+    /// Writes what is on screen into a file of the current folder, and says which.
+    fn export(&mut self, export: usize, format: usize) {
+        let Some(export) = EXPORTS.get(export) else { return };
+        let Some(format) = export.formats.get(format) else { return };
+        let world = self.app.world();
+        let shown = world.filter.snapshot(world.snapshot);
+        let said = match export::write(export, format, &shown, Path::new(".")) {
+            Ok(files) if files.is_empty() => "there is nothing to write".to_owned(),
+            Ok(files) => {
+                let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+                format!("wrote {}", names.join(" "))
+            }
+            Err(error) => format!("nothing was written here: {error}"),
+        };
+        self.app.say(said);
+    }
+
     fn apply(&mut self, effects: Vec<Effect>) -> anyhow::Result<Flow> {
         for effect in effects {
             match effect {
@@ -231,6 +249,7 @@ impl<S: FnMut(Command)> Loop<S> {
                 Effect::Send(command) => (self.send)(command),
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Suspend => self.screen.suspend()?,
+                Effect::Export(export, format) => self.export(export, format),
             }
         }
         Ok(Flow::On)

@@ -3,8 +3,10 @@
 mod kept;
 mod origin;
 mod rules;
+mod stored;
 
 pub use origin::Origin;
+pub use stored::{print, snapshot, stored};
 
 use crate::cli::{NAME, RunOptions};
 use crate::exit::{Exit, Failure, Outcome};

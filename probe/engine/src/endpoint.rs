@@ -3,6 +3,7 @@
 use crate::distinct::Distinct;
 use crate::fingerprint;
 use crate::load::Load;
+use crate::looks::Looks;
 use crate::name_set::NameSet;
 use apisec_proto::call::{AuthScheme, Call, Messages, Notes, Protocol, Vantage};
 use compact_str::CompactString;
@@ -60,6 +61,9 @@ pub struct EndpointStats {
     pub request_types: NameSet<HOSTS>,
     /// Response media types.
     pub response_types: NameSet<HOSTS>,
+    /// What the bodies looked like, those that were read.
+    #[serde(default)]
+    pub looks: Option<Arc<Looks>>,
     /// Calls per caller.
     pub callers: Callers,
     /// Distinct values per path parameter, in order.
@@ -80,6 +84,9 @@ impl EndpointStats {
         call.query.iter().for_each(|name| self.query.insert(name));
         self.request_types.insert(&call.request_type);
         self.response_types.insert(&call.response_type);
+        if let Some(bodies) = &call.bodies {
+            Arc::make_mut(self.looks.get_or_insert_default()).add(call.status, bodies);
+        }
         self.values.resize_with(self.values.len().max(values.len()), Distinct::default);
         self.values.iter_mut().zip(values).for_each(|(distinct, value)| distinct.insert(*value));
     }
@@ -95,6 +102,11 @@ impl EndpointStats {
         self.query.merge(&other.query);
         self.request_types.merge(&other.request_types);
         self.response_types.merge(&other.response_types);
+        match (&mut self.looks, &other.looks) {
+            (Some(ours), Some(theirs)) => Arc::make_mut(ours).merge(theirs),
+            (ours @ None, theirs) => ours.clone_from(theirs),
+            (Some(_), None) => {}
+        }
         self.callers.merge(&other.callers);
         let parameters = self.values.len().max(other.values.len()).min(PARAMETERS);
         self.values.resize_with(parameters, Distinct::default);
@@ -112,6 +124,7 @@ impl EndpointStats {
         self.query.clear();
         self.request_types.clear();
         self.response_types.clear();
+        self.looks = None;
         self.callers = Callers::default();
         self.values.iter_mut().for_each(Distinct::clear);
     }

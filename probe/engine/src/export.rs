@@ -1,3 +1,11 @@
-//! The read model in formats of others. Pure: values out, nothing is written here.
+//! The read model in formats of others. Pure: values and text out, no file is opened here.
 
+pub mod csv;
+pub mod graph;
+pub mod har;
+pub mod incident;
 pub mod openapi;
+pub mod overlay;
+pub mod picture;
+pub mod schema;
+pub mod sensitive;

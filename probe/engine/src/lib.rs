@@ -27,6 +27,7 @@ pub mod json;
 pub mod knowledge;
 pub mod limits;
 pub mod load;
+pub mod looks;
 pub mod moment;
 pub mod name_set;
 pub mod ndjson;

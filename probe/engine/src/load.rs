@@ -1,7 +1,8 @@
 //! What any group of calls adds up to: counts, bytes, latency, the time it spans.
 
 use crate::sketch::Sketch;
-use apisec_proto::call::Call;
+use apisec_proto::body::shape::Classes;
+use apisec_proto::call::{AuthScheme, Call};
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds in a second.
@@ -20,6 +21,12 @@ pub struct Load {
     pub request_bytes: u64,
     /// Response bytes.
     pub response_bytes: u64,
+    /// Calls that were read from within TLS.
+    pub encrypted: u64,
+    /// Calls that carried no credential.
+    pub anonymous: u64,
+    /// Sensitive classes that requests and responses carried, as far as bodies were read.
+    pub classes: [Classes; 2],
     /// First call, Unix nanoseconds; `u64::MAX` when there is none.
     pub first: u64,
     /// Last call, Unix nanoseconds.
@@ -38,6 +45,9 @@ impl Default for Load {
             unanswered: 0,
             request_bytes: 0,
             response_bytes: 0,
+            encrypted: 0,
+            anonymous: 0,
+            classes: Default::default(),
             first: u64::MAX,
             last: 0,
             latency: Sketch::default(),
@@ -54,6 +64,15 @@ impl Load {
         self.unanswered += u64::from(call.is_unanswered());
         self.request_bytes = self.request_bytes.saturating_add(call.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(call.response_bytes);
+        self.encrypted += u64::from(call.tls.is_some());
+        self.anonymous += u64::from(call.auth == AuthScheme::None);
+        if let Some(bodies) = &call.bodies {
+            let found = [&bodies.request, &bodies.response];
+            for (classes, body) in self.classes.iter_mut().zip(found) {
+                let held = body.iter().flat_map(|body| body.sensitive.iter());
+                held.for_each(|(class, _)| classes.insert(class));
+            }
+        }
         self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
         if !call.is_one_way() {
@@ -69,6 +88,9 @@ impl Load {
         self.unanswered = self.unanswered.saturating_add(other.unanswered);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.encrypted = self.encrypted.saturating_add(other.encrypted);
+        self.anonymous = self.anonymous.saturating_add(other.anonymous);
+        self.classes.iter_mut().zip(other.classes).for_each(|(ours, theirs)| ours.0 |= theirs.0);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.latency.merge(&other.latency);

@@ -5,10 +5,12 @@
 use crate::call_log::CallLog;
 use crate::coverage::CoverageView;
 use crate::degradation::Degradation;
+use crate::looks::Looks;
 use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Name and version of the JSON contract.
 pub const SCHEMA: &str = "apisec-top/1";
@@ -27,9 +29,12 @@ pub struct Window {
 }
 
 /// Kind of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Kind {
     /// A program outside any unit or container.
+    #[default]
     #[serde(rename = "process")]
     Process,
     /// A systemd service, scope or slice.
@@ -67,7 +72,7 @@ impl From<WorkloadKind> for Kind {
 }
 
 /// A workload that took part in a call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadView {
     /// Stable key.
     pub id: String,
@@ -100,7 +105,7 @@ pub struct WorkloadView {
 }
 
 /// Calls from one workload to another over one protocol.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EdgeView {
     /// Caller's workload id.
     pub src: String,
@@ -128,6 +133,22 @@ pub struct EdgeView {
     pub first_seen: u64,
     /// Last call, Unix nanoseconds.
     pub last_seen: u64,
+    /// How its calls were protected, and what they carried.
+    #[serde(default)]
+    pub carriage: CarriageView,
+}
+
+/// How calls were protected, and which sensitive classes they carried as far as their bodies were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CarriageView {
+    /// Calls that were read from within TLS; all others went in clear.
+    pub encrypted: u64,
+    /// Calls that carried no credential.
+    pub anonymous: u64,
+    /// Sensitive classes in requests.
+    pub request: Vec<String>,
+    /// Sensitive classes in responses.
+    pub response: Vec<String>,
 }
 
 /// Calls that were followed through proxies: `path` is caller, proxies in order, final callee.
@@ -140,7 +161,9 @@ pub struct ChainView {
 }
 
 /// Where an endpoint stands against the specification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Drift {
     /// In a specification, and called in the window.
@@ -154,6 +177,7 @@ pub enum Drift {
     /// Undocumented and only ever refused.
     Unconfirmed,
     /// No specification of this service was given.
+    #[default]
     Unspecified,
 }
 
@@ -219,7 +243,7 @@ pub struct History {
 }
 
 /// A specification that was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpecificationView {
     /// Where it was read from.
     pub file: String,
@@ -231,6 +255,9 @@ pub struct SpecificationView {
     pub format: String,
     /// Operations that it documents.
     pub operations: u64,
+    /// Base paths under which they are served.
+    #[serde(default)]
+    pub bases: Vec<String>,
     /// Services that it was taken for.
     pub services: Vec<BindingView>,
     /// What is wrong with it, at most a hundred.
@@ -277,7 +304,7 @@ pub struct InventoryView {
 }
 
 /// One endpoint of the inventory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
     /// Callee's workload id.
     pub service: String,
@@ -345,6 +372,13 @@ pub struct EndpointView {
     pub last_seen: u64,
     /// Names of what was odd, with counts.
     pub notes: BTreeMap<String, u64>,
+    /// How its calls were protected, and what they carried.
+    #[serde(default)]
+    pub carriage: CarriageView,
+    /// What its bodies looked like; not part of the contract, `export openapi` has it as schemas.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub looks: Option<Arc<Looks>>,
 }
 
 /// What was captured, and what was not.

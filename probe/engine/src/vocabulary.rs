@@ -1,6 +1,7 @@
 //! The words that the contract uses for protocols and authentication schemes.
 
 use apisec_proto::call::{AuthScheme, Protocol, Vantage};
+use apisec_proto::sensitive::Sensitive;
 
 /// Every protocol with its word in the contract.
 pub const PROTOCOLS: [(Protocol, &str); 10] = [
@@ -38,6 +39,11 @@ pub fn protocol(protocol: Protocol) -> &'static str {
 #[must_use]
 pub fn auth(scheme: AuthScheme) -> &'static str {
     AUTH_SCHEMES.iter().find(|(known, _)| *known == scheme).map_or("other", |(_, word)| word)
+}
+
+/// The word of every sensitive class.
+pub fn sensitive_classes() -> impl Iterator<Item = &'static str> {
+    Sensitive::ALL.into_iter().map(Sensitive::name)
 }
 
 /// The word for a vantage.

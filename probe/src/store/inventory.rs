@@ -13,6 +13,7 @@
 //! One program writes at a time. Names and counts only: no value, token or body of the wire is ever here.
 
 mod keeper;
+mod restore;
 
 pub use keeper::Keeper;
 

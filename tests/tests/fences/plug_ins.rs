@@ -97,6 +97,13 @@ const PLUG_INS: &[PlugIns] = &[
         built: true,
     },
     PlugIns {
+        folder: "tui/src/export",
+        extension: "rs",
+        list: ("tui/src/export.rs", "EXPORTS"),
+        others: &[("file", "how exports become files")],
+        built: true,
+    },
+    PlugIns {
         folder: "themes",
         extension: "toml",
         list: ("tui/src/theme.rs", "THEMES"),

@@ -150,6 +150,7 @@ mod tests {
             title: "a".into(),
             version: "1".into(),
             format: "OpenAPI 3.1".into(),
+            bases: Vec::new(),
             operations: 1,
             services: vec![BindingView { service, by: "name".into() }],
             problems: vec![ProblemView {

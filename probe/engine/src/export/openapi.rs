@@ -1,17 +1,44 @@
 //! OpenAPI 3.1 of what was observed of a service.
 //!
 //! Names, types and statuses only: no value was kept, so none can be in it. Loaded back as a specification, every
-//! operation in it is active. Left out is what no document can say: calls that the router refused, rows that add up
-//! what did not fit, and operations below method and path (GraphQL, JSON-RPC). Bodies have media types, no schemas.
+//! operation in it is active. Bodies have schemas where any was read, and examples that have their shape. Left out is what
+//! no document can say: calls that the router refused, rows that add up what did not fit, and operations below method and
+//! path (GraphQL, JSON-RPC).
 
+use super::schema::{example, schema as body_schema};
 use crate::endpoint::is_refusal;
 use crate::limits::{ANY_METHOD, OVERFLOW, UNROUTED};
+use crate::looks::{Look, REQUEST};
 use crate::snapshot::{EndpointView, Snapshot};
+use apisec_proto::body::Format;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Methods that a path item can have.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
+
+/// How a caller may prove who it is: our word, the scheme's name in the document, and the scheme.
+///
+/// Which field or cookie carries a key is not kept of a call: a name has to stand there, and the description says so.
+fn security_scheme(word: &str) -> Option<(&'static str, Value)> {
+    let unnamed = "the name was not recorded: a placeholder";
+    Some(match word {
+        "basic" => ("basic", json!({"type": "http", "scheme": "basic"})),
+        "bearer" => ("bearer", json!({"type": "http", "scheme": "bearer"})),
+        "jwt" => ("jwt", json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})),
+        "apikey" => {
+            ("apiKey", json!({"type": "apiKey", "in": "header", "name": "X-API-Key", "description": unnamed}))
+        }
+        "cookie" => {
+            ("session", json!({"type": "apiKey", "in": "cookie", "name": "session", "description": unnamed}))
+        }
+        "other" => (
+            "other",
+            json!({"type": "apiKey", "in": "header", "name": "Authorization", "description": "another scheme"}),
+        ),
+        _ => return None,
+    })
+}
 
 /// One document per service that answered, by service.
 #[must_use]
@@ -29,7 +56,9 @@ pub fn documents(snapshot: &Snapshot) -> Vec<(String, Value)> {
         .collect()
 }
 
-fn can_be_documented(endpoint: &EndpointView) -> bool {
+/// Whether an OpenAPI document can have it.
+#[must_use]
+pub fn can_be_documented(endpoint: &EndpointView) -> bool {
     let refused = |status: &String| status.parse().is_ok_and(is_refusal);
     let unrouted = endpoint.unanswered == 0 && endpoint.statuses.keys().all(refused);
     let catch_all = [OVERFLOW, UNROUTED].contains(&endpoint.path.as_str()) || endpoint.method == ANY_METHOD;
@@ -59,8 +88,25 @@ fn document(title: &str, endpoints: &[&EndpointView]) -> Value {
         items.insert(path, item.into());
     }
     let hosts: BTreeSet<&String> = endpoints.iter().flat_map(|endpoint| &endpoint.hosts).collect();
-    let servers: Vec<Value> = hosts.iter().map(|host| json!({"url": format!("http://{host}")})).collect();
-    json!({"openapi": "3.1.0", "info": {"title": title, "version": "observed"}, "servers": servers, "paths": items})
+    let encrypted = endpoints.iter().all(|endpoint| endpoint.carriage.encrypted == endpoint.calls);
+    let scheme = if encrypted { "https" } else { "http" };
+    let servers: Vec<Value> = hosts.iter().map(|host| json!({"url": format!("{scheme}://{host}")})).collect();
+    let mut document =
+        json!({"openapi": "3.1.0", "info": {"title": title, "version": "observed"}, "paths": items});
+    if let Value::Object(members) = &mut document {
+        if !servers.is_empty() {
+            members.insert("servers".into(), servers.into());
+        }
+        let words = endpoints.iter().flat_map(|endpoint| &endpoint.auth);
+        let schemes: Map<String, Value> = words
+            .filter_map(|word| security_scheme(word))
+            .map(|(name, scheme)| (name.into(), scheme))
+            .collect();
+        if !schemes.is_empty() {
+            members.insert("components".into(), json!({"securitySchemes": schemes}));
+        }
+    }
+    document
 }
 
 /// The path with all its parameters alike.
@@ -110,27 +156,78 @@ fn schema(kinds: &BTreeSet<&str>) -> Value {
     }
 }
 
-fn operation(endpoint: &EndpointView) -> Value {
-    let content = |types: &[String]| -> Map<String, Value> {
-        types.iter().map(|media| (media.clone(), json!({}))).collect()
-    };
-    let queries = endpoint.query.iter().map(|name| json!({"name": name, "in": "query", "schema": {}}));
-    let mut operation = Map::from_iter([("parameters".to_owned(), queries.collect::<Vec<_>>().into())]);
+/// The operation object of an endpoint.
+#[must_use]
+pub fn operation(endpoint: &EndpointView) -> Value {
+    let queries: Vec<Value> = endpoint.query.iter().map(|name| query(name)).collect();
+    let mut operation = Map::from_iter([("parameters".to_owned(), queries.into())]);
+    if let Some(security) = security(endpoint) {
+        operation.insert("security".into(), security);
+    }
     if !endpoint.request_types.is_empty() {
-        operation.insert("requestBody".into(), json!({"content": content(&endpoint.request_types)}));
+        let content = content(endpoint, REQUEST, &endpoint.request_types);
+        operation.insert("requestBody".into(), json!({"content": content}));
     }
     let mut responses = Map::new();
     for status in endpoint.statuses.keys() {
-        responses.insert(
-            status.clone(),
-            json!({"description": "observed", "content": content(&endpoint.response_types)}),
-        );
+        responses.insert(status.clone(), response(endpoint, status));
     }
     if responses.is_empty() {
         responses.insert("default".into(), json!({"description": "no answer was seen"}));
     }
     operation.insert("responses".into(), responses.into());
     operation.into()
+}
+
+/// A query parameter of which only the name is known.
+pub(super) fn query(name: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {}})
+}
+
+/// What an endpoint answers with a status.
+pub(super) fn response(endpoint: &EndpointView, status: &str) -> Value {
+    let code = status.parse().unwrap_or(0);
+    // These never have a body.
+    if code < 200 || code == 204 || code == 304 || endpoint.response_types.is_empty() {
+        return json!({"description": "observed"});
+    }
+    json!({"description": "observed", "content": content(endpoint, code, &endpoint.response_types)})
+}
+
+/// Media types with what was seen of them under a status.
+fn content(endpoint: &EndpointView, status: u16, types: &[String]) -> Map<String, Value> {
+    let looks = || endpoint.looks.iter().flat_map(|looks| looks.kept());
+    let media = |media: &String| {
+        let look = looks().find(|look| look.status == status && is_of(look, media));
+        let described = look
+            .map_or_else(|| json!({}), |look| json!({"schema": body_schema(look), "example": example(look)}));
+        (media.clone(), described)
+    };
+    types.iter().map(media).collect()
+}
+
+/// Whether bodies of this kind have a shape and go by that media type.
+fn is_of(look: &Look, media: &str) -> bool {
+    match look.format {
+        Format::Json => media.contains("json"),
+        Format::Form => media == "application/x-www-form-urlencoded",
+        Format::Multipart => media.starts_with("multipart/"),
+        Format::Binary | Format::Xml | Format::Text => false,
+    }
+}
+
+/// Any of the schemes that were seen; none at all, when no caller ever had one.
+fn security(endpoint: &EndpointView) -> Option<Value> {
+    let anonymous = endpoint.auth.iter().any(|word| word == "none");
+    let schemes = endpoint.auth.iter().filter_map(|word| security_scheme(word));
+    let mut all: Vec<Value> = schemes.map(|(name, _)| json!({name: []})).collect();
+    if all.is_empty() {
+        return None;
+    }
+    if anonymous {
+        all.insert(0, json!({}));
+    }
+    Some(all.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::degradation::{Degradation, Severity};
 use crate::drift::{By, Contract, Given, Names};
 use crate::snapshot::{BindingView, ProblemView, SpecificationView};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Services that are named for one specification.
@@ -104,6 +104,12 @@ fn degradation(code: &str, what: String, remedy: &str) -> Degradation {
     Degradation { code: code.into(), severity: Severity::Notice, what, remedy: remedy.into() }
 }
 
+/// The base paths of its servers, each once.
+fn bases(given: &Given) -> Vec<String> {
+    let bases: BTreeSet<&String> = given.spec.servers.iter().map(|server| &server.base).collect();
+    bases.into_iter().filter(|base| !base.is_empty()).cloned().collect()
+}
+
 fn view(given: &Given, bound: &BTreeMap<String, By>) -> SpecificationView {
     let spec = &given.spec;
     let binding =
@@ -114,6 +120,7 @@ fn view(given: &Given, bound: &BTreeMap<String, By>) -> SpecificationView {
         version: spec.version.clone(),
         format: spec.format.to_string(),
         operations: spec.operations.len() as u64,
+        bases: bases(given),
         services: bound.iter().take(MAX_BINDINGS).map(binding).collect(),
         problems: spec
             .problems

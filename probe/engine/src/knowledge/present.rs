@@ -14,12 +14,14 @@ use crate::load::{Load, SECOND, second_of};
 use crate::moment::rfc3339;
 use crate::name_set::NameSet;
 use crate::snapshot::{
-    Capture, ChainView, Drift, EdgeView, EndpointView, Kind, MessagesView, SCHEMA, Snapshot, Tick, Window,
-    WorkloadView,
+    Capture, CarriageView, ChainView, EdgeView, EndpointView, Kind, MessagesView, SCHEMA, Snapshot, Tick,
+    Window, WorkloadView,
 };
 use crate::tick::SECONDS;
 use crate::vocabulary;
+use apisec_proto::body::shape::Classes;
 use apisec_proto::call::Notes;
+use apisec_proto::sensitive::Sensitive;
 use compact_str::{CompactString, format_compact};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -146,16 +148,7 @@ fn edge(src: &Id, dst: &Id, protocol: &str) -> EdgeView {
         src: src.to_string(),
         dst: dst.to_string(),
         protocol: protocol.to_owned(),
-        calls: 0,
-        errors: 0,
-        unanswered: 0,
-        rate: 0.0,
-        p50_us: 0,
-        p99_us: 0,
-        request_bytes: 0,
-        response_bytes: 0,
-        first_seen: 0,
-        last_seen: 0,
+        ..EdgeView::default()
     }
 }
 
@@ -164,6 +157,14 @@ fn paint_edge(row: &mut EdgeView, load: &Load) {
     (row.calls, row.errors, row.unanswered) = (load.calls, load.errors, load.unanswered);
     (row.request_bytes, row.response_bytes) = (load.request_bytes, load.response_bytes);
     (row.first_seen, row.last_seen) = (load.first, load.last);
+    paint_carriage(&mut row.carriage, load);
+}
+
+fn paint_carriage(shown: &mut CarriageView, load: &Load) {
+    (shown.encrypted, shown.anonymous) = (load.encrypted, load.anonymous);
+    let [request, response] = load.classes;
+    paint_texts(&mut shown.request, names(request));
+    paint_texts(&mut shown.response, names(response));
 }
 
 /// All ways through proxies, most calls first.
@@ -237,32 +238,7 @@ fn endpoint(service: &Id, name: &GroupName) -> EndpointView {
         method: name.method.to_string(),
         operation: name.operation.to_string(),
         path: name.path.to_string(),
-        calls: 0,
-        statuses: BTreeMap::new(),
-        messages: [MessagesView::default(); 2],
-        errors: 0,
-        unanswered: 0,
-        rate: 0.0,
-        p50_us: 0,
-        p99_us: 0,
-        request_bytes: 0,
-        response_bytes: 0,
-        drift: Drift::Unspecified,
-        deprecated_in_use: false,
-        schema_drift: false,
-        documentation: Default::default(),
-        history: Default::default(),
-        auth: Vec::new(),
-        callers: Vec::new(),
-        caller_count: 0,
-        hosts: Vec::new(),
-        query: Vec::new(),
-        request_types: Vec::new(),
-        response_types: Vec::new(),
-        parameter_cardinality: Vec::new(),
-        first_seen: 0,
-        last_seen: 0,
-        notes: BTreeMap::new(),
+        ..EndpointView::default()
     }
 }
 
@@ -288,8 +264,15 @@ fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
     paint_names(&mut row.query, &stats.query);
     paint_names(&mut row.request_types, &stats.request_types);
     paint_names(&mut row.response_types, &stats.response_types);
+    paint_carriage(&mut row.carriage, load);
+    row.looks.clone_from(&stats.looks);
     row.parameter_cardinality.clear();
     row.parameter_cardinality.extend(stats.values.iter().map(Distinct::count));
+}
+
+/// The classes of a set, by name.
+fn names(classes: Classes) -> impl Iterator<Item = &'static str> + Clone {
+    Sensitive::ALL.into_iter().filter(move |class| classes.contains(*class)).map(Sensitive::name)
 }
 
 fn paint_names<const N: usize>(shown: &mut Vec<String>, set: &NameSet<N>) {

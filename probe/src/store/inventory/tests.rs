@@ -51,6 +51,31 @@ fn runs_add_up_and_batches_do_not() {
 }
 
 #[test]
+fn what_is_stored_can_be_shown_like_what_was_just_observed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inventory = Inventory::write(folder.path()).unwrap();
+    let mut own = kept("/a", 3, 100);
+    own.facts.extend([("caller", "external:192.0.2.7".to_owned(), 3), ("auth", "jwt".to_owned(), 0)]);
+    inventory.keep(&[own]).unwrap();
+    let delta = inventory.restored().unwrap();
+    let mut known = apisec_engine::knowledge::Knowledge::new(Default::default(), Vec::new());
+    known.merge(delta);
+    let snapshot = known.snapshot(1_000);
+    let [row] = snapshot.endpoints.as_slice() else { panic!("{:?}", snapshot.endpoints) };
+    assert_eq!((row.calls, row.statuses["200"], row.auth.as_slice()), (3, 3, &["jwt".to_owned()][..]));
+    assert_eq!(
+        (row.first_seen, row.last_seen, row.hosts.as_slice()),
+        (100, 103, &["shop.test".to_owned()][..])
+    );
+    let [edge] = snapshot.edges.as_slice() else { panic!("{:?}", snapshot.edges) };
+    assert_eq!((edge.src.as_str(), edge.calls), ("external:192.0.2.7", 3));
+    assert_eq!(
+        snapshot.workloads.iter().map(|own| own.name.as_str()).collect::<Vec<_>>(),
+        ["192.0.2.7", "shop"]
+    );
+}
+
+#[test]
 fn merging_twice_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (folder.path().join("a"), folder.path().join("b"));

@@ -1,6 +1,6 @@
 use super::*;
 use apisec_engine::degradation::Degradation;
-use apisec_engine::snapshot::{Capture, Drift, Kind, Window};
+use apisec_engine::snapshot::{Capture, EdgeView, EndpointView, Kind, Window};
 use std::collections::BTreeMap;
 
 fn workload(id: &str, name: &str, kind: Kind, calls: (u64, u64)) -> WorkloadView {
@@ -33,10 +33,7 @@ fn edge(src: &str, dst: &str, calls: u64) -> EdgeView {
         rate: 1.0,
         p50_us: 312,
         p99_us: 18_400,
-        request_bytes: 0,
-        response_bytes: 0,
-        first_seen: 0,
-        last_seen: 0,
+        ..EdgeView::default()
     }
 }
 
@@ -45,34 +42,12 @@ fn endpoint(path: &str, calls: u64) -> EndpointView {
         service: "process:nginx:8080".into(),
         protocol: "http1".into(),
         method: "GET".into(),
-        operation: String::new(),
         path: path.into(),
         calls,
-        statuses: BTreeMap::new(),
-        messages: Default::default(),
-        errors: 0,
-        unanswered: 0,
-        rate: 0.0,
         p50_us: 90,
         p99_us: 12_000_000,
-        request_bytes: 0,
-        response_bytes: 0,
-        drift: Drift::Unspecified,
-        deprecated_in_use: false,
-        schema_drift: false,
-        documentation: Default::default(),
-        history: Default::default(),
-        auth: Vec::new(),
-        callers: Vec::new(),
         caller_count: 2,
-        hosts: Vec::new(),
-        query: Vec::new(),
-        request_types: Vec::new(),
-        response_types: Vec::new(),
-        parameter_cardinality: Vec::new(),
-        first_seen: 0,
-        last_seen: 0,
-        notes: BTreeMap::new(),
+        ..EndpointView::default()
     }
 }
 

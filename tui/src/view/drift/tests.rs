@@ -13,6 +13,7 @@ fn drifting() -> Snapshot {
         title: "api".into(),
         version: "1".into(),
         format: "OpenAPI 3.1".into(),
+        bases: Vec::new(),
         operations: 3,
         services: vec![BindingView { service, by: "name".into() }],
         problems: Vec::new(),

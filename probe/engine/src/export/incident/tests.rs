@@ -1,0 +1,50 @@
+//! Both forms hold everything, and nothing hostile gets out of its place.
+
+use super::*;
+use crate::snapshot::{Capture, WorkloadView};
+
+fn snapshot() -> Snapshot {
+    let hostile = "x</td><script>alert(1)</script>|`";
+    Snapshot {
+        workloads: vec![WorkloadView { id: hostile.into(), name: hostile.into(), ..WorkloadView::default() }],
+        endpoints: (0..ROWS + 5)
+            .map(|n| EndpointView {
+                service: hostile.into(),
+                method: "GET".into(),
+                path: format!("/a/{n}"),
+                calls: 1,
+                ..EndpointView::default()
+            })
+            .collect(),
+        capture: Capture { calls: 205, ..Capture::default() },
+        ..Snapshot::default()
+    }
+}
+
+#[test]
+fn html_is_one_file_and_hostile_names_are_text() {
+    let text = html(&snapshot(), &Meanings::default());
+    assert!(!text.contains("<script") && !text.contains("src=") && !text.contains("href="));
+    assert!(text.contains("x&lt;/td&gt;") && text.contains("<svg "));
+    assert!(text.contains("<p>5 more rows are left out.</p>"));
+    assert_eq!(text.matches("<tr>").count(), text.matches("</tr>").count());
+}
+
+#[test]
+fn markdown_tables_keep_their_columns() {
+    let text = markdown(&snapshot(), &Meanings::default());
+    assert!(text.contains("x&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;\\|\\`"));
+    assert!(text.contains("```mermaid\nflowchart LR"));
+    assert!(text.contains("5 more rows are left out."));
+}
+
+#[test]
+fn what_happened_is_in_order_whatever_it_calls_its_time() {
+    let early =
+        happening("finding", &serde_json::json!({"first_seen": 5, "detector": "bola", "severity": "high"}))
+            .unwrap();
+    let late =
+        happening("policy", &serde_json::json!({"created": 9, "name": "block", "state": "active"})).unwrap();
+    assert!(early < late);
+    assert_eq!(early.1[2..], ["bola", "high"]);
+}

@@ -1,0 +1,3 @@
+SELECT service, protocol, vantage, path, method, operation, kind, value, sum(calls)
+FROM fact
+GROUP BY service, protocol, vantage, path, method, operation, kind, value

@@ -1,0 +1,116 @@
+//! A snapshot without a run: of what the state folder holds, or of a run that is only waited for.
+
+use super::{Opened, Origin, Session, filter, load};
+use crate::cli::RunOptions;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::headless::unless_closed;
+use crate::report::{Page, Report, Shape};
+use crate::settings::Settings;
+use apisec_engine::call_log::CallChunk;
+use apisec_engine::command::Command;
+use apisec_engine::knowledge::Knowledge;
+use apisec_engine::limits::Limits;
+use apisec_engine::snapshot::{Capture, Snapshot};
+use apisec_probe::clock;
+use apisec_probe::store::inventory::Inventory;
+use apisec_probe::store::{Access, Store};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch::Receiver;
+use tokio::time::sleep;
+
+/// Everything that was seen when `origin` has ended, or `options.duration` is over.
+///
+/// # Errors
+/// It cannot be read.
+pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, Failure> {
+    let settings = Settings::of(options)?;
+    let loaded = load(origin, &settings);
+    let store = super::store(&settings, Access::Read)?;
+    let opened: Opened = origin.open(None)?;
+    let session = Session { options, settings, store, keeps: false, loaded, watch: OnceCell::new() };
+    let running = session.start(opened, None, false)?;
+    wait(running.subscribe(), options.duration.map(|span| span.0))?;
+    filtered(running.stop()?, options)
+}
+
+/// Waits for the end of the source, or until the time is over.
+fn wait(mut snapshots: Receiver<Arc<Snapshot>>, duration: Option<Duration>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(format!("there is no event loop: {error}"), "ulimit -n"))?;
+    runtime.block_on(async {
+        let over = async {
+            match duration {
+                Some(duration) => sleep(duration).await,
+                None => pending().await,
+            }
+        };
+        // A source that ends lets go of its snapshots.
+        let ended = async { while snapshots.changed().await.is_ok() {} };
+        tokio::select! { () = over => {} () = ended => {} }
+    });
+    Ok(())
+}
+
+/// Everything that the inventory of the state folder holds.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>, Failure> {
+    let Some(folder) = &settings.state else {
+        return Err(Failure::usage("there is no state folder", "name one with --state DIR"));
+    };
+    let delta = Inventory::read(folder).and_then(|inventory| inventory.restored()).map_err(|error| {
+        Failure::new(
+            format!("the inventory in {} cannot be used: {error}", folder.display()),
+            "a live run makes one: sudo apisec-top\nname its folder with --state DIR, or a recording",
+        )
+    })?;
+    let store = Store::open(folder, Access::Read)
+        .map_err(|error| Failure::new(format!("{}: {error}", folder.display()), "check its rights"))?;
+    let loaded = load(&Origin::Live, settings);
+    let mut known = Knowledge::new(Limits::default(), store.rules().to_vec());
+    known.zombie_after(u64::try_from(settings.zombie_after.as_nanos()).unwrap_or(u64::MAX));
+    let calls = delta.calls();
+    known.merge(delta);
+    known.apply(Command::Specify(loaded.specs));
+    known.set_capture(Capture {
+        source: format!("the inventory in {}", folder.display()),
+        calls,
+        degradations: loaded.degradations,
+        ..Capture::default()
+    });
+    filtered(known.snapshot(clock::now()), options)
+}
+
+/// Prints a snapshot on standard output.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(report: &Report, snapshot: &Snapshot) -> Outcome {
+    let Shape::AtEnd(print) = report.shape else {
+        return Err(Failure::usage("this format is made of calls as they happen", "choose another one"));
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    unless_closed(print(snapshot, &Page::stdout(), &mut out).and_then(|()| out.flush()))?;
+    Ok(Exit::Done)
+}
+
+fn filtered(snapshot: Arc<Snapshot>, options: &RunOptions) -> Result<Arc<Snapshot>, Failure> {
+    let Some(wanted) = options.filter.as_deref().map(filter).transpose()? else { return Ok(snapshot) };
+    let names: BTreeMap<&str, &str> =
+        snapshot.workloads.iter().map(|own| (own.id.as_str(), own.name.as_str())).collect();
+    let name = |id: &str| names.get(id).copied();
+    let by_name = wanted.named(&name);
+    let mut kept = wanted.snapshot(&snapshot);
+    for chunk in &mut kept.log.chunks {
+        let rows = chunk.rows.iter().filter(|row| by_name.row(chunk, row)).cloned().collect();
+        *chunk = Arc::new(CallChunk { rows, ..CallChunk::clone(chunk) });
+    }
+    Ok(Arc::new(kept))
+}

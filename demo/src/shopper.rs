@@ -86,7 +86,8 @@ pub(crate) struct Shopper {
 
 /// What a request has that came through the proxy in front.
 fn fields() -> HeaderMap {
-    HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https"))])
+    let host = HeaderValue::from_static("api.shop.example");
+    HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https")), (header::HOST, host)])
 }
 
 impl Shopper {
@@ -202,7 +203,10 @@ impl Shopper {
         let parameters = json!({"name": name, "arguments": arguments});
         let id = self.tally.sent;
         let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": parameters});
-        self.post("/mcp", &asked).await
+        let mut request = self.request(Method::POST, "/mcp", Some(&asked))?;
+        let accepted = HeaderValue::from_static("application/json, text/event-stream");
+        request.headers_mut().insert(header::ACCEPT, accepted);
+        self.send(request).await
     }
 
     /// Lets one turn pass.

@@ -87,6 +87,7 @@ fn calls() -> Vec<Call> {
         notes: Notes(0),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: None,
     };

@@ -123,6 +123,7 @@ fn call(number: u64) -> Call {
         notes: Notes(0),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: None,
     }

@@ -78,6 +78,7 @@ fn call(number: usize, src: &Party, dst: &Party) -> Call {
         notes: Notes::default(),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: None,
     }

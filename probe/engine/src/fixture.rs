@@ -78,6 +78,7 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         notes: Notes::default(),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: None,
     }

@@ -196,6 +196,18 @@ pub struct GraphqlCost {
     pub batch: u16,
 }
 
+/// What a request holds that is joined with other calls; no secret can be read back from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clues {
+    /// Hosts that values of the request, or the redirect of the answer, name: an address in its usual spelling, or a
+    /// name in lower case, with the port where one is named. At most four.
+    pub hosts: SmallVec<[CompactString; 1]>,
+    /// Keyed hash of a request to a place where short secrets are tried, such as vouchers.
+    pub guess: Option<u64>,
+    /// Keyed hash of the arguments of an MCP tool.
+    pub arguments: Option<u64>,
+}
+
 /// The TLS session that a call was read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {
@@ -277,6 +289,8 @@ pub struct Call {
     pub bodies: Option<Box<Bodies>>,
     /// What a GraphQL document asks.
     pub graphql: Option<Box<GraphqlCost>>,
+    /// What is joined with other calls.
+    pub clues: Option<Box<Clues>>,
     /// The TLS session, when there was one.
     pub tls: Option<Arc<Tls>>,
     /// Masked fields, when this call was sampled for the inspector.

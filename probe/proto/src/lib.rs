@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod call;
+mod clue;
 mod credential;
 pub mod decoder;
 pub mod dialect;

@@ -4,6 +4,7 @@ mod trace;
 
 use crate::body;
 use crate::call::{AuthScheme, Bodies, Call, Messages, Notes, Party, Protocol, Vantage};
+use crate::clue;
 use crate::credential::{Credentials, Place, is_key_field};
 use crate::dialect::{DIALECTS, Scratch};
 use crate::exchange::{Exchange, Fields, Request};
@@ -92,6 +93,7 @@ impl Namer {
             notes: Notes::default(),
             bodies: None,
             graphql: None,
+            clues: None,
             tls: None,
             detail: None,
         }
@@ -116,6 +118,7 @@ impl Namer {
         self.read_request(exchange, &target, call);
         let answered = exchange.response.as_ref().and_then(|response| response.fields.get("content-type"));
         set_media_type(answered.unwrap_or_default(), &mut call.response_type);
+        clue::read(exchange, &target, &self.hash, call);
         if depth == Depth::Detail {
             self.read_bodies(exchange, call);
             let response = exchange.response.as_ref().map(|response| response.fields);
@@ -199,6 +202,7 @@ impl Namer {
 /// What a call says when its fields were not read.
 fn leave_fields(call: &mut Call) {
     (call.auth, call.identity, call.trace) = (AuthScheme::Unread, None, None);
+    call.clues = None;
     call.host.clear();
     call.request_type.clear();
     call.response_type.clear();

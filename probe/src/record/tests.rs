@@ -61,6 +61,7 @@ fn call() -> Call {
         notes: Notes(0),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: None,
     }

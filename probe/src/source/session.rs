@@ -19,10 +19,11 @@ use super::intake::{Filled, Intake};
 use super::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::rename::Rename;
-use apisec_proto::call::{Party, Workload};
+use apisec_proto::call::{Clues, Party, Workload};
 use compact_str::CompactString;
-use form::{MoreForm, Read, Record, TickForm, WorkloadForm, call_of, complete, workload_of};
+use form::{MoreForm, Read, Record, TickForm, WorkloadForm, bounded, call_of, complete, workload_of};
 use frame::{FILE_HEADER, FRAME_HEADER, FrameHead, MAGIC, Unpacker, VERSION};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -185,8 +186,9 @@ impl Replay {
         match record {
             Record::Begin(begin) => self.now = self.now.max(begin.started),
             Record::Workload(form) => self.workload(&form),
-            Record::Call(form) => self.call(form, None, sink),
-            Record::Full(form, more) => self.call(form, Some(more), sink),
+            Record::Call(form) => self.call(form, None, None, sink),
+            Record::Full(form, more) => self.call(form, Some(more), None, sink),
+            Record::Clued(form, more, clues) => self.call(form, Some(more), Some(clues), sink),
             Record::Renamed { from, to } => {
                 sink.renamed(Rename { from: from.into(), to: to.into() });
             }
@@ -233,6 +235,7 @@ impl Replay {
         &mut self,
         form: form::CallForm<'_, Vec<&str>, Vec<(&str, &str)>>,
         more: Option<MoreForm<'_>>,
+        clues: Option<Cow<'_, Clues>>,
         sink: &mut dyn Sink,
     ) {
         let (Some(src), Some(dst)) = (self.numbers.get(&form.src), self.numbers.get(&form.dst)) else {
@@ -243,6 +246,7 @@ impl Replay {
         if let Some(more) = more {
             complete(&mut call, more);
         }
+        call.clues = clues.map(|clues| Box::new(bounded(clues.into_owned())));
         self.now = self.now.max(call.at.saturating_add(call.duration));
         sink.call(&call);
     }

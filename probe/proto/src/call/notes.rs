@@ -77,6 +77,30 @@ impl Notes {
     pub const OPAQUE_STATUS: Self = Self(1 << 33);
     /// Messages are compressed, one by one.
     pub const COMPRESSED: Self = Self(1 << 34);
+    /// A script of another domain than the host that was asked sent it.
+    pub const FOREIGN_ORIGIN: Self = Self(1 << 35);
+    /// The answer lets a foreign origin in with credentials (CORS).
+    pub const OPEN_CORS: Self = Self(1 << 36);
+    /// The answer to a failure shows the code that failed.
+    pub const STACK_TRACE: Self = Self(1 << 37);
+    /// The answer says which version of a server or framework it comes from.
+    pub const BANNER: Self = Self(1 << 38);
+    /// A document from outside holds what a browser would run.
+    pub const MARKUP: Self = Self(1 << 39);
+    /// A page without fields that protect whoever shows it.
+    pub const UNHARDENED: Self = Self(1 << 40);
+    /// A proxy in front says that it ended TLS.
+    pub const TLS_IN_FRONT: Self = Self(1 << 41);
+    /// A value of the request is a URL of another host.
+    pub const NAMES_HOST: Self = Self(1 << 42);
+    /// A value of the request is a URL of a host that only exists inside.
+    pub const NAMES_INSIDE: Self = Self(1 << 43);
+    /// The answer sends the caller to another host.
+    pub const REDIRECTED: Self = Self(1 << 44);
+    /// The request names an amount below nothing.
+    pub const NEGATIVE_AMOUNT: Self = Self(1 << 45);
+    /// The request names a price.
+    pub const NAMES_PRICE: Self = Self(1 << 46);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -89,7 +113,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 35] = [
+    pub const NAMES: [&'static str; 47] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -125,6 +149,18 @@ impl Notes {
         "bad-body",
         "opaque-status",
         "compressed",
+        "foreign-origin",
+        "open-cors",
+        "stack-trace",
+        "banner",
+        "markup",
+        "unhardened",
+        "tls-in-front",
+        "names-host",
+        "names-inside",
+        "redirected",
+        "negative-amount",
+        "names-price",
     ];
 
     /// Adds the notes of `other`.

@@ -6,11 +6,11 @@
 
 mod restore;
 
-pub(crate) use restore::{call_of, complete, workload_of};
+pub(crate) use restore::{bounded, call_of, complete, workload_of};
 
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::call::{
-    AuthScheme, Bodies, Call, Detail, GraphqlCost, IdentityHash, Messages, Protocol, ShownField, Tls,
+    AuthScheme, Bodies, Call, Clues, Detail, GraphqlCost, IdentityHash, Messages, Protocol, ShownField, Tls,
     Vantage, Workload, WorkloadKind,
 };
 use compact_str::CompactString;
@@ -21,10 +21,6 @@ use std::net::SocketAddr;
 
 /// One record. `N` are names and `F` fields: lent when written, gathered when read.
 #[derive(Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and an allocation per call costs more"
-)]
 pub(crate) enum Record<'a, N, F> {
     /// What the session is; the first record of a file.
     #[serde(borrow)]
@@ -41,6 +37,8 @@ pub(crate) enum Record<'a, N, F> {
     Full(CallForm<'a, N, F>, MoreForm<'a>),
     /// The id of a workload was refined: earlier and later calls of the one are the other's.
     Renamed { from: &'a str, to: &'a str },
+    /// A call with what version 2 had no place for.
+    Clued(CallForm<'a, N, F>, MoreForm<'a>, Cow<'a, Clues>),
 }
 
 /// A record as it is written.
@@ -263,6 +261,7 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         notes,
         bodies,
         graphql,
+        clues,
         tls,
         detail,
     } = from;
@@ -308,7 +307,11 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         notes: notes.0,
         detail: detail.as_deref().map(shown),
     };
-    if more.is_empty() { Record::Call(form) } else { Record::Full(form, more) }
+    match clues.as_deref() {
+        Some(clues) => Record::Clued(form, more, Cow::Borrowed(clues)),
+        None if more.is_empty() => Record::Call(form),
+        None => Record::Full(form, more),
+    }
 }
 
 fn shown(Detail { request_fields, response_fields }: &Detail) -> (Fields<'_>, Fields<'_>) {

@@ -7,7 +7,7 @@ use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::body::shape::{Formats, Kinds, Shape, Tally};
 use apisec_proto::body::{Body, Coding, Format};
 use apisec_proto::call::{
-    AuthScheme, Bodies, Call, Detail, GraphqlCost, IdentityHash, Messages, Notes, Party, Protocol,
+    AuthScheme, Bodies, Call, Clues, Detail, GraphqlCost, IdentityHash, Messages, Notes, Party, Protocol,
     ShownField, Tls, Vantage, Workload, WorkloadKind,
 };
 use apisec_proto::sensitive::Sensitive;
@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 const FILE_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v1.apisec");
+const FILE_V3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v3.apisec");
 const FILE_V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v2.apisec");
 const T: u64 = 1_767_225_600_000_000_000;
 
@@ -73,6 +74,7 @@ pub(super) fn call(src: &Party, dst: &Party) -> Call {
         notes: Notes(Notes::GAP.0 | Notes::EXCESS.0),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: Some(Box::new(Detail {
             request_fields: vec![field("authorization", "<jwt 612 B>")],
@@ -221,6 +223,19 @@ fn is_still_written(file: &str, calls: &[Call]) {
     assert_eq!(frames(&path), frames(Path::new(file)), "the format has changed: give it a new version");
 }
 
+/// Those of version 3 as well.
+fn calls_v3() -> Vec<Call> {
+    let clues =
+        Clues { hosts: ["169.254.169.254:80".into()].into_iter().collect(), guess: Some(7), arguments: None };
+    let clued = Call { clues: Some(Box::new(clues)), ..calls().remove(0) };
+    calls_v2().into_iter().chain([clued]).collect()
+}
+
+#[test]
+fn sessions_of_version_3_are_read() {
+    is_read(FILE_V3, &calls_v3());
+}
+
 #[test]
 fn sessions_of_version_1_are_read() {
     is_read(FILE_V1, &calls());
@@ -233,9 +248,10 @@ fn sessions_of_version_2_are_read() {
     is_read(FILE_V2, &calls_v2());
 }
 
-/// Version 2 only added a record: a call that needs nothing new is still written as version 1 did.
+/// Versions 2 and 3 only added a record each: a call that needs nothing new is still written as version 1 did.
 #[test]
 fn the_writer_still_writes_what_the_versions_are() {
     is_still_written(FILE_V1, &calls());
     is_still_written(FILE_V2, &calls_v2());
+    is_still_written(FILE_V3, &calls_v3());
 }

@@ -2,7 +2,9 @@
 //! a file may hold anything.
 
 use super::{CallForm, MoreForm, WorkloadForm};
-use apisec_proto::call::{Call, Detail, IdentityHash, Messages, Notes, Party, ShownField, Tls, Workload};
+use apisec_proto::call::{
+    Call, Clues, Detail, IdentityHash, Messages, Notes, Party, ShownField, Tls, Workload,
+};
 use compact_str::CompactString;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ const MAX_METHOD: usize = 24;
 const MAX_OPERATION: usize = 128;
 const MAX_PATH: usize = 512;
 const MAX_QUERY: usize = 16;
+const MAX_HOSTS: usize = 4;
 const MAX_COMMAND: usize = 256;
 const MAX_FIELDS: usize = 256;
 const MAX_FIELD_NAME: usize = 64;
@@ -69,6 +72,7 @@ pub(crate) fn call_of(form: CallForm<'_, Vec<&str>, Vec<(&str, &str)>>, src: Par
         notes: Notes(form.notes),
         bodies: None,
         graphql: None,
+        clues: None,
         tls: None,
         detail: form.detail.map(|(request, response)| {
             Box::new(Detail { request_fields: fields(&request), response_fields: fields(&response) })
@@ -92,6 +96,13 @@ pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
             library: clip(form.library, MAX_TEXT),
         })
     });
+}
+
+/// What is joined with other calls, within its bounds.
+pub(crate) fn bounded(mut clues: Clues) -> Clues {
+    clues.hosts.truncate(MAX_HOSTS);
+    clues.hosts.iter_mut().for_each(|host| *host = clip(host, MAX_TEXT));
+    clues
 }
 
 fn fields(form: &[(&str, &str)]) -> Vec<ShownField> {

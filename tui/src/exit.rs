@@ -14,7 +14,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the configuration was not understood.
     Usage = 2,
-    /// There is drift that `--fail-on` names; the report has it.
+    /// There is drift, or a finding, that `--fail-on` names; the report has it.
     Gated = 3,
     /// Interrupted (SIGINT) before the asked-for end; what was seen until then has been printed.
     Interrupted = 130,

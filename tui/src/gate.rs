@@ -2,9 +2,14 @@
 
 use crate::cli::NAME;
 use crate::exit::Exit;
+use apisec_engine::finding::Severity;
 use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
 use clap::builder::PossibleValuesParser;
 use std::io::Write;
+
+/// Words for open findings of at least this severity.
+const FINDINGS: [(&str, Severity); 3] =
+    [("finding-low", Severity::Low), ("finding-medium", Severity::Medium), ("finding-high", Severity::High)];
 
 /// Words for the flags beside a drift state.
 const FLAGS: [&str; 2] = ["deprecated", "schema"];
@@ -12,7 +17,7 @@ const FLAGS: [&str; 2] = ["deprecated", "schema"];
 /// The words that `--fail-on` takes.
 fn words() -> impl Iterator<Item = &'static str> {
     let states = Drift::ALL.iter().filter(|(state, _)| !matches!(state, Drift::Active | Drift::Unspecified));
-    states.map(|(_, word)| *word).chain(FLAGS)
+    states.map(|(_, word)| *word).chain(FLAGS).chain(FINDINGS.map(|(word, _)| word))
 }
 
 /// Reads one of them from the command line.
@@ -20,7 +25,7 @@ pub(crate) fn parser() -> PossibleValuesParser {
     PossibleValuesParser::new(words())
 }
 
-/// Drift that is not accepted.
+/// Drift and findings that are not accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gate(Vec<String>);
 
@@ -36,7 +41,10 @@ impl Gate {
     pub fn judge(&self, snapshot: &Snapshot) -> Option<Exit> {
         let mut found = Vec::new();
         for word in &self.0 {
-            let count = snapshot.endpoints.iter().filter(|endpoint| has(endpoint, word)).count();
+            let count = match FINDINGS.iter().find(|(known, _)| known == word) {
+                Some((_, least)) => open(snapshot, *least),
+                None => snapshot.endpoints.iter().filter(|endpoint| has(endpoint, word)).count(),
+            };
             if count > 0 {
                 found.push(format!("{count} {word}"));
             }
@@ -47,6 +55,10 @@ impl Gate {
         let _closed = writeln!(std::io::stderr(), "{NAME}: --fail-on: {}", found.join(", "));
         Some(Exit::Gated)
     }
+}
+
+fn open(snapshot: &Snapshot, least: Severity) -> usize {
+    snapshot.findings.iter().filter(|finding| finding.state.is_open() && finding.severity >= least).count()
 }
 
 fn has(endpoint: &EndpointView, word: &str) -> bool {
@@ -61,6 +73,7 @@ fn has(endpoint: &EndpointView, word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::fixture;
+    use apisec_engine::finding::{Finding, State};
 
     #[test]
     fn only_what_is_named_fails() {
@@ -74,5 +87,13 @@ mod tests {
         assert_eq!(gate(&["deprecated", "shadow"]).judge(&snapshot), Some(Exit::Gated));
         assert_eq!(gate(&["schema"]).judge(&snapshot), Some(Exit::Gated));
         assert_eq!(Gate::default().judge(&snapshot), None);
+        let finding = Finding { severity: Severity::Medium, ..Finding::default() };
+        snapshot.findings = vec![finding];
+        assert_eq!(gate(&["finding-high"]).judge(&snapshot), None);
+        assert_eq!(gate(&["finding-low"]).judge(&snapshot), Some(Exit::Gated));
+        snapshot.findings[0].state = State::Acknowledged;
+        assert_eq!(gate(&["finding-medium"]).judge(&snapshot), Some(Exit::Gated));
+        snapshot.findings[0].state = State::Resolved { at: 1 };
+        assert_eq!(gate(&["finding-low"]).judge(&snapshot), None);
     }
 }

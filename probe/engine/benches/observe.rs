@@ -7,7 +7,6 @@ use apisec_engine::knowledge::Knowledge;
 use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
 use apisec_proto::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage, Workload, WorkloadKind};
-use apisec_proto::exchange::Raw;
 use divan::Bencher;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -110,12 +109,10 @@ fn letters(mut number: usize) -> String {
     }
 }
 
-const RAW: Raw<'static> = Raw { exchange: None };
-
 /// One call in the steady state, with the delta that is taken after 40,000 calls.
 fn observe(bencher: Bencher<'_, '_>, mut calls: Vec<Call>) {
     let mut observer = Observer::new(Limits::default());
-    calls.iter().for_each(|call| observer.observe(call, &RAW));
+    calls.iter().for_each(|call| observer.observe(call));
     let (mut seen, mut at) = (0, SECOND);
     bencher.counter(divan::counter::ItemsCount::new(1_u32)).bench_local(|| {
         seen += 1;
@@ -125,7 +122,7 @@ fn observe(bencher: Bencher<'_, '_>, mut calls: Vec<Call>) {
         }
         let turn = seen % calls.len();
         calls[turn].at = at;
-        observer.observe(&calls[turn], &RAW);
+        observer.observe(&calls[turn]);
     });
 }
 
@@ -159,7 +156,7 @@ fn delta(endpoints: usize, services: usize, calls_each: usize) -> Delta {
     let calls = calls(endpoints, services);
     let mut observer = Observer::new(Limits::default());
     for _ in 0..calls_each {
-        calls.iter().for_each(|call| observer.observe(call, &RAW));
+        calls.iter().for_each(|call| observer.observe(call));
     }
     observer.take_delta(0, 2 * SECOND)
 }
@@ -169,7 +166,7 @@ fn take_delta(bencher: Bencher<'_, '_>, endpoints: usize) {
     let calls = calls(endpoints, (endpoints / 5).min(2_000));
     let mut observer = Observer::new(Limits::default());
     bencher.bench_local(|| {
-        calls.iter().for_each(|call| observer.observe(call, &RAW));
+        calls.iter().for_each(|call| observer.observe(call));
         observer.take_delta(0, SECOND)
     });
 }
@@ -220,7 +217,7 @@ fn snapshot_10_000_endpoints_of_one_service_one_new(bencher: Bencher<'_, '_>) {
     for number in 0..10_000 {
         let mut call = call(number, &src, &dst);
         call.path = format!("/api/{}/orders/{}", letters(number), number).as_str().into();
-        observer.observe(&call, &RAW);
+        observer.observe(&call);
     }
     let known = std::cell::RefCell::new(Knowledge::new(Limits::default(), Vec::new()));
     known.borrow_mut().merge(observer.take_delta(0, SECOND));
@@ -230,7 +227,7 @@ fn snapshot_10_000_endpoints_of_one_service_one_new(bencher: Bencher<'_, '_>) {
             round += 1;
             let mut call = call(round, &src, &dst);
             call.path = format!("/api/{}/orders/{}", letters(round), round).as_str().into();
-            observer.observe(&call, &RAW);
+            observer.observe(&call);
             known.borrow_mut().merge(observer.take_delta(0, SECOND));
         })
         .bench_local_values(|()| known.borrow_mut().snapshot(2 * SECOND));

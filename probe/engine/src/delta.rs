@@ -10,6 +10,7 @@ use crate::graph::hop::Legs;
 use crate::load::Load;
 use crate::rename::Rename;
 use crate::tick::Ticks;
+use crate::trail::{Trail, TrailKey};
 use apisec_proto::call::Workload;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -79,6 +80,10 @@ pub struct Delta {
     pub log: Vec<Arc<CallChunk>>,
     /// Workloads whose ids were refined.
     pub renames: Vec<Rename>,
+    /// What was left behind, by whom, in which epoch: the features of the detectors.
+    pub trails: Vec<(TrailKey, u32, Trail)>,
+    /// Calls whose trail could not be told from others' because a bound of the node was reached.
+    pub crowded: u64,
     /// Calls that were counted in an `{overflow}` row because a bound of the node was reached.
     pub overflowed: u64,
     /// Calls that a proxy may have passed on and that were not followed because a bound was reached.
@@ -107,6 +112,9 @@ impl Delta {
         self.log.extend(other.log);
         self.renames.extend(other.renames);
         unite(&mut self.renames, Ord::cmp, |_, _| ());
+        self.trails.extend(other.trails);
+        unite(&mut self.trails, |a, b| (&a.0, a.1).cmp(&(&b.0, b.1)), |ours, theirs| ours.2.merge(&theirs.2));
+        self.crowded = self.crowded.saturating_add(other.crowded);
         self.overflowed = self.overflowed.saturating_add(other.overflowed);
         self.unfollowed = self.unfollowed.saturating_add(other.unfollowed);
     }

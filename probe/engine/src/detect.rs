@@ -1,45 +1,96 @@
-//! The seam for detectors: one file in `detect/` and one line in [`DETECTORS`] each.
+//! The detectors: one file in `detect/` and one line in [`DETECTORS`] each.
 //!
-//! A detector has two halves. `features` runs on the node for every call, may look at what must not be kept,
-//! and writes mergeable features into the delta; `judge` runs at the merge and knows all nodes.
+//! A detector has two halves. `features` runs on the node for every call and writes into the [`Trail`]s of the delta;
+//! `judge` runs at the merge, knows all nodes, and accuses. Calls are all that it sees: what it needs of bytes that
+//! must not be kept was made a hash, a class or a flag when the call was named, so that a call that waited for its
+//! names, or that comes from a file, is as good as any other.
+//!
+//! [`Trail`]: crate::trail::Trail
 
-use crate::delta::Delta;
-use crate::knowledge::Knowledge;
+mod bola_enumeration;
+
+use crate::case::{Bench, Cases};
+pub use crate::observe::Notebook;
+use crate::trail::Outcome;
 use apisec_proto::call::Call;
-use apisec_proto::exchange::Raw;
+
+/// What a detector is, for the documentation, the help and the findings themselves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct About {
+    /// Stable name, equal to the name of its file with `-` for `_`.
+    pub id: &'static str,
+    /// `API1:2023` and so on; empty where the list has no place for it.
+    pub owasp: &'static str,
+    /// `CWE-639` and so on.
+    pub cwe: &'static str,
+    /// What it finds, in a few words.
+    pub title: &'static str,
+    /// What it finds.
+    pub what: &'static str,
+    /// Why that is bad.
+    pub why: &'static str,
+    /// What a finding rests on, and when it is not one.
+    pub evidence: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// What it keeps, and how that is bounded.
+    pub bound: &'static str,
+    /// What can be set.
+    pub settings: &'static [Setting],
+}
+
+/// A number that the operator can set: `[detect.bola-enumeration] objects = 80`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value when nobody set it.
+    pub default: f64,
+    /// What it means, with its unit.
+    pub what: &'static str,
+}
 
 /// Recognises one kind of misuse.
 pub trait Detector: Sync {
-    /// Stable name, equal to the name of its file with `-` for `_`.
-    fn id(&self) -> &'static str;
+    /// What it is.
+    fn about(&self) -> &'static About;
 
-    /// Notes in `delta` what `judge` will need of this call. Hot: allocates nothing in the steady state.
-    fn features(&self, call: &Call, raw: &Raw<'_>, delta: &mut Delta);
+    /// Notes what `judge` will need of a call, beyond what every trail holds. Hot: allocates nothing in the steady
+    /// state, and looks at what is cheap first.
+    fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>);
 
-    /// The findings that all deltas so far give rise to, as the contract's finding objects.
-    fn judge(&self, knowledge: &Knowledge) -> Vec<serde_json::Value>;
+    /// Accuses, on the ground of everything that is known.
+    fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>);
 }
 
-/// Every detector, in the order in which findings are listed.
-pub const DETECTORS: &[&dyn Detector] = &[];
+/// Every detector, in the order in which the documentation lists them.
+pub const DETECTORS: &[&dyn Detector] = &[&bola_enumeration::BolaEnumeration];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The detector with this name.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static dyn Detector> {
+    DETECTORS.iter().copied().find(|detector| detector.about().id == id)
+}
 
-    #[test]
-    fn every_file_is_registered() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/detect");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .map(|entry| {
-                entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").replace('_', "-")
-            })
-            .collect();
-        files.sort();
-        let mut ids: Vec<&str> = DETECTORS.iter().map(|detector| detector.id()).collect();
-        ids.sort_unstable();
-        assert_eq!(ids, files);
+/// A call with what the node made of it.
+pub struct Seen<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// Its path with the values typed: `/users/{id:int}`.
+    pub path: &'a str,
+    /// Fingerprints of these values, in order.
+    pub values: &'a [u64],
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(call: &'a Call, path: &'a str, values: &'a [u64]) -> Self {
+        Self { call, path, values, outcome: Outcome::of(call) }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod scene;
+#[cfg(test)]
+mod tests;

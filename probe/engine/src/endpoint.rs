@@ -31,6 +31,16 @@ pub struct EndpointKey {
     pub vantage: Vantage,
 }
 
+impl EndpointKey {
+    /// Its service as a whole.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        let nothing = CompactString::default;
+        let (path, method, operation) = (Arc::default(), nothing(), nothing());
+        Self { path, method, operation, protocol: Protocol::Opaque, ..self.clone() }
+    }
+}
+
 /// Hosts, and media types of each direction, kept per endpoint.
 pub const HOSTS: usize = 8;
 /// Query parameter names kept per endpoint.
@@ -116,8 +126,8 @@ impl EndpointStats {
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.load.clear();
-        self.statuses.0.clear();
-        self.notes.0.clear();
+        self.statuses.clear();
+        self.notes.clear();
         self.messages = Default::default();
         self.auth = AuthSet::default();
         self.hosts.clear();
@@ -158,8 +168,14 @@ pub const fn is_refusal(status: u16) -> bool {
 }
 
 /// Calls per key, ascending by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally<K>(Vec<(K, u64)>);
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<K: Ord + Copy> Tally<K> {
     /// Adds calls to `key`.
@@ -177,6 +193,30 @@ impl<K: Ord + Copy> Tally<K> {
     /// Adds the calls of `other`.
     pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|(key, calls)| self.add(*key, *calls));
+    }
+
+    /// Calls of `key`.
+    #[must_use]
+    pub fn get(&self, key: K) -> u64 {
+        let found = self.0.binary_search_by_key(&key, |(known, _)| *known).ok();
+        found.and_then(|at| self.0.get(at)).map_or(0, |(_, calls)| *calls)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Key and calls, ascending by key.

@@ -1,7 +1,6 @@
 //! Calls for the tests of this crate.
 
 use apisec_proto::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage, Workload};
-use apisec_proto::exchange::Raw;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -82,8 +81,4 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         tls: None,
         detail: None,
     }
-}
-
-pub(crate) const fn raw() -> Raw<'static> {
-    Raw { exchange: None }
 }

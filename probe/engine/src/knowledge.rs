@@ -23,9 +23,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod caps;
+mod dossiers;
 mod drifting;
 mod grouping;
 mod history;
+mod ledger;
 mod library;
 mod present;
 mod recent;
@@ -34,8 +36,11 @@ mod repaint;
 mod service;
 
 use caps::Caps;
+use dossiers::Dossiers;
 pub use history::{Past, Remembered};
+use ledger::Ledger;
 use library::Library;
+use present::refresh_services;
 use recent::Recent;
 use repaint::Canvases;
 use service::{Policy, Service};
@@ -75,6 +80,8 @@ pub struct Knowledge {
     zombie_after: u64,
     revision: u64,
     canvases: Canvases,
+    dossiers: Dossiers,
+    ledger: Ledger,
 }
 
 /// How long an operation may be idle before it counts as a zombie when nobody said: monthly jobs are still in use.
@@ -124,6 +131,8 @@ impl Knowledge {
             since: 0,
             zombie_after: ZOMBIE_AFTER,
             revision: 0,
+            dossiers: Dossiers::default(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -143,6 +152,9 @@ impl Knowledge {
         for chunk in delta.log {
             self.recent.push(self.renames.in_chunk(chunk));
         }
+        self.dossiers.crowded = self.dossiers.crowded.saturating_add(delta.crowded);
+        self.merge_trails(delta.trails);
+        self.judge_if_due(delta.to);
     }
 
     /// Does what the operator asks.
@@ -275,6 +287,10 @@ impl Knowledge {
         if let Some(service) = &mut known.service {
             service.regroup();
         }
+        if let Some((id, _)) = self.workloads.get_index(node as usize) {
+            let id = id.clone();
+            self.forget_client_trails(&id);
+        }
         self.edges
             .iter_mut()
             .filter(|((_, dst, _), _)| *dst == node)
@@ -323,6 +339,7 @@ impl Knowledge {
 
     fn degradations(&self) -> Vec<Degradation> {
         let mut all = self.caps.degradations(&self.limits, &self.recent, &self.follower);
+        all.extend(caps::of_findings(self.dossiers.crowded, self.ledger.dropped));
         all.extend(self.library.degradations(self.window.is_some() && self.endpoints > 0));
         all
     }

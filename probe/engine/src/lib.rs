@@ -1,8 +1,7 @@
 //! Calls to deltas, deltas to knowledge, knowledge to snapshots.
 //!
 //! Pure: no IO, no clock, no randomness, no threads. `at` and `now` are parameters (Unix nanoseconds).
-//! Depends on `apisec-proto` for [`Call`](apisec_proto::call::Call) and the borrowed
-//! [`Raw`](apisec_proto::exchange::Raw) only.
+//! Depends on `apisec-proto` for [`Call`](apisec_proto::call::Call) only.
 //!
 //! ```text
 //! Call ─Observer::observe─► (tables of one node) ─take_delta, once a second─► Delta
@@ -10,6 +9,7 @@
 //! ```
 
 pub mod call_log;
+pub mod case;
 pub mod command;
 pub mod coverage;
 pub mod degradation;
@@ -20,6 +20,7 @@ pub mod drift;
 pub mod endpoint;
 pub mod export;
 pub mod filter;
+pub mod finding;
 pub mod fingerprint;
 pub mod graph;
 pub mod inventory;
@@ -39,6 +40,7 @@ pub mod sketch;
 pub mod snapshot;
 pub mod spec;
 pub mod tick;
+pub mod trail;
 pub mod vocabulary;
 
 #[cfg(test)]

@@ -42,6 +42,14 @@ pub struct Limits {
     pub legs: usize,
     /// Chains that are told apart.
     pub chains: usize,
+    /// Trails that one node may name in one delta: as many actors as are worth telling apart in one second.
+    pub trails_per_delta: usize,
+    /// Trails of the knowledge; about 1 KiB each, a hot one 3 KiB.
+    pub trails: usize,
+    /// Trails under the name of one caller: somebody with a new identity for every call must leave room for others.
+    pub trails_per_caller: usize,
+    /// Findings that are kept; more would not be read.
+    pub findings: usize,
     /// Siblings after which free-text segments fold into one parameter (K).
     pub siblings: usize,
 }
@@ -63,6 +71,10 @@ impl Default for Limits {
             legs_per_delta: 16_384,
             legs: 65_536,
             chains: 1_024,
+            trails_per_delta: 8_192,
+            trails: 16_384,
+            trails_per_caller: 4_096,
+            findings: 1_024,
             siblings: 10,
         }
     }

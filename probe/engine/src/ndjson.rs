@@ -239,7 +239,7 @@ fn names<S: Serializer>(notes: &Notes, serializer: S) -> Result<S::Ok, S::Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{CallSpec, call, raw};
+    use crate::fixture::{CallSpec, call};
     use crate::limits::Limits;
     use crate::observe::Observer;
 
@@ -278,7 +278,7 @@ mod tests {
     fn a_logged_call_reads_like_a_live_one() {
         let call = call(&CallSpec { path: "/users/7".into(), status: None, ..CallSpec::default() });
         let mut observer = Observer::new(Limits::default());
-        observer.observe(&call, &raw());
+        observer.observe(&call);
         let live = NdjsonCall::from(&call, observer.endpoint());
         let delta = observer.take_delta(0, 1);
         let chunk = &delta.log[0];

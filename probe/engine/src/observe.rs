@@ -6,7 +6,6 @@
 use crate::call_log::{CallChunk, CallRow, LoggedEndpoint};
 use crate::command::TemplateRule;
 use crate::delta::{Delta, Described};
-use crate::detect::DETECTORS;
 use crate::endpoint::{EndpointKey, EndpointStats, Id, PARAMETERS, is_refusal};
 use crate::fingerprint;
 use crate::graph::EdgeKey;
@@ -16,7 +15,6 @@ use crate::limits::{ANY_METHOD, Limits, OVERFLOW, UNROUTED};
 use crate::load::{Load, second_of};
 use crate::rename::Rename;
 use apisec_proto::call::{Call, Protocol, Vantage};
-use apisec_proto::exchange::Raw;
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -27,6 +25,7 @@ mod operation;
 mod party;
 mod pulse;
 mod seen;
+mod trails;
 
 use journal::Journal;
 use operation::{Operation, OperationKey, OperationRef};
@@ -34,6 +33,8 @@ pub(crate) use party::overflow as overflow_workload;
 use party::{Parties, Slot};
 use pulse::Pulses;
 use seen::Seen;
+pub use trails::Notebook;
+use trails::Trails;
 
 /// Numbers that we gave out ourselves: no attacker picks them.
 type Numbers = foldhash::fast::RandomState;
@@ -49,6 +50,7 @@ pub struct Observer {
     seen: Seen,
     pulses: Pulses,
     journal: Journal,
+    trails: Trails,
     /// What goes into the next delta as it is.
     pending: Delta,
     path: String,
@@ -71,6 +73,7 @@ impl Observer {
             seen: Seen::default(),
             pulses: Pulses::default(),
             journal: Journal::new(limits),
+            trails: Trails::new(limits),
             pending: Delta::default(),
             path: String::with_capacity(256),
             values: Values::new(),
@@ -93,8 +96,8 @@ impl Observer {
         self.pending.renames.push(rename);
     }
 
-    /// Counts one call. `raw` is for the detectors and is not kept.
-    pub fn observe(&mut self, call: &Call, raw: &Raw<'_>) {
+    /// Counts one call.
+    pub fn observe(&mut self, call: &Call) {
         let src = self.parties.slot(&call.src, call.at);
         let dst = self.parties.slot(&call.dst, call.at);
         let number = self.operation(call, dst);
@@ -110,9 +113,7 @@ impl Observer {
                 self.pending.ticks.beat(second_of(call.at)).distant(self.parties.id(dst)).add(call);
             }
         }
-        for detector in DETECTORS {
-            detector.features(call, raw, &mut self.pending);
-        }
+        self.trails.add(call, (src, dst), number, &self.path, &self.values);
     }
 
     /// The typed path of the call that was observed last, such as `/users/{id:int}`.
@@ -129,6 +130,7 @@ impl Observer {
         delta.workloads = self.parties.described();
         self.drain_pairs(&mut delta);
         self.drain_edges(&mut delta);
+        self.trails.drain(&mut delta, &self.parties, &self.operations);
         self.drain_operations(&mut delta);
         let (chunk, legs) = self.journal.take(&self.parties);
         delta.unfollowed = self.journal.take_unfollowed();
@@ -253,7 +255,9 @@ impl Observer {
             self.edges.clear();
             self.seen = Seen::default();
             self.parties.forget();
+            self.trails.forget();
         }
+        self.trails.forget_if_idle();
     }
 }
 

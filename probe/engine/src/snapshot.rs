@@ -5,6 +5,7 @@
 use crate::call_log::CallLog;
 use crate::coverage::CoverageView;
 use crate::degradation::Degradation;
+use crate::finding::Finding;
 use crate::looks::Looks;
 use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
@@ -443,8 +444,8 @@ pub struct Snapshot {
     /// What the drift states rest on.
     #[serde(default)]
     pub inventory: InventoryView,
-    /// Findings.
-    pub findings: Vec<serde_json::Value>,
+    /// Findings, those first that matter most.
+    pub findings: Vec<Finding>,
     /// Policies.
     pub policies: Vec<serde_json::Value>,
     /// Capture.

@@ -128,10 +128,3 @@ pub struct Exchange<'a> {
     /// What was odd about it.
     pub notes: Notes,
 }
-
-/// What the detectors may look at while a call is observed and nothing may keep: not `Clone`, not
-/// serialisable, it dies inside `observe`. Empty when a recorded session is replayed.
-pub struct Raw<'a> {
-    /// The exchange behind the call.
-    pub exchange: Option<&'a Exchange<'a>>,
-}

@@ -16,7 +16,6 @@ use apisec_engine::rename::Rename;
 use apisec_engine::snapshot::Capture as CaptureView;
 use apisec_proto::call::{Call, Tls};
 use apisec_proto::decoder::{Decoder, limits::Limits as DecoderLimits};
-use apisec_proto::exchange::Raw;
 use apisec_proto::segment::{ConnId, Segment};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
@@ -316,7 +315,7 @@ impl Sink for Stages {
 
     fn call(&mut self, call: &Call) {
         self.desk.begin(call.at);
-        self.desk.publish(call, &Raw { exchange: None });
+        self.desk.publish(call);
     }
 
     fn renamed(&mut self, rename: Rename) {

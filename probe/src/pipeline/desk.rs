@@ -15,7 +15,7 @@ use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
 use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Notes};
-use apisec_proto::exchange::{Exchange, Raw, Wire};
+use apisec_proto::exchange::{Exchange, Wire};
 use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Side};
 use std::time::Duration;
@@ -161,7 +161,7 @@ impl Desk {
                 self.release_conn(exchange.conn, at);
             }
             self.hold.gave_up += u64::from(certainty > Certainty::Later);
-            self.publish(&call, &Raw { exchange: Some(exchange) });
+            self.publish(&call);
             self.call = Some(call);
         }
         self.cost.charge(Stage::Observe);
@@ -211,7 +211,7 @@ impl Desk {
 
     fn publish_held(&mut self, ready: Vec<Call>) {
         for call in ready {
-            self.publish(&call, &Raw { exchange: None });
+            self.publish(&call);
             self.call = Some(call);
         }
     }
@@ -233,10 +233,10 @@ impl Desk {
         self.observer.rename(rename);
     }
 
-    pub(super) fn publish(&mut self, call: &Call, raw: &Raw<'_>) {
+    pub(super) fn publish(&mut self, call: &Call) {
         self.calls += 1;
         self.calls_in_delta += 1;
-        self.observer.observe(call, raw);
+        self.observer.observe(call);
         if let Some(recorder) = &mut self.recorder {
             recorder.record(call);
         }

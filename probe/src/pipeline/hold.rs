@@ -2,8 +2,8 @@
 //! that takes some milliseconds, and its first calls shall not be somebody unknown's.
 //!
 //! Calls of one connection keep their order. A call waits for [`PATIENCE`] at most, and at most [`MAX_HELD`]
-//! do; beyond, calls take the best name there is and are counted. What waits is a call, which is redacted:
-//! detectors see it without the bytes that it was read from.
+//! do; beyond, calls take the best name there is and are counted. What waits is a call, which is redacted,
+//! and holds all that detectors look at.
 
 use super::conns::Conns;
 use crate::identity::{Certainty, Identity};

@@ -37,8 +37,8 @@ const PLUG_INS: &[PlugIns] = &[
         folder: "probe/engine/src/detect",
         extension: "rs",
         list: ("probe/engine/src/detect.rs", "DETECTORS"),
-        others: &[],
-        built: false,
+        others: &[("scene", "small plays for the tests of detectors")],
+        built: true,
     },
     PlugIns {
         folder: "probe/src/enforce",

@@ -10,6 +10,7 @@ use crate::widget::escape::escape;
 use crate::widget::fit::Align;
 use apisec_engine::coverage::CoverageView;
 use apisec_engine::degradation::Severity;
+use apisec_engine::finding::Finding;
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot, WorkloadView};
 use columns::Columns;
 use std::cmp::Reverse;
@@ -26,6 +27,7 @@ pub(super) const REPORT: Report =
 fn write(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let names = Names::of(snapshot);
     headline(snapshot, page, out)?;
+    findings(snapshot, page, out)?;
     workloads(snapshot, page, out)?;
     edges(snapshot, &names, page, out)?;
     endpoints(snapshot, &names, page, out)?;
@@ -70,6 +72,37 @@ fn headline(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Re
     match snapshot.capture.filter.as_str() {
         "" => Ok(()),
         filter => writeln!(out, "  rows filtered by: {}", escape(filter)),
+    }
+}
+
+/// What is wrong, what matters most first; nothing where nothing is.
+fn findings(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
+    let open: Vec<&Finding> = snapshot.findings.iter().filter(|finding| finding.state.is_open()).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    title("Findings", page, out)?;
+    for finding in open.iter().take(ROWS) {
+        let Finding { severity, confidence, detector, owasp, .. } = finding;
+        let (severity, confidence) = (severity.word(), confidence.word());
+        writeln!(
+            out,
+            "  {severity} ({confidence} confidence): {} [{detector} {owasp}]",
+            escape(&finding.title)
+        )?;
+        let place = format!("{} {} {}", finding.service, finding.method, finding.path);
+        let actor = match finding.actor.as_str() {
+            "" => String::new(),
+            actor => format!(", by {actor} ({})", finding.identity),
+        };
+        writeln!(out, "    {}{}", escape(place.trim_end()), escape(&actor))?;
+        writeln!(out, "    {}", escape(&finding.evidence))?;
+        writeln!(out, "    → {}", escape(&finding.remedy))?;
+    }
+    match open.len().saturating_sub(ROWS) {
+        0 => Ok(()),
+        more => writeln!(out, "  … and {more} that matter less (--output json has them all)"),
     }
 }
 

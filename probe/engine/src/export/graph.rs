@@ -108,7 +108,7 @@ fn entities(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{CallSpec, call, raw};
+    use crate::fixture::{CallSpec, call};
     use crate::knowledge::Knowledge;
     use crate::limits::Limits;
     use crate::observe::Observer;
@@ -118,7 +118,7 @@ mod tests {
         let mut observer = Observer::new(Limits::default());
         for (src, status) in [("process:a\"b\\c", 200), ("external:192.0.2.7", 500)] {
             let spec = CallSpec { src, status: Some(status), ..CallSpec::default() };
-            observer.observe(&call(&spec), &raw());
+            observer.observe(&call(&spec));
         }
         let mut known = Knowledge::new(Limits::default(), Vec::new());
         known.merge(observer.take_delta(0, 2_000_000_000));

@@ -79,7 +79,7 @@ fn media_type(detail: Option<&Detail>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{CallSpec, call, raw};
+    use crate::fixture::{CallSpec, call};
     use crate::knowledge::Knowledge;
     use crate::limits::Limits;
     use crate::observe::Observer;
@@ -95,7 +95,7 @@ mod tests {
                 request_fields: vec![field("authorization", "<jwt 612 B>")],
                 response_fields: vec![field("content-type", "application/json")],
             }));
-            observer.observe(&call, &raw());
+            observer.observe(&call);
         }
         let mut known = Knowledge::new(Limits::default(), Vec::new());
         known.merge(observer.take_delta(0, 2_000_000_000));

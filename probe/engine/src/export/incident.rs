@@ -9,6 +9,7 @@ mod markdown;
 
 use super::sensitive::{Meanings, map};
 use crate::degradation::Severity;
+use crate::finding::Finding;
 use crate::moment::rfc3339;
 use crate::snapshot::{Drift, EndpointView, Snapshot};
 use document::{Block, Document};
@@ -69,14 +70,23 @@ fn summary(snapshot: &Snapshot, document: &mut Document) {
 fn happenings(snapshot: &Snapshot, document: &mut Document) {
     document.heading("What happened, in order");
     let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
-    for (kind, values) in [("finding", &snapshot.findings), ("policy", &snapshot.policies)] {
-        rows.extend(values.iter().filter_map(|value| happening(kind, &serde_json::to_value(value).ok()?)));
-    }
+    rows.extend(snapshot.findings.iter().map(finding));
+    let policies = snapshot.policies.iter();
+    rows.extend(policies.filter_map(|value| happening("policy", &serde_json::to_value(value).ok()?)));
     rows.sort();
     if rows.is_empty() {
         return document.say("No finding, and no policy was set.");
     }
     document.table(&["time", "what", "name", "details"], rows.into_iter().map(|(_, row)| row));
+}
+
+/// A finding with what it rests on.
+fn finding(found: &Finding) -> (u64, Vec<String>) {
+    let time = if found.first_seen == 0 { String::new() } else { rfc3339(found.first_seen) };
+    let Finding { severity, confidence, state, title, evidence, .. } = found;
+    let (severity, confidence, state) = (severity.word(), confidence.word(), state.word());
+    let details = format!("{severity} ({confidence} confidence), {state}: {title}. {evidence}");
+    (found.first_seen, vec![time, "finding".to_owned(), found.detector.clone(), details])
 }
 
 /// A row of something that has a time, a name and a description, however it calls them.

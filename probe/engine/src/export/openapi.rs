@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::drift::Given;
-    use crate::fixture::{CallSpec, call, raw};
+    use crate::fixture::{CallSpec, call};
     use crate::knowledge::Knowledge;
     use crate::limits::Limits;
     use crate::observe::Observer;
@@ -256,7 +256,7 @@ mod tests {
             ("GET", "/nothing", 404),
         ] {
             let spec = CallSpec { method, path: path.into(), status: Some(status), ..CallSpec::default() };
-            observer.observe(&call(&spec), &raw());
+            observer.observe(&call(&spec));
         }
         let mut known = Knowledge::new(Limits::default(), Vec::new());
         known.merge(observer.take_delta(0, 2_000_000_000));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixture::{CallSpec, call, raw};
+use crate::fixture::{CallSpec, call};
 use crate::limits::Limits;
 use crate::observe::Observer;
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn passes(filter: &str) -> bool {
     let call = order();
     let live = filter.call(&call, "/api/orders/{id:int}");
     let mut observer = Observer::new(Limits::default());
-    observer.observe(&call, &raw());
+    observer.observe(&call);
     let delta = observer.take_delta(0, 1);
     let logged = filter.row(&delta.log[0], &delta.log[0].rows[0]);
     if !filter.text().contains("query") {
@@ -166,8 +166,8 @@ fn names_count_like_ids_where_they_are_known() {
 #[test]
 fn a_filtered_snapshot_names_only_what_it_holds() {
     let mut observer = Observer::new(Limits::default());
-    observer.observe(&order(), &raw());
-    observer.observe(&call(&CallSpec::default()), &raw());
+    observer.observe(&order());
+    observer.observe(&call(&CallSpec::default()));
     let mut known = crate::knowledge::Knowledge::new(Limits::default(), Vec::new());
     known.merge(observer.take_delta(0, 1));
     let snapshot = known.snapshot(1);

@@ -67,7 +67,24 @@ impl Caps {
     }
 }
 
+/// What detection could not tell apart or keep.
+pub(super) fn of_findings(crowded: u64, dropped: u64) -> Vec<Degradation> {
+    let all = [
+        (crowded > 0).then(|| cap("trail-cap", format!(
+            "{crowded} calls came under more identities than are told apart; they are judged together."
+        ))),
+        (dropped > 0).then(|| cap("finding-cap", format!(
+            "{dropped} findings made room for more urgent ones, or were less urgent than all that are kept."
+        ))),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 fn cap(code: &str, what: String) -> Degradation {
-    let severity = if matches!(code, "hop-cap" | "log-cap") { Severity::Partial } else { Severity::Notice };
+    let severity = if matches!(code, "hop-cap" | "log-cap" | "trail-cap") {
+        Severity::Partial
+    } else {
+        Severity::Notice
+    };
     Degradation { code: code.to_owned(), severity, what, remedy: String::new() }
 }

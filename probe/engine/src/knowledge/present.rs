@@ -40,6 +40,7 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     let totals = edges(known, &mut canvas.edges, second, seen);
     workloads(known, &mut canvas.workloads, &totals, seen);
     choose_specifications(known);
+    known.judge(now);
     endpoints(known, &mut canvas.endpoints, (second, now), seen);
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
@@ -49,7 +50,7 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
         chains: chains(known),
         specifications: known.library.views(),
         inventory: inventory(known, &canvas.endpoints, from),
-        findings: Vec::new(),
+        findings: known.ledger.view(),
         policies: Vec::new(),
         capture,
         revision: known.revision,
@@ -180,14 +181,10 @@ fn chains(known: &mut Knowledge) -> Vec<ChainView> {
     chains
 }
 
-/// All endpoints that count, by service, path, method, operation and protocol.
-fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now): (u32, u64), seen: u64) {
-    let zombie_after = known.zombie_after;
-    let mut services: Vec<(&Id, &mut Workload)> =
-        known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
-    services.sort_by(|a, b| a.0.cmp(b.0));
+/// Groups the endpoints of services where something changed.
+pub(super) fn refresh_services(known: &mut Knowledge) {
     known.endpoints = 0;
-    for (id, workload) in &mut services {
+    for (id, workload) in &mut known.workloads {
         let rules = Rules::of(&known.rules, id);
         let policy = Policy { limits: &known.limits, rules: &rules, covered: workload.covered };
         if let Some(service) = &mut workload.service {
@@ -195,6 +192,15 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now):
             known.endpoints += service.len();
         }
     }
+}
+
+/// All endpoints that count, by service, path, method, operation and protocol.
+fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now): (u32, u64), seen: u64) {
+    let zombie_after = known.zombie_after;
+    refresh_services(known);
+    let mut services: Vec<(&Id, &mut Workload)> =
+        known.workloads.iter_mut().filter(|(_, workload)| workload.service.is_some()).collect();
+    services.sort_by(|a, b| a.0.cmp(b.0));
     (known.caps.callers, known.caps.names) = (0, 0);
     let keys = services.iter_mut().flat_map(|(id, workload)| {
         let id: &Id = id;

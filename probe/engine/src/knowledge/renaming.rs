@@ -14,6 +14,7 @@ impl Knowledge {
         let Some(Rename { from, to }) = self.renames.add(rename) else { return };
         self.recent.rename(&from, &to);
         self.rename_callers(&from, &to);
+        self.rename_trails(&from, &to);
         let Some(old) = self.workloads.get_index_of(&from).map(|node| node as Node) else { return };
         let new = self.node(&to);
         if old == OVERFLOW_NODE || old == new {

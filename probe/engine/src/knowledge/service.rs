@@ -170,6 +170,12 @@ impl Service {
         groups.iter_mut().map(|group| (group, &*observed, contract.as_deref()))
     }
 
+    /// The path under which an endpoint is shown.
+    pub(super) fn shown(&self, key: &EndpointKey) -> Option<&Arc<str>> {
+        let group = self.observed.get(key)?.group?;
+        self.groups.get(group as usize).map(|group| &group.name.path)
+    }
+
     /// Hosts that it was asked for.
     pub(super) const fn hosts(&self) -> &NameSet<HOSTS> {
         &self.hosts

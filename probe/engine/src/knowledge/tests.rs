@@ -1,6 +1,6 @@
 use super::*;
 use crate::command::TemplateRule;
-use crate::fixture::{CallSpec, call, raw};
+use crate::fixture::{CallSpec, call};
 use crate::observe::Observer;
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn known_with(limits: Limits, specs: &[CallSpec]) -> Knowledge {
 
 fn delta_of(limits: Limits, specs: &[CallSpec]) -> Delta {
     let mut observer = Observer::new(limits);
-    specs.iter().for_each(|spec| observer.observe(&call(spec), &raw()));
+    specs.iter().for_each(|spec| observer.observe(&call(spec)));
     observer.take_delta(0, 60 * SECOND)
 }
 
@@ -72,7 +72,7 @@ fn rates_are_of_the_last_whole_second_that_is_complete() {
     let at = |second: u64| CallSpec { at: second * SECOND + 5, ..spec("/") };
     let mut known = Knowledge::new(Limits::default(), Vec::new());
     let mut observer = Observer::new(Limits::default());
-    [8, 9, 9, 9, 10].iter().for_each(|second| observer.observe(&call(&at(*second)), &raw()));
+    [8, 9, 9, 9, 10].iter().for_each(|second| observer.observe(&call(&at(*second))));
     known.merge(observer.take_delta(8 * SECOND, 10 * SECOND + 300));
     let snapshot = known.snapshot(10 * SECOND + 900);
     assert!((snapshot.edges[0].rate - 3.0).abs() < 1e-9);
@@ -276,7 +276,7 @@ proptest! {
             let mut node = Observer::new(limits);
             for turn in 0..3 {
                 let mine = calls.iter().filter(|(_, who, when)| *who == observer && *when == turn);
-                mine.for_each(|(spec, ..)| node.observe(&call(spec), &raw()));
+                mine.for_each(|(spec, ..)| node.observe(&call(spec)));
                 let bytes = postcard::to_allocvec(&node.take_delta(0, 60 * SECOND)).unwrap();
                 deltas.push(postcard::from_bytes::<Delta>(&bytes).unwrap());
             }

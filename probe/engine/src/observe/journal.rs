@@ -215,7 +215,7 @@ fn sort_nearly_sorted(rows: &mut [CallRow]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{CallSpec, call, raw};
+    use crate::fixture::{CallSpec, call};
     use proptest::prelude::*;
 
     proptest! {
@@ -224,7 +224,7 @@ mod tests {
             let starts: Vec<u64> =
                 starts.iter().enumerate().map(|(n, start)| if late { start % 9 + n as u64 } else { *start }).collect();
             let mut observer = Observer::new(Limits::default());
-            starts.iter().for_each(|at| observer.observe(&call(&CallSpec { at: *at, ..CallSpec::default() }), &raw()));
+            starts.iter().for_each(|at| observer.observe(&call(&CallSpec { at: *at, ..CallSpec::default() })));
             let delta = observer.take_delta(0, 1_000);
             let rows: Vec<u64> = delta.log.iter().flat_map(|chunk| chunk.rows.iter().map(|row| row.at)).collect();
             let mut sorted = starts.clone();

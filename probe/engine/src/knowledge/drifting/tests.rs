@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::drift::Given;
-use crate::fixture::{CallSpec, call, raw};
+use crate::fixture::{CallSpec, call};
 use crate::observe::Observer;
 use crate::snapshot::Drift::{self, Active, Orphan, Shadow, Unconfirmed, Unspecified, Zombie};
 use crate::spec::{Documents, read};
@@ -40,7 +40,7 @@ fn merge_changed(known: &mut Knowledge, calls: &[(&'static str, &str, u16)], cha
         let mut call =
             call(&CallSpec { method, path: (*path).into(), status: Some(*status), ..CallSpec::default() });
         change(&mut call);
-        observer.observe(&call, &raw());
+        observer.observe(&call);
     }
     known.merge(observer.take_delta(SECOND, 2 * SECOND));
 }

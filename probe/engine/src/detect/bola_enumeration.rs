@@ -1,0 +1,163 @@
+//! One identity reads one object after another, far more than anybody else does there.
+
+use super::{About, Detector, Notebook, Seen, Setting};
+use crate::case::{Accusation, Bench, Case, Cases};
+use crate::distinct::EXACT;
+use crate::finding::Severity;
+use crate::trail::{Outcome, Scope, Trail};
+
+pub(super) struct BolaEnumeration;
+
+const ABOUT: About = About {
+    id: "bola-enumeration",
+    owasp: "API1:2023",
+    cwe: "CWE-639",
+    title: "objects of others, one by one",
+    what: "One identity asks for many distinct objects of an endpoint in a short time, far more than others do.",
+    why: "A service that checks who you are, but not whose the object is, gives away everything to whoever counts.",
+    evidence: "Distinct ids in the path per identity within a window, against the median of the other identities at \
+               the same endpoint. Numbers without gaps and answers with 2xx make it surer. Endpoints where \
+               everybody reads as much, and those that nobody needs an identity for, are no finding.",
+    remedy: "Check in the handler that the object belongs to the caller; block the identity meanwhile, and look at \
+             which objects it has read.",
+    bound: "Two distinct counts per actor and endpoint (exact to 64, then 512 bytes each).",
+    settings: &[
+        Setting { name: "objects", default: 50.0, what: "distinct objects within the window" },
+        Setting { name: "window", default: 60.0, what: "seconds, at most 120" },
+        Setting { name: "times", default: 10.0, what: "how many times the median of the others" },
+        Setting { name: "slow_objects", default: 200.0, what: "distinct objects, however slowly" },
+    ],
+};
+
+/// Others that make a median worth something.
+const ENOUGH_OTHERS: usize = 5;
+
+impl Detector for BolaEnumeration {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {
+        // Every trail counts its objects.
+    }
+
+    fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
+        let [objects, window, slow] =
+            ["objects", "window", "slow_objects"].map(|name| cases.setting(&ABOUT, name));
+        for case in cases.fresh(Scope::Actor).filter(Case::is_somebody) {
+            // The whole is at least the window: most cases end here.
+            let total = case.total();
+            let most = total.objects.count().max(total.missed.count()) as f64;
+            if most < objects {
+                continue;
+            }
+            let recent = case.dossier.window(window);
+            let is_fast = recent.objects.count().max(recent.missed.count()) as f64 >= objects;
+            if is_fast {
+                judge(&case, &recent, cases, window, bench);
+            } else if most >= slow {
+                let seconds = total.last.saturating_sub(total.first) as f64 / 1e9;
+                judge(&case, total, cases, seconds, bench);
+            }
+        }
+    }
+}
+
+fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench: &mut Bench<'_>) {
+    let (read, missed) = (trail.objects.count(), trail.missed.count());
+    let accepted = read >= missed;
+    let count = read.max(missed);
+    let mut others: Vec<u64> = cases
+        .others(case)
+        .filter(Case::is_somebody)
+        .map(|other| if accepted { other.total().objects.count() } else { other.total().missed.count() })
+        .collect();
+    others.sort_unstable();
+    let median = others.get(others.len() / 2).copied().unwrap_or(0);
+    if (count as f64) < cases.setting(&ABOUT, "times") * median.max(1) as f64 {
+        return;
+    }
+    let share = trail.with(Outcome::Accepted) as f64 / trail.calls.max(1) as f64;
+    let (low, high) = trail.span;
+    let dense = accepted && low <= high && read as f64 >= 0.7 * (high - low + 1) as f64;
+    let points = 3 + u8::from(dense) * 3 + u8::from(others.len() >= ENOUGH_OTHERS) * 3;
+    let known = match others.len() {
+        0 => "nobody else was seen there".to_owned(),
+        _ => format!("median of {} others {median}", others.len()),
+    };
+    let pattern = if dense { format!("; numbers {low} to {high} with few gaps") } else { String::new() };
+    let about = if count > EXACT as u64 { "about " } else { "" };
+    let evidence = format!(
+        "{about}{count} distinct objects in {seconds:.0} s, {known}; {:.0} % of {} calls accepted{pattern}",
+        share * 100.0,
+        trail.calls
+    );
+    let (severity, verb) = if accepted { (Severity::High, "reads") } else { (Severity::Low, "tries") };
+    let accusation = Accusation::of(case, trail)
+        .weigh(severity, points)
+        .say(format!("one identity {verb} {count} objects of {}", case.path), evidence)
+        .fact("objects", count as f64)
+        .fact("median_of_others", median as f64)
+        .fact("others", others.len() as f64)
+        .fact("accepted_share", share)
+        .suggest("identity", 0);
+    bench.accuse(accusation);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::scene::Scene;
+    use crate::finding::Severity;
+
+    #[test]
+    fn counting_through_orders_is_found_and_updated() {
+        let mut scene = Scene::new();
+        for customer in 1..=8 {
+            scene.user(customer).get(&format!("/orders/{}", 500 + customer), 200);
+        }
+        for order in 0..60 {
+            scene.user(99).get(&format!("/orders/{}", 1_000 + order), 200);
+        }
+        let finding = scene.only("bola-enumeration");
+        assert_eq!((finding.severity, finding.method.as_str()), (Severity::High, "GET"));
+        assert_eq!(finding.path, "/orders/{id:int}");
+        assert!(finding.evidence.contains("60 distinct objects"), "{}", finding.evidence);
+        assert!(finding.evidence.contains("median of 8 others 1"), "{}", finding.evidence);
+        assert_eq!(finding.calls.len(), 3);
+        for order in 60..90 {
+            scene.user(99).get(&format!("/orders/{}", 1_000 + order), 200);
+        }
+        let later = scene.only("bola-enumeration");
+        assert_eq!(later.id, finding.id);
+        assert!((82.0..98.0).contains(&later.facts["objects"]), "{}", later.evidence);
+    }
+
+    #[test]
+    fn what_is_refused_is_low() {
+        let mut scene = Scene::new();
+        (0..60).for_each(|order| scene.user(99).get(&format!("/orders/{order}"), 403));
+        assert_eq!(scene.only("bola-enumeration").severity, Severity::Low);
+    }
+
+    #[test]
+    fn names_that_were_folded_are_objects() {
+        let mut scene = Scene::new();
+        (0..60)
+            .for_each(|n| scene.user(99).get(&format!("/accounts/{}", crate::detect::scene::word(n)), 200));
+        let finding = scene.only("bola-enumeration");
+        assert_eq!((finding.path.as_str(), finding.facts["objects"]), ("/accounts/{name}", 60.0));
+    }
+
+    #[test]
+    fn near_misses() {
+        // Just below the threshold; the same object again and again; everybody reads as much; nobody is somebody.
+        let mut scene = Scene::new();
+        (0..49).for_each(|order| scene.user(1).get(&format!("/orders/{order}"), 200));
+        (0..300).for_each(|_| scene.user(2).get("/orders/7", 200));
+        for customer in 10..14 {
+            (0..60).for_each(|part| scene.user(customer).get(&format!("/parts/{part}"), 200));
+        }
+        (0..300).for_each(|part| scene.anonymous().get(&format!("/products/{part}"), 200));
+        scene.nothing("bola-enumeration");
+    }
+}

@@ -142,6 +142,11 @@ impl Prober<'_> {
     pub fn probe(&mut self, plan: &tls::Plan) -> Result<tls::Links, HookError> {
         tls::probe(self.0, plan)
     }
+
+    /// Takes all of these probes out, which is faster than dropping them.
+    pub fn release(&mut self, links: impl Iterator<Item = tls::Links>) {
+        tls::release(self.0, links);
+    }
 }
 
 impl Attached {

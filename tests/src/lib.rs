@@ -12,6 +12,7 @@ pub mod held;
 pub mod neighbour;
 pub mod netns;
 pub mod process;
+pub mod pty;
 pub mod script;
 pub mod server;
 pub mod skip;

@@ -7,6 +7,7 @@ mod addresses;
 mod companions;
 mod dialects;
 mod dismissal;
+mod endings;
 mod http2;
 mod io_paths;
 mod newcomers;

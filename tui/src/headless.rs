@@ -126,6 +126,7 @@ async fn per_call(plan: &Plan, told: &mut Told, start: impl Start, line: LineWri
     let end = wait(plan, &running, told, &mut progress, writer.ended()).await;
     overseer.hurry();
     let (snapshot, ended) = stop(running);
+    told.heed();
     // What is queued is the reader's to take; somebody who tells us twice does not want to wait for it.
     tokio::select! {
         () = writer.ended() => {}

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod export;
 pub mod gate;
 pub mod headless;
+pub mod insistence;
 pub mod line_queue;
 pub mod progress;
 pub mod report;

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use apisec_engine::command::Command;
 use apisec_engine::snapshot::Snapshot;
 use apisec_probe::pipeline::Running;
+use input::{Line, Reader};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,13 +85,27 @@ pub fn show(
     send: impl FnMut(Command),
     options: Options,
 ) -> anyhow::Result<()> {
+    let line = Line::open().context("there is no terminal to read keys from; without one, use --headless")?;
+    let shown = draw_and_listen(snapshots, send, options, line.clone());
+    // Nobody is there to be told of a terminal that is gone.
+    if line.is_dead(Duration::ZERO) { Ok(()) } else { shown }
+}
+
+fn draw_and_listen(
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    send: impl FnMut(Command),
+    options: Options,
+    line: Line,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
+    // Before the terminal is taken over: whatever ends us from then on gives it back.
+    let signals = Signals::listen()?;
     let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
     let frame = options.interval.max(FRAME);
     let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
-    runtime.block_on(Loop { app, screen, send, snapshots, frame, over }.run())
+    runtime.block_on(Loop { app, screen, send, snapshots, line, frame, over }.run(signals))
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -137,6 +152,7 @@ struct Loop<S> {
     screen: Screen,
     send: S,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    line: Line,
     /// Shortest time between two pictures.
     frame: Duration,
     /// When to leave.
@@ -176,9 +192,8 @@ impl Signals {
 }
 
 impl<S: FnMut(Command)> Loop<S> {
-    async fn run(mut self) -> anyhow::Result<()> {
-        let mut signals = Signals::listen()?;
-        let (_reader, mut events) = input::Reader::start()?;
+    async fn run(mut self, mut signals: Signals) -> anyhow::Result<()> {
+        let (_reader, mut events) = Reader::start(self.line.clone())?;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         let newest = Arc::clone(&self.snapshots.borrow_and_update());
         self.app.handle(Event::Snapshot(newest));
@@ -206,7 +221,13 @@ impl<S: FnMut(Command)> Loop<S> {
                     let newest = Arc::clone(&self.snapshots.borrow_and_update());
                     if watching { Event::Snapshot(newest) } else { Event::Ended }
                 }
-                _ = seconds.tick() => Event::Second,
+                _ = seconds.tick() => {
+                    // Asked here too, because the reader may be caught in a library that reads the end for ever.
+                    if self.line.is_dead(Duration::ZERO) {
+                        return Ok(());
+                    }
+                    Event::Second
+                }
             };
             let (changed, effects) = self.app.handle(event);
             if changed {

@@ -12,6 +12,7 @@ use crate::cli::{NAME, RunOptions};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::gate::Gate;
 use crate::headless::{self, Plan, Ready};
+use crate::insistence::Insistence;
 use crate::report::{self, Report};
 use crate::run;
 use crate::settings::Settings;
@@ -129,6 +130,8 @@ impl Session<'_> {
         // A command that does not fit is one of sixty-four within a blink: a key that is held down.
         let send = |command| drop(commands.try_send(command));
         let shown = run::show(running.subscribe(), send, looks);
+        // The terminal is the shell's again: Ctrl-C is how its user says that stopping takes too long.
+        let _insistence = Insistence::listen()?;
         let last = running.stop();
         keeper.end()?;
         shown.map_err(|error| Failure::new(format!("{error:#}"), "without a terminal: --headless"))?;

@@ -8,6 +8,7 @@ use aya::programs::uprobe::{UProbeLinkId, UProbeScope};
 use aya::programs::{RawTracePoint, UProbe};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::thread;
 
 /// See the module.
 pub const HOOK: Hook = Hook {
@@ -23,6 +24,10 @@ const RECEIVES: &str = "tcp_rcv_space_adjust";
 /// The same for writes: the newer ones first. A kernel older than 6.3 has none; sessions are then tied by reads alone.
 const SENDS: [&str; 2] = ["sock_send_length", "tcp_sendmsg_locked"];
 const IO: &str = "apisec_tls_io";
+
+/// Threads that take probes out. The kernel waits each time until nobody can be in the probe any more, up to a tenth of a
+/// second; one after the other, a node with many libraries took a minute to let go.
+const RELEASERS: usize = 64;
 
 /// A kernel program for one kind of place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +117,23 @@ pub(super) fn probe(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
         }
     }
     Ok(links)
+}
+
+/// Takes all probes out.
+pub(super) fn release(ebpf: &mut Ebpf, all: impl Iterator<Item = Links>) {
+    let mut links = Vec::new();
+    for (probe, id) in all.flat_map(|links| links.0) {
+        // One that is gone already is released.
+        links.extend(program(ebpf, name(probe)).ok().and_then(|program| program.take_link(id).ok()));
+    }
+    let share = links.len().div_ceil(RELEASERS).max(1);
+    thread::scope(|scope| {
+        while !links.is_empty() {
+            let part = links.split_off(links.len().saturating_sub(share));
+            // Without a thread they are dropped here and now.
+            let _joined = thread::Builder::new().spawn_scoped(scope, move || drop(part));
+        }
+    });
 }
 
 fn name(probe: Probe) -> &'static str {

@@ -155,6 +155,14 @@ impl Live {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(probes) = &mut self.probes {
+            probes.release(&mut self.attached.prober());
+        }
+    }
+}
+
 impl Source for Live {
     fn describe(&self) -> String {
         "live".into()

@@ -87,6 +87,11 @@ impl Probes {
         }
     }
 
+    /// Takes all probes out.
+    pub fn release(&mut self, prober: &mut Prober<'_>) {
+        prober.release(self.files.values_mut().filter_map(|file| file.links.take()));
+    }
+
     /// The TLS library of a process, as it is printed; empty when it is not known. One that speaks before the round
     /// has come by is looked at here.
     #[must_use]

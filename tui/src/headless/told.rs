@@ -1,6 +1,7 @@
 //! Signals that end a run.
 
 use crate::exit::Failure;
+use crate::insistence::Insistence;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What we were told.
@@ -16,6 +17,7 @@ pub(super) enum Word {
 pub(super) struct Told {
     interrupt: Signal,
     terminate: Signal,
+    insistence: Insistence,
 }
 
 impl Told {
@@ -25,7 +27,16 @@ impl Told {
             signal(kind)
                 .map_err(|error| Failure::new(format!("signals cannot be received: {error}"), "ulimit -n"))
         };
-        Ok(Self { interrupt: ear(SignalKind::interrupt())?, terminate: ear(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: ear(SignalKind::interrupt())?,
+            terminate: ear(SignalKind::terminate())?,
+            insistence: Insistence::listen()?,
+        })
+    }
+
+    /// What was said until now has had its effect; only a word after the next one ends us at once.
+    pub(super) fn heed(&self) {
+        self.insistence.heed();
     }
 
     /// The next word. May be dropped and asked again without missing one.

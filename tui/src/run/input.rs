@@ -5,7 +5,9 @@ use ratatui::crossterm::event::{
     self, Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
 use std::io::IsTerminal as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +18,33 @@ const QUEUE: usize = 256;
 /// How often the thread looks whether it shall end.
 const POLL: Duration = Duration::from_millis(100);
 
+/// The line to the terminal: whether somebody is still at its other end. To be opened while somebody is, because a
+/// terminal that is gone does not even say that it was one.
+#[derive(Clone)]
+pub(super) struct Line(Arc<OwnedFd>);
+
+impl Line {
+    /// What the library reads: standard input, or else the terminal of this session.
+    pub(super) fn open() -> std::io::Result<Self> {
+        let input = std::io::stdin();
+        let line = if input.is_terminal() {
+            input.as_fd().try_clone_to_owned()?
+        } else {
+            File::open("/dev/tty")?.into()
+        };
+        Ok(Self(Arc::new(line)))
+    }
+
+    /// Waits for input, at most so long; `true` when the terminal is gone.
+    pub(super) fn is_dead(&self, patience: Duration) -> bool {
+        let mut watched = [PollFd::new(&*self.0, PollFlags::IN)];
+        let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(patience.subsec_nanos()) };
+        let _interrupted = poll(&mut watched, Some(&wait));
+        let [watched] = watched;
+        watched.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+    }
+}
+
 /// The reading thread; dropping it ends it.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
@@ -23,11 +52,11 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Starts to read.
-    pub(super) fn start() -> std::io::Result<(Self, mpsc::Receiver<Event>)> {
+    pub(super) fn start(line: Line) -> std::io::Result<(Self, mpsc::Receiver<Event>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        std::thread::Builder::new().name("terminal".to_owned()).spawn(move || read(&flag, &sender))?;
+        std::thread::Builder::new().name("terminal".to_owned()).spawn(move || read(&line, &flag, &sender))?;
         Ok((Self { stop }, receiver))
     }
 }
@@ -39,9 +68,9 @@ impl Drop for Reader {
 }
 
 /// Ends when told so, when nobody listens, or when the terminal is gone.
-fn read(stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
+fn read(line: &Line, stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
     while !stop.load(Ordering::Relaxed) {
-        if hung_up() {
+        if line.is_dead(POLL) {
             return;
         }
         let raw = match event::poll(Duration::ZERO) {
@@ -56,17 +85,6 @@ fn read(stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
             return;
         }
     }
-}
-
-/// Waits for input, at most [`POLL`]; `true` when the terminal is gone. The library reads on at its end,
-/// for ever.
-fn hung_up() -> bool {
-    let input = std::io::stdin();
-    let mut watched = [PollFd::new(&input, PollFlags::IN)];
-    let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(POLL.subsec_nanos()) };
-    let _interrupted = poll(&mut watched, Some(&wait));
-    let [watched] = watched;
-    input.is_terminal() && watched.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
 }
 
 fn translate(raw: Raw) -> Option<Event> {

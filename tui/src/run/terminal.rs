@@ -14,13 +14,16 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::crossterm::{cursor, execute};
 use std::io::{IsTerminal as _, Stdout, Write as _, stdout};
+use std::mem::ManuallyDrop;
 
 /// Longest text that is offered to the clipboard: terminals refuse more than about 74 kB of base64.
 const MAX_COPY: usize = 48 * 1024;
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped by itself: its own drop shows the cursor, as ours does, and panics when the terminal is gone and
+    /// standard error with it.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
@@ -37,7 +40,7 @@ impl Screen {
         if terminal.is_err() {
             restore();
         }
-        Ok(Self { terminal: terminal.context("the terminal cannot be drawn on")? })
+        Ok(Self { terminal: ManuallyDrop::new(terminal.context("the terminal cannot be drawn on")?) })
     }
 
     /// Columns and rows.

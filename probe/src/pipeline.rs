@@ -10,12 +10,15 @@ mod cost;
 mod coverage;
 mod desk;
 mod governor;
+mod half_read;
 mod hold;
 mod knowledge;
+mod resync;
 
 use crate::identity::Identity;
 use crate::record::Recorder;
 use crate::source::{Source, SourceError};
+use crate::store::audit::Audit;
 use crate::store::inventory::Keeper;
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
@@ -63,6 +66,8 @@ pub struct Config {
     pub live_view: bool,
     /// Share of one core above which we shed work, 0.0 to 1.0 (or more on several cores).
     pub cpu_share: f64,
+    /// Where it is written down what was done to the node; `None` when nothing may be done to it.
+    pub audit: Option<Audit>,
     /// What is already known to be missing (state folder, second instance …).
     pub degradations: Vec<Degradation>,
 }

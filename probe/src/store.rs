@@ -3,6 +3,7 @@
 //! One program may change the rules at a time; a second one reads them and says that its changes are not kept.
 //! Nothing that was on the wire is ever written here.
 
+pub mod audit;
 pub mod inventory;
 
 use apisec_engine::command::TemplateRule;

@@ -4,5 +4,6 @@ mod ending;
 mod figures;
 mod hostile;
 mod looks;
+mod resync;
 mod screen;
 mod walk;

@@ -80,6 +80,8 @@ pub enum Action {
     Split,
     /// Take the newest templating rule back.
     UndoRule,
+    /// Close the selected half-read connection, so that its successor can be read.
+    Resync,
     /// Accept the input.
     Accept,
     /// Delete the character before the cursor.
@@ -140,6 +142,12 @@ pub const NAMED: &[Named] = &[
     named(Action::Merge, "merge", "merge", "fold this segment and its siblings into one parameter"),
     named(Action::Split, "split", "split", "show the values of this parameter literally"),
     named(Action::UndoRule, "undo-rule", "undo", "take the newest merge or split back"),
+    named(
+        Action::Resync,
+        "resync",
+        "resync",
+        "close the half-read connection, so that its successor can be read",
+    ),
     named(Action::Sort, "sort", "sort", "sort by the next column"),
     named(Action::SortReverse, "sort-reverse", "reverse", "reverse the order"),
     named(Action::ExpandAll, "expand-all", "expand all", "expand everything"),

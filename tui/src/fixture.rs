@@ -4,7 +4,7 @@ use apisec_engine::call_log::{
     AuthScheme, CallChunk, CallLog, CallRow, Detail, IdentityHash, LoggedEndpoint, Notes, Protocol,
     ShownField, Vantage,
 };
-use apisec_engine::coverage::{CoverageView, Shares};
+use apisec_engine::coverage::{CoverageView, HalfReadView, Shares};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::snapshot::{
     Capture, ChainView, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
@@ -371,6 +371,16 @@ fn capture(calls: u64) -> Capture {
             },
         ],
         coverage: coverage(),
+        half_read: vec![HalfReadView {
+            connection: 4_711,
+            src: "process:envoy:15001".to_owned(),
+            dst: "unit:payments.service".to_owned(),
+            client: "10.0.3.4:51820".to_owned(),
+            server: "10.0.3.9:8443".to_owned(),
+            at_server: true,
+            calls: 318,
+            last_seen: START + SECONDS * SECOND,
+        }],
         ..Capture::default()
     }
 }

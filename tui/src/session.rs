@@ -18,11 +18,13 @@ use crate::run;
 use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
 use apisec_engine::command::Command;
+use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
 use apisec_probe::pipeline::{self, CallSink, Running};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::spec::{self, Loaded, Watch};
+use apisec_probe::store::audit::Audit;
 use apisec_probe::store::{Access, Store};
 use kept::Kept;
 use origin::Opened;
@@ -41,12 +43,13 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let loaded = load(origin, &settings);
     // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
     let keeps = matches!(origin, Origin::Live) || options.state.is_some();
+    let live = matches!(origin, Origin::Live | Origin::Demo { .. });
     let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
     let Some(report) = report else {
         let mut opened = origin.open(None)?;
         // The shop of a demo is closed after everything else.
         let _shop = opened.shop.take();
-        return Session { options, settings, store, keeps, loaded, watch: OnceCell::new() }
+        return Session { options, settings, store, keeps, live, loaded, watch: OnceCell::new() }
             .interactive(opened);
     };
     let ready = Ready::new()?;
@@ -59,7 +62,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         bounded: opened.bounded,
         gate: Gate::of(&options.fail_on),
     };
-    let session = Session { options, settings, store, keeps, loaded, watch: OnceCell::new() };
+    let session = Session { options, settings, store, keeps, live, loaded, watch: OnceCell::new() };
     ready.run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
 }
 
@@ -70,6 +73,8 @@ struct Session<'a> {
     store: Store,
     /// What it sees belongs into the inventory of the state folder.
     keeps: bool,
+    /// It looks at this node, not at a file.
+    live: bool,
     /// Specifications as read at the start.
     loaded: Loaded,
     /// Reads them again when they change, as long as the session lasts.
@@ -84,6 +89,7 @@ impl Session<'_> {
         degradations.extend_from_slice(&self.loaded.degradations);
         let Kept { history, keeper, missing } = kept::open(&self.settings, self.keeps)?;
         degradations.extend(missing);
+        let audit = self.audit(&mut degradations);
         let config = pipeline::Config {
             source: opened.source,
             identity: opened.identity,
@@ -98,11 +104,35 @@ impl Session<'_> {
             live_view,
             // Nobody's work waits behind a file: it may have all that it needs.
             cpu_share: if opened.bounded { f64::INFINITY } else { self.settings.cpu_share },
+            audit,
             degradations,
         };
         let running = pipeline::start(config)?;
         self.watch_specifications(&running)?;
         Ok(running)
+    }
+
+    /// Where it is written down what is done to this node; `None` where nothing may be done to it.
+    fn audit(&self, degradations: &mut Vec<Degradation>) -> Option<Audit> {
+        if !self.live || self.settings.read_only {
+            return None;
+        }
+        let Some(folder) = self.settings.state.as_deref() else { return Some(Audit::nowhere()) };
+        match Audit::in_folder(folder) {
+            Ok(audit) => Some(audit),
+            Err(error) => {
+                degradations.push(Degradation {
+                    code: "audit-not-kept".into(),
+                    severity: Severity::Notice,
+                    what: format!(
+                        "connections cannot be closed: nothing can be written down in {}: {error}",
+                        folder.display()
+                    ),
+                    remedy: "give another folder with --state DIR".into(),
+                });
+                None
+            }
+        }
     }
 
     fn watch_specifications(&self, running: &Running) -> Result<(), Failure> {

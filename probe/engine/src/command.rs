@@ -32,4 +32,6 @@ pub enum Command {
     UndoRule,
     /// These are all specifications from now on.
     Specify(Vec<Given>),
+    /// Close the half-read connection with this number, so that the one that follows it can be read from its beginning.
+    Resync(u64),
 }

@@ -14,6 +14,28 @@ pub struct Shares {
     pub opaque: u64,
 }
 
+/// A connection of HTTP/2 that was open before us: fields that rest on what was said then cannot be read, until it is replaced by
+/// another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HalfReadView {
+    /// Kernel cookie of the socket that is observed.
+    pub connection: u64,
+    /// Workload id of the caller.
+    pub src: String,
+    /// Workload id of the callee.
+    pub dst: String,
+    /// Address of the caller.
+    pub client: String,
+    /// Address of the callee.
+    pub server: String,
+    /// The observed socket is the callee's.
+    pub at_server: bool,
+    /// Calls of which some field is not known.
+    pub calls: u64,
+    /// The last of them, Unix nanoseconds.
+    pub last_seen: u64,
+}
+
 /// What was read of one workload's traffic over one protocol, where it is the probed end: the server, or a client
 /// whose server is elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

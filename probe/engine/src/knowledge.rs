@@ -165,6 +165,8 @@ impl Knowledge {
                 self.rules.pop();
             }
             Command::Specify(given) => self.library.stock(given),
+            // Nothing is known otherwise by it.
+            Command::Resync(_) => return,
         }
         self.revision += 1;
         self.workloads

@@ -3,7 +3,7 @@
 //! Its serialised form is the stable contract `apisec-top/1`: fields are only ever added.
 
 use crate::call_log::CallLog;
-use crate::coverage::CoverageView;
+use crate::coverage::{CoverageView, HalfReadView};
 use crate::degradation::Degradation;
 use crate::finding::Finding;
 use crate::looks::Looks;
@@ -404,6 +404,9 @@ pub struct Capture {
     pub filter: String,
     /// What was read of each workload's traffic, and why the rest was not.
     pub coverage: Vec<CoverageView>,
+    /// Open connections that are read in part, because they began before us.
+    #[serde(default)]
+    pub half_read: Vec<HalfReadView>,
     /// CPU seconds spent by us per stage since the start.
     pub cost: BTreeMap<String, f64>,
 }

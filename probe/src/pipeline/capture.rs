@@ -215,6 +215,7 @@ impl Capture {
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());
         degradations.extend(self.governor.degradation());
+        let half_read = desk.half_read.view();
         let mut coverage = desk.coverage.view(|pid| self.source.tls_of(pid));
         coverage.extend(self.source.blind());
         let lost = losses.values().sum();
@@ -230,6 +231,7 @@ impl Capture {
             degradations,
             filter: String::new(),
             coverage,
+            half_read,
             cost: desk.cost.seconds(),
         }
     }
@@ -266,8 +268,11 @@ impl Stages {
     fn sweep(&mut self, now: u64) {
         let Self { decoder, desk } = self;
         decoder.sweep(now, &mut |exchange| desk.exchange(exchange));
-        let Desk { conns, identity, .. } = desk;
-        conns.sweep(now, |conn| identity.closed(conn));
+        let Desk { conns, identity, half_read, .. } = desk;
+        conns.sweep(now, |conn| {
+            half_read.forget(conn);
+            identity.closed(conn);
+        });
         identity.tick(now);
     }
 
@@ -286,6 +291,9 @@ impl Sink for Stages {
         desk.cost.begin();
         decoder.segment(segment, &mut |exchange| desk.exchange(exchange));
         desk.cost.charge(Stage::Decode);
+        if segment.rst || segment.fin {
+            desk.half_read.forget(segment.conn);
+        }
         if segment.rst {
             desk.conns.reset(segment.conn);
         } else if segment.fin {
@@ -325,6 +333,7 @@ impl Sink for Stages {
     fn discard(&mut self, conn: ConnId) {
         self.decoder.close(conn, 0, &mut |_| {});
         self.desk.conns.remove(conn);
+        self.desk.half_read.forget(conn);
         self.desk.identity.closed(conn);
     }
 }

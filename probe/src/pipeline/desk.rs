@@ -6,6 +6,7 @@ use super::conns::Conns;
 use super::cost::{Cost, Stage};
 use super::coverage::Coverage;
 use super::governor::Shedding;
+use super::half_read::HalfRead;
 use super::hold::{Hold, Release};
 use crate::flow::Flow;
 use crate::identity::{Certainty, Identity};
@@ -35,6 +36,7 @@ pub(super) struct Desk {
     pub(super) identity: Box<dyn Identity>,
     pub(super) conns: Conns,
     pub(super) coverage: Coverage,
+    pub(super) half_read: HalfRead,
     pub(super) hold: Hold,
     pub(super) observer: Observer,
     call: Option<Call>,
@@ -90,6 +92,7 @@ impl Desk {
             identity,
             conns: Conns::default(),
             coverage: Coverage::default(),
+            half_read: HalfRead::default(),
             hold: Hold::default(),
             observer: Observer::new(Limits::default()),
             call: None,
@@ -133,7 +136,7 @@ impl Desk {
             self.unnamed += 1;
             return;
         };
-        let certainty = parties.certainty;
+        let (flow, certainty) = (*flow, parties.certainty);
         let ends = Ends {
             src: &parties.src,
             dst: &parties.dst,
@@ -151,6 +154,9 @@ impl Desk {
         call.tls = self.conns.tls(exchange.conn);
         let first = self.conns.is_first(exchange.conn);
         self.coverage.read(&call, first);
+        if call.notes.any(Notes::OPAQUE_FIELDS) {
+            self.half_read.heard(exchange, &call, flow);
+        }
         self.cost.charge(Stage::Name);
         if self.hold.takes(certainty) {
             let young = certainty == Certainty::Young;

@@ -1,6 +1,7 @@
 //! The knowledge thread: merges deltas, applies the operator's commands, publishes snapshots.
 
 use super::capture::Report;
+use super::resync::Resync;
 use super::{Config, Update};
 use crate::clock;
 use crate::store::inventory::{Keeper, Kept};
@@ -34,6 +35,7 @@ pub(super) struct Merger {
     published: u64,
     keeper: Option<Keeper>,
     kept: u64,
+    resync: Resync,
 }
 
 impl Merger {
@@ -57,6 +59,7 @@ impl Merger {
             published: 0,
             keeper: config.keeper.take(),
             kept: 0,
+            resync: Resync::new(config.audit.take()),
         }
     }
 
@@ -77,6 +80,7 @@ impl Merger {
                 // The capture thread is gone without a last word: it panicked.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.dirty |= self.resync.listen();
             self.keep_if_due();
             if live_view {
                 self.publish_if_due();
@@ -86,6 +90,10 @@ impl Merger {
     }
 
     fn command(&mut self, command: Command) {
+        if let Command::Resync(connection) = command {
+            self.resync.start(connection, &self.capture.half_read);
+            return;
+        }
         self.knowledge.apply(command);
         self.publish_rules.send_replace(self.knowledge.rules().to_vec());
         self.dirty = true;
@@ -132,6 +140,7 @@ impl Merger {
     fn publish(&mut self) {
         let mut capture = self.capture.clone();
         capture.degradations.extend(self.keeper.as_ref().and_then(Keeper::trouble));
+        self.resync.describe(&mut capture);
         self.knowledge.set_capture(capture);
         self.publish.send_replace(self.knowledge.snapshot(self.now));
         self.dirty = false;

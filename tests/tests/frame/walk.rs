@@ -116,6 +116,12 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
             screen.press_until(key, "the table", |text| text.contains("─ Edges ─"));
             screen.press_until(key, "the drawing", |text| text.contains("─ Graph ─"));
         }
+        "resync" => {
+            // Nothing of the shop was open before us.
+            screen.press_until(key, "a refusal", |text| {
+                footer(text).contains("no connection of this workload")
+            });
+        }
         "merge" | "split" => {
             // The first row is a service, which can be neither.
             screen.press("g");

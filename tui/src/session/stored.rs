@@ -32,7 +32,8 @@ pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, 
     let loaded = load(origin, &settings);
     let store = super::store(&settings, Access::Read)?;
     let opened: Opened = origin.open(None)?;
-    let session = Session { options, settings, store, keeps: false, loaded, watch: OnceCell::new() };
+    let session =
+        Session { options, settings, store, keeps: false, live: false, loaded, watch: OnceCell::new() };
     let running = session.start(opened, None, false)?;
     wait(running.subscribe(), options.duration.map(|span| span.0))?;
     filtered(running.stop()?, options)

@@ -4,6 +4,7 @@
 //! `capture.coverage`: nothing is estimated here.
 
 mod detail;
+mod resync;
 mod row;
 
 use self::row::{Row, rows};
@@ -43,7 +44,8 @@ pub(super) struct Coverage {
     /// Of all rows that are shown.
     total: Row,
     list: List,
-    selected: String,
+    /// Key of the selected row.
+    key: String,
     order: Order,
 }
 
@@ -53,7 +55,7 @@ impl Default for Coverage {
             rows: Vec::new(),
             total: Row::default(),
             list: List::default(),
-            selected: String::new(),
+            key: String::new(),
             order: Order { column: 8, ascending: false },
         }
     }
@@ -72,16 +74,18 @@ impl View for Coverage {
             let directed = if order.ascending { ordering } else { ordering.reverse() };
             directed.then_with(|| a.key.cmp(&b.key))
         });
-        let place = self.rows.iter().position(|row| row.key == self.selected);
+        let place = self.rows.iter().position(|row| row.key == self.key);
         self.list.index = place.unwrap_or(self.list.index).min(self.rows.len().saturating_sub(1));
         self.remember();
     }
 
-    fn can(&self, _world: &World<'_>) -> Vec<Action> {
+    fn can(&self, world: &World<'_>) -> Vec<Action> {
         if self.rows.is_empty() {
             return Vec::new();
         }
-        [&[Action::Open, Action::Sort, Action::SortReverse, Action::Copy], MOTIONS].concat()
+        let mut can = vec![Action::Open];
+        can.extend(self.selected().and_then(|row| resync::target(world, row)).map(|_| Action::Resync));
+        [&can[..], &[Action::Sort, Action::SortReverse, Action::Copy], MOTIONS].concat()
     }
 
     fn update(&mut self, action: &Action, world: &World<'_>) -> Reply {
@@ -91,14 +95,15 @@ impl View for Coverage {
                 self.refresh(world);
                 Reply::Done
             }
-            Action::Open => match self.rows.get(self.list.index) {
+            Action::Resync => resync::ask(world, self.selected()),
+            Action::Open => match self.selected() {
                 Some(row) => {
                     let lines = detail::lines(world, row);
                     Reply::Open(Box::new(Inspector::new("Read and not read", lines, row.label.clone())))
                 }
                 None => Reply::Ignored,
             },
-            Action::Copy => match self.rows.get(self.list.index) {
+            Action::Copy => match self.selected() {
                 Some(row) => Reply::Effect(Effect::Copy(row.label.clone())),
                 None => Reply::Ignored,
             },
@@ -133,8 +138,12 @@ impl View for Coverage {
 }
 
 impl Coverage {
+    fn selected(&self) -> Option<&Row> {
+        self.rows.get(self.list.index)
+    }
+
     fn remember(&mut self) {
-        self.selected = self.rows.get(self.list.index).map(|row| row.key.clone()).unwrap_or_default();
+        self.key = self.selected().map(|row| row.key.clone()).unwrap_or_default();
     }
 }
 

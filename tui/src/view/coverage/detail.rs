@@ -18,6 +18,23 @@ pub(super) fn lines(world: &World<'_>, row: &Row) -> Vec<Line> {
         lines.push(Line::heading(escape(&view.protocol).into_owned()));
         lines.extend(protocol(view));
     }
+    lines.extend(half_read(world, row));
+    lines
+}
+
+/// Connections that began before us.
+fn half_read(world: &World<'_>, row: &Row) -> Vec<Line> {
+    let mine: Vec<_> = super::resync::connections(world, row).collect();
+    if mine.is_empty() {
+        return Vec::new();
+    }
+    let mut lines =
+        vec![Line::heading("read in part: open before us, so that some fields rest on what was not seen")];
+    lines.extend(mine.into_iter().map(|view| {
+        let text =
+            format!("{} to {}, {} calls", escape(&view.client), escape(&view.server), count(view.calls));
+        Line::new(world.labels.get(&view.src), text, Role::Partial)
+    }));
     lines
 }
 

@@ -1,7 +1,9 @@
 //! What is added up, in which order, and how it reads.
 
+use crate::action::{Action, Effect};
 use crate::fixture;
 use crate::view::tests::{app, draw, press, text};
+use apisec_engine::command::Command;
 use apisec_engine::coverage::{CoverageView, Shares};
 
 #[test]
@@ -56,4 +58,32 @@ fn the_filter_asks_for_workload_protocol_and_reason() {
         let body: String = shown.lines().skip(2).collect();
         assert!(body.contains(there) && !body.contains(gone), "{filter}: {shown}");
     }
+}
+
+#[test]
+fn a_half_read_connection_is_closed_only_when_confirmed() {
+    let mut app = app(fixture::shop(), (140, 30));
+    press(&mut app, "6 / p a y m e n t s enter r");
+    let shown = text(&draw(&mut app));
+    assert!(shown.contains("10.0.3.4:51820") && shown.contains("cannot be taken back"), "{shown}");
+    assert!(press(&mut app, "esc").is_empty());
+    let effects = press(&mut app, "r enter");
+    assert!(matches!(effects[..], [Effect::Send(Command::Resync(4_711))]), "{effects:?}");
+}
+
+#[test]
+fn read_only_closes_nothing() {
+    let mut app = app(fixture::shop(), (140, 30));
+    app.setup.read_only = true;
+    press(&mut app, "6 / p a y m e n t s enter");
+    assert!(!app.possible().contains(&Action::Resync));
+    press(&mut app, "r");
+    assert!(text(&draw(&mut app)).contains("read-only: nothing is changed"));
+}
+
+#[test]
+fn where_all_is_read_there_is_nothing_to_close() {
+    let mut app = app(fixture::shop(), (140, 30));
+    press(&mut app, "6 / c a t a l o g enter r");
+    assert!(text(&draw(&mut app)).contains("no connection of this workload"));
 }

@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// Files of one specification: the largest public one that is split has some hundreds.
 const MAX_FILES: usize = 2_048;
+/// Bytes of documents that are kept while a folder is read, because others may refer to them; as values about five times as
+/// much. What does not fit is read again when it is asked for.
+const MAX_KEPT: u64 = 32 << 20;
 /// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
 const MAX_DEPTH: usize = 64;
 
@@ -106,25 +109,47 @@ fn given(spec: Spec, request: &Request) -> Given {
     Given { spec: Arc::new(spec), service: request.service.clone() }
 }
 
-/// The files below one folder, each read once.
+/// The files below one folder, each read once as long as there is room to keep them.
 struct Shelf {
     folder: PathBuf,
-    parsed: BTreeMap<String, Parsed>,
+    /// Every file that was looked at.
+    seen: BTreeSet<String>,
+    parsed: BTreeMap<String, Kept>,
+    /// Bytes of all files that were looked at, and of those that are kept.
     bytes: u64,
+    kept: u64,
+    /// Counts up with every use.
+    uses: u64,
+}
+
+/// A document that is kept.
+struct Kept {
+    parsed: Parsed,
+    bytes: u64,
+    /// Its last use.
+    used: u64,
 }
 
 impl Shelf {
     fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), parsed: BTreeMap::new(), bytes: 0 }
+        Self {
+            folder: folder.to_owned(),
+            seen: BTreeSet::new(),
+            parsed: BTreeMap::new(),
+            bytes: 0,
+            kept: 0,
+            uses: 0,
+        }
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.parsed.keys().map(|name| self.folder.join(name))
+        self.seen.iter().map(|name| self.folder.join(name))
     }
 
     /// The specification in a file; `None` when it is none and nobody said so (`named`).
     fn specification(&mut self, name: &str, named: bool) -> Option<Spec> {
-        match self.parse(name).clone() {
+        self.make_room();
+        match self.parse(name) {
             Parsed::Document(document) if named || is_specification(&document) => {}
             Parsed::Broken(problem) => return Some(self.shown(broken(name, problem))),
             Parsed::Stranger if named => return Some(self.shown(broken(name, stranger()))),
@@ -135,18 +160,35 @@ impl Shelf {
         Some(self.shown(spec))
     }
 
-    fn parse(&mut self, name: &str) -> &Parsed {
-        if !self.parsed.contains_key(name) {
-            let parsed = file::read(&self.folder.join(name), &mut self.bytes);
-            self.parsed.insert(name.to_owned(), parsed);
+    fn parse(&mut self, name: &str) -> Parsed {
+        self.uses += 1;
+        if let Some(kept) = self.parsed.get_mut(name) {
+            kept.used = self.uses;
+            return kept.parsed.clone();
         }
-        self.parsed.get(name).unwrap_or(&Parsed::Stranger)
+        // One that is read again was counted before.
+        let mut spent = if self.seen.insert(name.to_owned()) { self.bytes } else { 0 };
+        let before = spent;
+        let parsed = file::read(&self.folder.join(name), &mut spent);
+        let bytes = spent - before;
+        self.bytes = self.bytes.max(spent);
+        self.kept += bytes;
+        self.parsed.insert(name.to_owned(), Kept { parsed: parsed.clone(), bytes, used: self.uses });
+        parsed
+    }
+
+    /// Forgets what was not used for the longest time; documents that somebody reads at the moment live on there.
+    fn make_room(&mut self) {
+        while self.kept > MAX_KEPT {
+            let oldest = self.parsed.iter().min_by_key(|(_, kept)| kept.used).map(|(name, _)| name.clone());
+            let Some(gone) = oldest.and_then(|name| self.parsed.remove(&name)) else { return };
+            self.kept -= gone.bytes;
+        }
     }
 
     /// A document with all that it refers to.
     fn documents(&mut self, root: &str) -> Option<Documents> {
         let Parsed::Document(document) = self.parse(root) else { return None };
-        let document = document.clone();
         let mut wanted = Vec::new();
         references(&document, root, MAX_DEPTH, &mut wanted);
         let mut documents = Documents::new(root, document);
@@ -156,7 +198,6 @@ impl Shelf {
                 continue;
             }
             if let Parsed::Document(document) = self.parse(&name) {
-                let document = document.clone();
                 references(&document, &name, MAX_DEPTH, &mut wanted);
                 documents.add(&name, document);
                 count += 1;

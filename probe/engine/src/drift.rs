@@ -2,8 +2,8 @@
 //!
 //! A [`Contract`] is all that the specifications of one service say. An observed endpoint is matched against it
 //! once, when it is first seen ([`matcher`]); its state follows from counters that are kept anyway, so that a
-//! call costs nothing here and nothing is ever scanned again. Bodies are not validated here, statuses, media
-//! types, parameters and authentication are ([`difference`]).
+//! call costs nothing here and nothing is ever scanned again. Statuses, media types, parameters and authentication are
+//! compared ([`difference`]), and bodies by their shapes ([`body`]), because no value of one is ever kept.
 //!
 //! How an address is compared with a documented one:
 //!
@@ -23,6 +23,7 @@
 //! * WebSocket, GraphQL, JSON-RPC and other calls whose method is not that of HTTP are documented where their path is.
 
 pub mod binding;
+pub mod body;
 pub mod contract;
 pub mod difference;
 pub mod matcher;

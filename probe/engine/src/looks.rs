@@ -41,7 +41,9 @@ pub struct Look {
 impl Looks {
     /// Adds the bodies of a call.
     pub fn add(&mut self, status: Option<u16>, bodies: &Bodies) {
-        if let Some(body) = &bodies.request {
+        // What was refused says nothing about what is accepted.
+        let refused = status.is_some_and(|status| status >= 400);
+        if let Some(body) = bodies.request.as_ref().filter(|_| !refused) {
             self.look(REQUEST, body.format, |look| look.add(body));
         }
         if let Some((body, status)) = bodies.response.as_ref().zip(status.filter(|status| *status != REQUEST))

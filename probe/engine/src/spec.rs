@@ -20,6 +20,7 @@ pub use read::{is_specification, read};
 
 use compact_str::CompactString;
 use std::fmt;
+use std::sync::Arc;
 
 /// Operations of one specification: four times what the largest public API has.
 pub const MAX_OPERATIONS: usize = 16_384;
@@ -144,7 +145,7 @@ pub enum Fits {
 
 /// What a message may carry: media types, lower case, with what each looks like where that is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content(pub Vec<(CompactString, Option<Outline>)>);
+pub struct Content(pub Vec<(CompactString, Option<Arc<Outline>>)>);
 
 impl Content {
     /// Whether a media type is documented; `*/*`, `text/*` and `+json` match as they do elsewhere.
@@ -156,7 +157,7 @@ impl Content {
     /// What a body of this media type looks like, where that is said.
     #[must_use]
     pub fn outline(&self, media: &str) -> Option<&Outline> {
-        self.0.iter().find(|(documented, _)| covers(documented, media))?.1.as_ref()
+        self.0.iter().find(|(documented, _)| covers(documented, media))?.1.as_deref()
     }
 }
 

@@ -7,6 +7,8 @@ mod format;
 pub mod shape;
 mod sketch;
 
+pub use format::format as form_of;
+
 use crate::call::Notes;
 use crate::exchange::Fields;
 use crate::json;

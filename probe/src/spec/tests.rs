@@ -24,6 +24,32 @@ fn problems(loaded: &Loaded) -> Vec<String> {
     all.map(|problem| problem.to_string().rsplit_once("/").unwrap().1.to_owned()).collect()
 }
 
+#[test]
+fn a_huge_folder_is_read_whole_and_kept_in_part() {
+    let pad = "x".repeat(1 << 20);
+    let files: Vec<(String, String)> = (0..48)
+        .map(|n| {
+            let next = n ^ 1;
+            let text = format!(
+                "{{\"openapi\": \"3.1.0\", \"info\": {{\"title\": \"{n}\", \"description\": \"{pad}\"}}, \"own\": {{\"get\": {{}}}}, \
+                 \"paths\": {{\"/a\": {{\"$ref\": \"{next:02}.json#/own\"}}}}}}"
+            );
+            (format!("{n:02}.json"), text)
+        })
+        .collect();
+    let borrowed: Vec<(&str, &str)> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let folder = folder(&borrowed);
+    let mut shelf = Shelf::new(folder.path());
+    for (name, _) in &borrowed {
+        let spec = shelf.specification(name, false).unwrap();
+        assert_eq!((spec.operations.len(), spec.problems.len()), (1, 0), "{name}");
+        assert!(shelf.kept <= MAX_KEPT + (3 << 20), "{}", shelf.kept);
+    }
+    assert_eq!(shelf.files().count(), 48);
+    assert!(shelf.bytes < 50 << 20, "what is read again is counted once: {}", shelf.bytes);
+}
+
 const ROOT: &str = "\
 openapi: 3.1.0
 info: { title: Norway, version: 1.10 }

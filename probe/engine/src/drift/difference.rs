@@ -3,6 +3,7 @@
 //! Told from what is counted of an endpoint: statuses, media types, names of query parameters, authentication.
 //! Header fields and values are not compared. What cannot be told for certain from sums is not claimed.
 
+use super::body;
 use super::contract::Documented;
 use super::state::Evidence;
 use crate::endpoint::EndpointStats;
@@ -13,7 +14,7 @@ use apisec_proto::call::AuthScheme;
 const MAX_DIFFERENCES: usize = 32;
 
 /// Statuses that a router, cache, gateway, limiter or authentication layer gives on behalf of any operation.
-const ANYBODYS: [u16; 25] = [
+pub(super) const ANYBODYS: [u16; 25] = [
     206, 304, 401, 403, 404, 405, 406, 408, 412, 413, 414, 416, 417, 421, 425, 426, 428, 429, 431, 501, 502,
     503, 504, 505, 511,
 ];
@@ -42,6 +43,7 @@ pub fn differences(
     if is_anonymous(operation, stats) {
         found.push("accepted without authentication".to_owned());
     }
+    found.extend(body::differences(operation, stats));
     found.truncate(MAX_DIFFERENCES);
     found
 }

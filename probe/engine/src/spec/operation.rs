@@ -10,6 +10,7 @@ use super::{
 };
 use compact_str::CompactString;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Keys of a path that are methods, in the order in which operations are listed.
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
@@ -235,7 +236,7 @@ impl<'d> Reader<'d> {
     }
 
     /// What a Swagger 2.0 message carries: one schema under every media type that holds.
-    fn swagger_content(&self, operation: &Node<'d>, key: &str, outline: Option<&Outline>) -> Content {
+    fn swagger_content(&self, operation: &Node<'d>, key: &str, outline: Option<&Arc<Outline>>) -> Content {
         let inherited = if key == "consumes" { &self.consumes } else { &self.produces };
         let own = operation.value.get(key).map(|own| types(Some(own)));
         let mut types = own.unwrap_or_else(|| inherited.clone());

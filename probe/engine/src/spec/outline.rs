@@ -1,12 +1,16 @@
-//! What a documented body looks like: kinds of values and names of properties, without constraints on values.
+//! What a documented body looks like: kinds and forms of values and names of properties; of the constraints on values
+//! those that a shape can break: the forms of text that have a name, and the length of the longest text.
 //!
 //! `allOf` adds up, `oneOf` and `anyOf` allow any of their branches, a reference is followed in place. Where a
 //! bound is reached or a circle closes, the outline is open: everything is allowed there.
 
 use super::document::{Documents, Node};
+use apisec_proto::body::form_of;
+use apisec_proto::body::shape::Formats;
 use compact_str::CompactString;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Levels of nesting that are looked at: deeper ones are hardly ever documented by hand.
 const MAX_DEPTH: usize = 6;
@@ -74,6 +78,10 @@ pub struct Outline {
     pub items: Option<Box<Outline>>,
     /// Other properties are expected as well.
     pub open: bool,
+    /// Forms that a text may have, where that is said.
+    pub forms: Option<Formats>,
+    /// Bytes of the longest text, where that is said: the longest of an `enum`, or four for each of `maxLength`.
+    pub longest: Option<u32>,
 }
 
 /// A property of an object.
@@ -81,6 +89,8 @@ pub struct Outline {
 pub struct Property {
     /// An object without it is a mistake.
     pub required: bool,
+    /// It is in answers only (`readOnly`), or in requests only (`writeOnly`).
+    pub only: [bool; 2],
     /// What it looks like.
     pub outline: Outline,
 }
@@ -88,7 +98,14 @@ pub struct Property {
 impl Outline {
     /// Allows everything.
     fn anything() -> Self {
-        Self { kinds: Kinds::ANY, properties: BTreeMap::new(), items: None, open: true }
+        Self {
+            kinds: Kinds::ANY,
+            properties: BTreeMap::new(),
+            items: None,
+            open: true,
+            forms: None,
+            longest: None,
+        }
     }
 
     /// Asks for what both ask for.
@@ -101,6 +118,8 @@ impl Outline {
             ours.required |= required;
         }
         self.items = self.items.take().or(other.items);
+        self.forms = self.forms.or(other.forms);
+        self.longest = [self.longest, other.longest].into_iter().flatten().min();
     }
 
     /// Allows what either allows.
@@ -114,24 +133,41 @@ impl Outline {
             self.properties.entry(name).or_insert(Property { required: false, ..property });
         }
         self.items = self.items.take().or(other.items);
+        self.forms = self.forms.zip(other.forms).map(|(ours, theirs)| Formats(ours.0 | theirs.0));
+        self.longest = self.longest.zip(other.longest).map(|(ours, theirs)| ours.max(theirs));
     }
 }
 
-/// Reads outlines within the bounds of one specification.
+/// Reads outlines within the bounds of one specification. One that several bodies refer to is drawn once.
 pub(super) struct Artist<'d> {
     documents: &'d Documents,
+    drawn: HashMap<(&'d str, String), Option<Arc<Outline>>>,
     /// Values that may still be drawn, of all bodies and of this one.
     left: usize,
     body: usize,
 }
 
 impl<'d> Artist<'d> {
-    pub(super) const fn new(documents: &'d Documents) -> Self {
-        Self { documents, left: MAX_ALL, body: 0 }
+    pub(super) fn new(documents: &'d Documents) -> Self {
+        Self { documents, drawn: HashMap::new(), left: MAX_ALL, body: 0 }
     }
 
     /// The outline of a schema; `None` when it says nothing.
-    pub(super) fn draw(&mut self, schema: Node<'d>) -> Option<Outline> {
+    pub(super) fn draw(&mut self, schema: Node<'d>) -> Option<Arc<Outline>> {
+        if schema.value.get("$ref").is_none() {
+            return self.draw_own(schema).map(Arc::new);
+        }
+        let schema = self.documents.follow(schema).ok()?;
+        let place = (schema.file, schema.pointer.clone());
+        if let Some(drawn) = self.drawn.get(&place) {
+            return drawn.clone();
+        }
+        let drawn = self.draw_own(schema).map(Arc::new);
+        self.drawn.insert(place, drawn.clone());
+        drawn
+    }
+
+    fn draw_own(&mut self, schema: Node<'d>) -> Option<Outline> {
         self.body = MAX_VALUES.min(self.left);
         let before = self.body;
         let outline = self.value(schema, 0);
@@ -178,7 +214,20 @@ impl<'d> Artist<'d> {
             // An object of which nothing is said may be anything.
             None => properties.is_empty() && schema.value.get("allOf").is_none(),
         };
-        Outline { kinds: kinds(schema.value, !properties.is_empty()), properties, items, open }
+        let (forms, longest) = (forms(schema.value), longest(schema.value));
+        Outline {
+            kinds: kinds(schema.value, !properties.is_empty()),
+            properties,
+            items,
+            open,
+            forms,
+            longest,
+        }
+    }
+
+    fn says(&self, node: &Node<'d>, key: &str) -> bool {
+        let said = self.documents.follow(node.clone()).ok();
+        said.is_some_and(|node| node.value.get(key) == Some(&Value::Bool(true)))
     }
 
     fn properties(&mut self, schema: &Node<'d>, depth: usize) -> BTreeMap<CompactString, Property> {
@@ -193,8 +242,9 @@ impl<'d> Artist<'d> {
         let Some(all) = schema.get("properties") else { return BTreeMap::new() };
         let members: Vec<_> = all.members().take(MAX_PROPERTIES).collect();
         let property = |(name, node): (&'d str, Node<'d>)| {
+            let only = ["readOnly", "writeOnly"].map(|key| self.says(&node, key));
             let outline = self.value(node, depth + 1);
-            (CompactString::from(name), Property { required: required.contains(&name), outline })
+            (CompactString::from(name), Property { required: required.contains(&name), only, outline })
         };
         members.into_iter().map(property).collect()
     }
@@ -215,6 +265,36 @@ fn kinds(schema: &Value, has_properties: bool) -> Kinds {
     // OpenAPI 3.0 and the habit of Swagger 2.0.
     let nullable = ["nullable", "x-nullable"].iter().any(|key| schema.get(*key) == Some(&Value::Bool(true)));
     if nullable { named.with(Kinds::NULL) } else { named }
+}
+
+/// The form that `format` names, of those that are told apart for certain; or those of the values of an `enum`.
+fn forms(schema: &Value) -> Option<Formats> {
+    if let Some(texts) = enum_texts(schema) {
+        return Some(texts.fold(Formats::default(), |all, text| Formats(all.0 | form_of(text.as_bytes()).0)));
+    }
+    Some(match schema.get("format")?.as_str()? {
+        "uuid" => Formats::UUID,
+        "date" => Formats::DATE,
+        "date-time" => Formats::DATE_TIME,
+        "email" => Formats::EMAIL,
+        "ipv4" => Formats::IPV4,
+        "ipv6" => Formats::IPV6,
+        _ => return None,
+    })
+}
+
+fn longest(schema: &Value) -> Option<u32> {
+    if let Some(texts) = enum_texts(schema) {
+        return texts.map(str::len).max().and_then(|longest| u32::try_from(longest).ok());
+    }
+    let characters = schema.get("maxLength")?.as_u64()?;
+    u32::try_from(characters.saturating_mul(4)).ok()
+}
+
+/// The texts of an `enum` that has some.
+fn enum_texts(schema: &Value) -> Option<impl Iterator<Item = &str>> {
+    let values = schema.get("enum")?.as_array()?;
+    values.iter().any(Value::is_string).then(|| values.iter().filter_map(Value::as_str))
 }
 
 fn of_enum(schema: &Value) -> Option<Kinds> {
@@ -239,7 +319,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn outline(schemas: Value) -> Outline {
+    fn outline(schemas: Value) -> Arc<Outline> {
         let documents = Documents::new("a", schemas);
         let mut artist = Artist::new(&documents);
         artist.draw(documents.top().unwrap().get("root").unwrap()).unwrap()
@@ -265,7 +345,7 @@ mod tests {
         let tree = outline(json!({"root": {"type": "object", "properties": {
             "left": {"$ref": "#/root"}, "right": {"$ref": "#/root"}}}}));
         let mut depth = 0;
-        let mut at = &tree;
+        let mut at = &*tree;
         while let Some(next) = at.properties.get("left") {
             at = &next.outline;
             depth += 1;

@@ -3,7 +3,7 @@
 use super::shape::Formats;
 
 /// The form of a text.
-pub(super) fn format(text: &[u8]) -> Formats {
+pub fn format(text: &[u8]) -> Formats {
     let is = |part: Option<&[u8]>, test: fn(&u8) -> bool| {
         part.is_some_and(|part| !part.is_empty() && part.iter().all(test))
     };

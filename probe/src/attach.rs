@@ -22,9 +22,11 @@ use std::io;
 /// The kernel programs, as built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));
 
-/// Size of the ring to user space: a power of two. A fifth of a second of 100,000 small calls a second. Its pages are
+/// Size of the ring to user space: a power of two. A sixth of a second of 100,000 small calls a second. Its pages are
 /// mapped twice, and count twice in our memory.
-pub const RING_BYTES: u32 = 16 << 20;
+pub const RING_BYTES: u32 = 8 << 20;
+/// Unread bytes above which the reader is woken.
+const WAKE_ABOVE: u32 = RING_BYTES / 2;
 
 /// A kernel hook.
 pub struct Hook {
@@ -180,7 +182,7 @@ fn load(own: Own, netns_cookies: bool) -> Result<Ebpf, SourceError> {
     let offsets = btf::offsets().unwrap_or_default();
     EbpfLoader::new()
         .map_max_entries("EVENTS", RING_BYTES)
-        .override_global("WAKE_ABOVE", &u64::from(RING_BYTES / 4), true)
+        .override_global("WAKE_ABOVE", &u64::from(WAKE_ABOVE), true)
         .override_global("OWN_TGID", &if own == Own::Excluded { std::process::id() } else { 0 }, true)
         .override_global("HAS_NETNS_COOKIE", &u32::from(netns_cookies), true)
         .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)

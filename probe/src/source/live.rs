@@ -4,6 +4,9 @@
 //! counts once: the kernel dismisses the client's end when it knows the server's; where it could not know
 //! (connections older than us, a handshake that raced), both ends arrive here and the client's is dropped.
 
+mod pace;
+
+use self::pace::Pace;
 use crate::attach::{self, Attached, Own};
 use crate::clock;
 use crate::flow::Flow;
@@ -68,6 +71,7 @@ pub struct Live {
     probes: Option<Probes>,
     /// The last poll found something.
     busy: bool,
+    pace: Pace,
 }
 
 impl Live {
@@ -82,10 +86,8 @@ impl Live {
             probes.first(prober);
             probed = true;
         })?;
-        let epoll = watch(&attached).map_err(|error| SourceError {
-            what: format!("the ring buffer cannot be waited for: {error}"),
-            remedy: "raise the limit of open files (ulimit -n)".into(),
-        })?;
+        let epoll = watch(&attached)?;
+        let pace = Pace::start(watch(&attached)?);
         Ok(Self {
             attached,
             epoll,
@@ -99,6 +101,7 @@ impl Live {
             told: 0,
             probes: probed.then_some(probes),
             busy: false,
+            pace,
         })
     }
 
@@ -176,7 +179,11 @@ impl Source for Live {
         // Records pile up while we wait: fewer, larger batches cost the watched services less. What they lead to is
         // told the kernel right after.
         self.wait();
-        self.busy = self.drain(sink) > 0;
+        let read = self.drain(sink);
+        if read < BATCH {
+            self.pace.caught_up();
+        }
+        self.busy = read > 0;
         Ok(if self.busy { Progress::Some } else { Progress::Idle })
     }
 
@@ -236,11 +243,17 @@ impl Source for Live {
 }
 
 /// Edge-triggered: the ring is readable nearly always, and only a forced wake-up shall end a wait early.
-fn watch(attached: &Attached) -> rustix::io::Result<OwnedFd> {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-    epoll::add(&epoll, &attached.ring, epoll::EventData::new_u64(1), flags)?;
-    Ok(epoll)
+fn watch(attached: &Attached) -> Result<OwnedFd, SourceError> {
+    let watched = || {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &attached.ring, epoll::EventData::new_u64(1), flags)?;
+        Ok(epoll)
+    };
+    watched().map_err(|error: rustix::io::Errno| SourceError {
+        what: format!("the ring buffer cannot be waited for: {error}"),
+        remedy: "raise the limit of open files (ulimit -n)".into(),
+    })
 }
 
 /// What records are handed on with; apart from the ring, which lends them.

@@ -43,7 +43,7 @@ ci: ebpf ## What continuous integration runs: fmt, clippy, cargo-deny, and the t
 bench: ebpf ## Measure on this machine, beside peers, and print one table
 	@setup/system.sh bench
 	@$(say) "building apisec-top (release)"
-	@cargo build --release --quiet --locked -p apisec-top
+	@cargo build --release --quiet --locked -p apisec-top -p apisec-demo
 	@bench/run $(ARGS)
 
 .PHONY: setup

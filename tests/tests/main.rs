@@ -18,3 +18,4 @@ mod frame;
 mod live;
 mod record;
 mod replay;
+mod scenarios;

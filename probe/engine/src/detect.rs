@@ -7,7 +7,22 @@
 //!
 //! [`Trail`]: crate::trail::Trail
 
+mod agent_loop;
+mod agent_scope;
 mod bola_enumeration;
+mod business_flow;
+mod graphql_cost;
+mod graphql_introspection;
+mod grpc_probing;
+mod inventory;
+mod logic_guessing;
+mod logic_scraping;
+mod logic_value;
+mod misconfiguration;
+mod ssrf;
+mod unsafe_consumption;
+mod websocket_flood;
+mod websocket_origin;
 
 use crate::case::{Bench, Cases};
 pub use crate::observe::Notebook;
@@ -64,7 +79,24 @@ pub trait Detector: Sync {
 }
 
 /// Every detector, in the order in which the documentation lists them.
-pub const DETECTORS: &[&dyn Detector] = &[&bola_enumeration::BolaEnumeration];
+pub const DETECTORS: &[&dyn Detector] = &[
+    &bola_enumeration::BolaEnumeration,
+    &business_flow::BusinessFlow,
+    &ssrf::Ssrf,
+    &misconfiguration::Misconfiguration,
+    &inventory::Inventory,
+    &unsafe_consumption::UnsafeConsumption,
+    &graphql_introspection::GraphqlIntrospection,
+    &graphql_cost::GraphqlCost,
+    &grpc_probing::GrpcProbing,
+    &websocket_origin::WebsocketOrigin,
+    &websocket_flood::WebsocketFlood,
+    &agent_scope::AgentScope,
+    &agent_loop::AgentLoop,
+    &logic_value::LogicValue,
+    &logic_guessing::LogicGuessing,
+    &logic_scraping::LogicScraping,
+];
 
 /// The detector with this name.
 #[must_use]

@@ -22,6 +22,7 @@ pub mod export;
 pub mod filter;
 pub mod finding;
 pub mod fingerprint;
+mod flow;
 pub mod graph;
 pub mod inventory;
 pub mod json;

@@ -88,6 +88,8 @@ fn calls() -> Vec<Call> {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: None,
     };

@@ -124,6 +124,8 @@ fn call(number: u64) -> Call {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: None,
     }

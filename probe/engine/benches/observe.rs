@@ -78,6 +78,8 @@ fn call(number: usize, src: &Party, dst: &Party) -> Call {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: None,
     }

@@ -78,6 +78,8 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: None,
     }

@@ -3,10 +3,14 @@
 //! Redacted by construction: a call holds names, sizes, classes and keyed hashes, never a token,
 //! cookie, body or personal value. It is what every later stage sees, and what may reach disk.
 
+mod credential;
 mod notes;
+mod objects;
 
 pub use crate::body::Bodies;
+pub use credential::{Credential, MAX_CLAIMS, Traits};
 pub use notes::Notes;
+pub use objects::{MAX_ASKED, MAX_GIVEN, Objects};
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -291,6 +295,10 @@ pub struct Call {
     pub graphql: Option<Box<GraphqlCost>>,
     /// What is joined with other calls.
     pub clues: Option<Box<Clues>>,
+    /// The credential that it carried.
+    pub credential: Option<Arc<Credential>>,
+    /// Which objects it is about.
+    pub objects: Objects,
     /// The TLS session, when there was one.
     pub tls: Option<Arc<Tls>>,
     /// Masked fields, when this call was sampled for the inspector.

@@ -3,25 +3,39 @@
 //! Nothing is verified: a token names its subject whether or not it is genuine. Credentials are hashed once and
 //! looked up by a keyed hash afterwards; none is kept.
 
-use crate::call::{AuthScheme, IdentityHash};
+mod jwt;
+mod weak;
+
+use crate::call::{AuthScheme, Credential, IdentityHash, Traits};
 use crate::keyed_hash::KeyedHash;
+use crate::object;
 use crate::sensitive::is_jwt;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use foldhash::fast::FixedState;
 use lru::LruCache;
-use serde_json::Value;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use weak::Guesses;
 
 /// Credentials whose identity is remembered, so that it is not computed for every call.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// Largest token part that is decoded; identity providers stay below 4 KiB.
 const MAX_DECODED: usize = 16 * 1024;
+/// Longest name of a field, cookie or parameter that is kept.
+const MAX_NAME: usize = 32;
+/// Shorter passwords are weak, whatever they are.
+const MIN_PASSWORD: usize = 8;
 /// Shortest cookie value that can be a session.
 const MIN_SESSION: usize = 8;
 
 /// What a credential was found to be.
-pub(crate) type Identity = (AuthScheme, Option<IdentityHash>);
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) scheme: AuthScheme,
+    pub(crate) hash: Option<IdentityHash>,
+    pub(crate) credential: Arc<Credential>,
+}
 
 /// Where a credential stands, by weight: the first that is present counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,59 +49,84 @@ pub(crate) enum Place {
 /// Recognises credentials.
 pub(crate) struct Credentials {
     known: LruCache<u64, Identity, FixedState>,
+    guesses: Guesses,
 }
 
 impl Credentials {
     pub(crate) fn new() -> Self {
-        Self { known: LruCache::with_hasher(REMEMBERED, FixedState::default()) }
+        Self { known: LruCache::with_hasher(REMEMBERED, FixedState::default()), guesses: Guesses::default() }
     }
 
-    /// Who the credential `value` at `place` stands for. `None`: it is none.
-    pub(crate) fn identify(&mut self, hash: &KeyedHash, place: Place, value: &[u8]) -> Option<Identity> {
-        let value = match place {
+    /// Who the credential `value` of the field `name` at `place` stands for, at `now` (Unix nanoseconds). `None`: it
+    /// is none.
+    pub(crate) fn identify(
+        &mut self,
+        hash: &KeyedHash,
+        place: Place,
+        (name, value): (&[u8], &[u8]),
+        now: u64,
+    ) -> Option<Identity> {
+        let (name, value) = match place {
             Place::Cookie => session_cookie(value)?,
             Place::Query => key_parameter(value)?,
-            Place::Authorization | Place::KeyField => value.trim_ascii(),
+            Place::Authorization | Place::KeyField => (name, value.trim_ascii()),
         };
         if value.is_empty() {
             return None;
         }
         let lookup = hash.quick(place as u64, value);
         if let Some(identity) = self.known.get(&lookup) {
-            return Some(*identity);
+            return Some(identity.clone());
         }
-        let identity = match place {
-            Place::Authorization => authorization(hash, value),
+        let source = name.get(..MAX_NAME).unwrap_or(name).escape_ascii().to_string().to_ascii_lowercase();
+        let mut credential = Credential { source: source.into(), ..Credential::default() };
+        let mut facts = Facts { credential: &mut credential, guesses: self.guesses.at(now) };
+        let (scheme, who) = match place {
+            Place::Authorization => authorization(hash, value, &mut facts),
             Place::KeyField | Place::Query => {
-                (AuthScheme::ApiKey, Some(token(hash, value).unwrap_or_else(|| plain(hash, b"key", value))))
+                let key = || plain(hash, b"key", value);
+                (AuthScheme::ApiKey, Some(token(hash, value, &mut facts).unwrap_or_else(key)))
             }
-            Place::Cookie => (
-                AuthScheme::Cookie,
-                Some(token(hash, value).unwrap_or_else(|| plain(hash, b"cookie", value))),
-            ),
+            Place::Cookie => {
+                let session = || plain(hash, b"cookie", value);
+                (AuthScheme::Cookie, Some(token(hash, value, &mut facts).unwrap_or_else(session)))
+            }
         };
-        self.known.put(lookup, identity);
+        credential.token = hash.mac(&[b"credential", value]);
+        if place == Place::Query {
+            credential.traits.add(Traits::IN_URL);
+        }
+        let identity = Identity { scheme, hash: who, credential: Arc::new(credential) };
+        self.known.put(lookup, identity.clone());
         Some(identity)
     }
 }
+
+/// What is found out about a credential on the way.
+struct Facts<'a> {
+    credential: &'a mut Credential,
+    guesses: &'a mut u32,
+}
+
+type Who = (AuthScheme, Option<IdentityHash>);
 
 fn plain(hash: &KeyedHash, kind: &[u8], value: &[u8]) -> IdentityHash {
     IdentityHash(hash.mac(&[kind, value]))
 }
 
 /// The value of `Authorization` (RFC 9110 §11.6.2).
-fn authorization(hash: &KeyedHash, value: &[u8]) -> Identity {
+fn authorization(hash: &KeyedHash, value: &[u8], facts: &mut Facts<'_>) -> Who {
     let space = memchr::memchr(b' ', value).unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, &[]));
     let rest = rest.trim_ascii();
     let is = |name: &str| scheme.eq_ignore_ascii_case(name.as_bytes());
     if is("bearer") {
-        match token(hash, rest) {
+        match token(hash, rest, facts) {
             Some(identity) => (AuthScheme::Jwt, Some(identity)),
             None => (AuthScheme::Bearer, Some(plain(hash, b"bearer", rest))),
         }
     } else if is("basic") {
-        (AuthScheme::Basic, Some(basic(hash, rest)))
+        (AuthScheme::Basic, Some(basic(hash, rest, facts)))
     } else if is("negotiate") || is("ntlm") {
         // These change with every handshake: they name nobody.
         (AuthScheme::Other, None)
@@ -101,12 +140,18 @@ fn authorization(hash: &KeyedHash, value: &[u8]) -> Identity {
 }
 
 /// The user of `Basic` (RFC 7617), else the credential itself.
-fn basic(hash: &KeyedHash, encoded: &[u8]) -> IdentityHash {
+fn basic(hash: &KeyedHash, encoded: &[u8], facts: &mut Facts<'_>) -> IdentityHash {
     let decoded = encoded.get(..MAX_DECODED).unwrap_or(encoded);
-    match STANDARD.decode(decoded) {
-        Ok(pair) => plain(hash, b"user", pair.split(|byte| *byte == b':').next().unwrap_or_default()),
-        Err(_) => plain(hash, b"basic", encoded),
+    let Ok(pair) = STANDARD.decode(decoded) else { return plain(hash, b"basic", encoded) };
+    let colon = memchr::memchr(b':', &pair).unwrap_or(pair.len());
+    let (user, password) = pair.split_at_checked(colon).unwrap_or((&pair, &[]));
+    let password = password.strip_prefix(b":").unwrap_or_default();
+    let credential = &mut *facts.credential;
+    if password.len() < MIN_PASSWORD || weak::is_known(password) {
+        credential.traits.add(Traits::WEAK_PASSWORD);
     }
+    credential.claims.push(("user".into(), object::hash_of(hash, user)));
+    plain(hash, b"user", user)
 }
 
 /// `name=value` or `name="value"` in a list of parameters.
@@ -118,31 +163,12 @@ fn parameter<'a>(list: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Whom a JWT names: subject and issuer, else the token. `None`: it is not a JWT.
-fn token(hash: &KeyedHash, token: &[u8]) -> Option<IdentityHash> {
+fn token(hash: &KeyedHash, token: &[u8], facts: &mut Facts<'_>) -> Option<IdentityHash> {
     if !is_jwt(token) {
         return None;
     }
-    let named = token.split(|byte| *byte == b'.').nth(1).and_then(|claims| subject(hash, claims));
+    let named = jwt::read(hash, token, facts.credential, facts.guesses);
     Some(named.unwrap_or_else(|| plain(hash, b"jwt", token)))
-}
-
-fn subject(hash: &KeyedHash, encoded: &[u8]) -> Option<IdentityHash> {
-    let encoded = encoded.trim_ascii_end();
-    if encoded.len() > MAX_DECODED {
-        return None;
-    }
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
-    let number;
-    let subject = match claims.get("sub")? {
-        Value::String(text) if !text.is_empty() => text,
-        Value::Number(value) => {
-            number = value.to_string();
-            &number
-        }
-        _ => return None,
-    };
-    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    Some(IdentityHash(hash.mac(&[b"subject", issuer.as_bytes(), subject.as_bytes()])))
 }
 
 /// Whether a request field, by its lower-case name, carries an API key.
@@ -164,12 +190,12 @@ pub(crate) fn is_key_field(name: &[u8]) -> bool {
     )
 }
 
-/// The value of the first cookie that looks like a session.
-fn session_cookie(cookies: &[u8]) -> Option<&[u8]> {
+/// Name and value of the first cookie that looks like a session.
+fn session_cookie(cookies: &[u8]) -> Option<(&[u8], &[u8])> {
     cookies.split(|byte| *byte == b';').find_map(|cookie| {
         let at = memchr::memchr(b'=', cookie)?;
         let (name, value) = (cookie.get(..at)?.trim_ascii(), cookie.get(at + 1..)?.trim_ascii());
-        (value.len() >= MIN_SESSION && is_session_name(name)).then_some(value)
+        (value.len() >= MIN_SESSION && is_session_name(name)).then_some((name, value))
     })
 }
 
@@ -181,8 +207,8 @@ fn is_session_name(name: &[u8]) -> bool {
     (names_session || is_sid) && !has(b"csrf") && !has(b"xsrf")
 }
 
-/// The value of the first query parameter that is a key.
-fn key_parameter(query: &[u8]) -> Option<&[u8]> {
+/// Name and value of the first query parameter that is a key.
+fn key_parameter(query: &[u8]) -> Option<(&[u8], &[u8])> {
     query.split(|byte| *byte == b'&').find_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
         let name = pair.get(..at)?;
@@ -190,7 +216,7 @@ fn key_parameter(query: &[u8]) -> Option<&[u8]> {
         names
             .iter()
             .any(|key| key.as_bytes().eq_ignore_ascii_case(name))
-            .then(|| pair.get(at + 1..))
+            .then(|| Some((name, pair.get(at + 1..)?)))
             .flatten()
     })
 }
@@ -198,9 +224,10 @@ fn key_parameter(query: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     fn identify(place: Place, value: &str) -> Option<Identity> {
-        Credentials::new().identify(&KeyedHash::new(&[7; 32]), place, value.as_bytes())
+        Credentials::new().identify(&KeyedHash::new(&[7; 32]), place, (b"X-Api-Key", value.as_bytes()), 0)
     }
 
     fn jwt(claims: &str, signature: &str) -> String {
@@ -210,7 +237,7 @@ mod tests {
 
     #[test]
     fn schemes() {
-        let scheme = |place, value: &str| identify(place, value).map(|found| found.0);
+        let scheme = |place, value: &str| identify(place, value).map(|found| found.scheme);
         assert_eq!(scheme(Place::Authorization, "Bearer abcdef"), Some(AuthScheme::Bearer));
         assert_eq!(scheme(Place::Authorization, "Basic YWRhOnB3"), Some(AuthScheme::Basic));
         assert_eq!(
@@ -232,7 +259,10 @@ mod tests {
     #[test]
     fn a_subject_is_one_identity_whatever_the_token() {
         let who = |claims: &str, signature: &str| {
-            identify(Place::Authorization, &format!("Bearer {}", jwt(claims, signature))).unwrap().1.unwrap()
+            identify(Place::Authorization, &format!("Bearer {}", jwt(claims, signature)))
+                .unwrap()
+                .hash
+                .unwrap()
         };
         let ada = who(r#"{"sub":"ada","iss":"idp","exp":1}"#, "sig1");
         assert_eq!(ada, who(r#"{"iss":"idp","exp":2,"sub":"ada"}"#, "sig2"));
@@ -245,7 +275,7 @@ mod tests {
 
     #[test]
     fn users_are_named_without_their_secrets() {
-        let who = |value: &str| identify(Place::Authorization, value).unwrap().1;
+        let who = |value: &str| identify(Place::Authorization, value).unwrap().hash;
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         assert_eq!(who(&basic("ada:one")), who(&basic("ada:two")));
         assert_ne!(who(&basic("ada:one")), who(&basic("bob:one")));
@@ -260,15 +290,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_credential_is_known_by() {
+        let key = identify(Place::KeyField, "k").unwrap();
+        assert_eq!(key.credential.source, "x-api-key");
+        let url = identify(Place::Query, "a=1&Access_Token=xyz").unwrap().credential;
+        assert!(url.is(Traits::IN_URL) && url.source == "access_token");
+        let basic = |pair: &str| {
+            identify(Place::Authorization, &format!("Basic {}", STANDARD.encode(pair))).unwrap().credential
+        };
+        assert!(
+            basic("ada:short").is(Traits::WEAK_PASSWORD) && basic("ada:password1").is(Traits::WEAK_PASSWORD)
+        );
+        assert!(!basic("ada:correct horse battery").is(Traits::WEAK_PASSWORD));
+        assert_ne!(basic("ada:one").token, basic("ada:two").token);
+    }
+
+    #[test]
     fn what_was_seen_is_remembered_not_recomputed() {
         let hash = KeyedHash::new(&[7; 32]);
         let mut credentials = Credentials::new();
-        let first = credentials.identify(&hash, Place::KeyField, b"secret");
-        assert_eq!(credentials.known.len(), 1);
-        assert_eq!(credentials.identify(&hash, Place::KeyField, b"secret"), first);
+        let mut who = |value: &[u8]| credentials.identify(&hash, Place::KeyField, (b"k", value), 0).unwrap();
+        let (first, again) = (who(b"secret"), who(b"secret"));
+        assert!(Arc::ptr_eq(&first.credential, &again.credential) && first.hash == again.hash);
         assert_eq!(credentials.known.len(), 1);
         for i in 0..5000 {
-            credentials.identify(&hash, Place::KeyField, format!("{i}").as_bytes());
+            credentials.identify(&hash, Place::KeyField, (b"k", format!("{i}").as_bytes()), 0);
         }
         assert_eq!(credentials.known.len(), REMEMBERED.get());
     }

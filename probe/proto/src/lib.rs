@@ -15,6 +15,7 @@ mod fixture;
 mod json;
 mod keyed_hash;
 pub mod namer;
+mod object;
 mod operation;
 pub mod path;
 pub mod redact;

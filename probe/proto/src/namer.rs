@@ -3,12 +3,15 @@
 mod trace;
 
 use crate::body;
-use crate::call::{AuthScheme, Bodies, Call, Messages, Notes, Party, Protocol, Vantage};
+use crate::body::Coding;
+use crate::body::coding::MAX_UNPACKED;
+use crate::call::{AuthScheme, Bodies, Call, Messages, Notes, Objects, Party, Protocol, Vantage};
 use crate::clue;
 use crate::credential::{Credentials, Place, is_key_field};
 use crate::dialect::{DIALECTS, Scratch};
 use crate::exchange::{Exchange, Fields, Request};
 use crate::keyed_hash::KeyedHash;
+use crate::object;
 use crate::path::Target;
 use crate::redact;
 use compact_str::CompactString;
@@ -94,6 +97,8 @@ impl Namer {
             bodies: None,
             graphql: None,
             clues: None,
+            credential: None,
+            objects: Objects::default(),
             tls: None,
             detail: None,
         }
@@ -119,6 +124,7 @@ impl Namer {
         let answered = exchange.response.as_ref().and_then(|response| response.fields.get("content-type"));
         set_media_type(answered.unwrap_or_default(), &mut call.response_type);
         clue::read(exchange, &target, &self.hash, call);
+        object::asked(exchange, &target, &self.hash, call);
         if depth == Depth::Detail {
             self.read_bodies(exchange, call);
             let response = exchange.response.as_ref().map(|response| response.fields);
@@ -137,6 +143,11 @@ impl Namer {
         let response = exchange.response.as_ref();
         let response =
             response.and_then(|response| read(response.fields, response.body, response.sizes.body));
+        if let Some(answer) = &exchange.response {
+            let coding = Coding::named(answer.fields.get("content-encoding").unwrap_or_default());
+            let (text, _) = self.scratch.unpacker.unpack(coding, answer.body, MAX_UNPACKED);
+            object::given(text, &self.hash, &mut call.objects);
+        }
         if request.is_some() || response.is_some() {
             call.bodies = Some(Box::new(Bodies { request, response }));
         }
@@ -145,17 +156,20 @@ impl Namer {
     /// Everything that the fields of the request say, in one pass.
     fn read_request(&mut self, exchange: &Exchange<'_>, target: &Target<'_>, call: &mut Call) {
         (call.auth, call.identity, call.trace) = (AuthScheme::None, None, None);
+        call.credential = None;
+        let now = call.at;
         let mut hosted = !target.authority.is_empty();
         if hosted {
             set_host(target.authority, &mut call.host);
         }
         let (mut typed, mut traced, mut proof) = (false, None, None);
         let Self { hash, credentials, .. } = self;
-        let mut prove = |place: Place, value: &[u8], call: &mut Call| {
+        let mut prove = |place: Place, field: (&[u8], &[u8]), call: &mut Call| {
             if proof.is_none_or(|before| place < before)
-                && let Some(found) = credentials.identify(hash, place, value)
+                && let Some(found) = credentials.identify(hash, place, field, now)
             {
-                (call.auth, call.identity) = found;
+                (call.auth, call.identity) = (found.scheme, found.hash);
+                call.credential = Some(found.credential);
                 proof = Some(place);
             }
         };
@@ -173,9 +187,9 @@ impl Namer {
                     set_media_type(value, &mut call.request_type);
                     typed = true;
                 }
-                b"authorization" => prove(Place::Authorization, value, call),
-                b"cookie" => prove(Place::Cookie, value, call),
-                name if is_key_field(name) => prove(Place::KeyField, value, call),
+                b"authorization" => prove(Place::Authorization, (name, value), call),
+                b"cookie" => prove(Place::Cookie, (name, value), call),
+                name if is_key_field(name) => prove(Place::KeyField, (name, value), call),
                 name => {
                     if let Some(source) = trace::source(name)
                         && traced.is_none_or(|before| source < before)
@@ -188,7 +202,7 @@ impl Namer {
             }
         });
         if !target.query.is_empty() {
-            prove(Place::Query, target.query, call);
+            prove(Place::Query, (b"", target.query), call);
         }
         if !hosted {
             call.host.clear();
@@ -202,7 +216,8 @@ impl Namer {
 /// What a call says when its fields were not read.
 fn leave_fields(call: &mut Call) {
     (call.auth, call.identity, call.trace) = (AuthScheme::Unread, None, None);
-    call.clues = None;
+    (call.clues, call.credential) = (None, None);
+    call.objects.clear();
     call.host.clear();
     call.request_type.clear();
     call.response_type.clear();

@@ -62,6 +62,8 @@ fn call() -> Call {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: None,
     }

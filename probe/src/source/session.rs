@@ -19,9 +19,11 @@ use super::intake::{Filled, Intake};
 use super::{Progress, Sink, Source, SourceError, SourceStats};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::rename::Rename;
-use apisec_proto::call::{Clues, Party, Workload};
+use apisec_proto::call::{Party, Workload};
 use compact_str::CompactString;
-use form::{MoreForm, Read, Record, TickForm, WorkloadForm, bounded, call_of, complete, workload_of};
+use form::{
+    MoreForm, ProofForm, Read, Record, TickForm, WorkloadForm, call_of, complete, prove, workload_of,
+};
 use frame::{FILE_HEADER, FRAME_HEADER, FrameHead, MAGIC, Unpacker, VERSION};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -188,7 +190,11 @@ impl Replay {
             Record::Workload(form) => self.workload(&form),
             Record::Call(form) => self.call(form, None, None, sink),
             Record::Full(form, more) => self.call(form, Some(more), None, sink),
-            Record::Clued(form, more, clues) => self.call(form, Some(more), Some(clues), sink),
+            Record::Clued(form, more, clues) => {
+                let proof = ProofForm { clues: Some(clues), credential: None, objects: Cow::default() };
+                self.call(form, Some(more), Some(proof), sink);
+            }
+            Record::Proven(form, more, proof) => self.call(form, Some(more), Some(proof), sink),
             Record::Renamed { from, to } => {
                 sink.renamed(Rename { from: from.into(), to: to.into() });
             }
@@ -235,7 +241,7 @@ impl Replay {
         &mut self,
         form: form::CallForm<'_, Vec<&str>, Vec<(&str, &str)>>,
         more: Option<MoreForm<'_>>,
-        clues: Option<Cow<'_, Clues>>,
+        proof: Option<ProofForm<'_>>,
         sink: &mut dyn Sink,
     ) {
         let (Some(src), Some(dst)) = (self.numbers.get(&form.src), self.numbers.get(&form.dst)) else {
@@ -246,7 +252,9 @@ impl Replay {
         if let Some(more) = more {
             complete(&mut call, more);
         }
-        call.clues = clues.map(|clues| Box::new(bounded(clues.into_owned())));
+        if let Some(proof) = proof {
+            prove(&mut call, proof);
+        }
         self.now = self.now.max(call.at.saturating_add(call.duration));
         sink.call(&call);
     }

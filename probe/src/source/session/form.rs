@@ -6,12 +6,12 @@
 
 mod restore;
 
-pub(crate) use restore::{bounded, call_of, complete, workload_of};
+pub(crate) use restore::{call_of, complete, prove, workload_of};
 
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::call::{
-    AuthScheme, Bodies, Call, Clues, Detail, GraphqlCost, IdentityHash, Messages, Protocol, ShownField, Tls,
-    Vantage, Workload, WorkloadKind,
+    AuthScheme, Bodies, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Objects,
+    Protocol, ShownField, Tls, Vantage, Workload, WorkloadKind,
 };
 use compact_str::CompactString;
 use postcard::ser_flavors::Flavor;
@@ -39,6 +39,8 @@ pub(crate) enum Record<'a, N, F> {
     Renamed { from: &'a str, to: &'a str },
     /// A call with what version 2 had no place for.
     Clued(CallForm<'a, N, F>, MoreForm<'a>, Cow<'a, Clues>),
+    /// A call with what version 3 had no place for.
+    Proven(CallForm<'a, N, F>, MoreForm<'a>, ProofForm<'a>),
 }
 
 /// A record as it is written.
@@ -118,6 +120,14 @@ pub(crate) struct MoreForm<'a> {
     pub(crate) graphql: Option<GraphqlCost>,
     #[serde(borrow)]
     pub(crate) tls: Option<TlsForm<'a>>,
+}
+
+/// What detectors need of a call, beside the rest.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ProofForm<'a> {
+    pub(crate) clues: Option<Cow<'a, Clues>>,
+    pub(crate) credential: Option<Cow<'a, Credential>>,
+    pub(crate) objects: Cow<'a, Objects>,
 }
 
 /// See [`Tls`].
@@ -262,6 +272,8 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         bodies,
         graphql,
         clues,
+        credential,
+        objects,
         tls,
         detail,
     } = from;
@@ -307,6 +319,11 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         notes: notes.0,
         detail: detail.as_deref().map(shown),
     };
+    if credential.is_some() || !objects.is_empty() {
+        let (clues, credential) = (clues.as_deref(), credential.as_deref());
+        let (clues, credential) = (clues.map(Cow::Borrowed), credential.map(Cow::Borrowed));
+        return Record::Proven(form, more, ProofForm { clues, credential, objects: Cow::Borrowed(objects) });
+    }
     match clues.as_deref() {
         Some(clues) => Record::Clued(form, more, Cow::Borrowed(clues)),
         None if more.is_empty() => Record::Call(form),

@@ -7,8 +7,8 @@ use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::body::shape::{Formats, Kinds, Shape, Tally};
 use apisec_proto::body::{Body, Coding, Format};
 use apisec_proto::call::{
-    AuthScheme, Bodies, Call, Clues, Detail, GraphqlCost, IdentityHash, Messages, Notes, Party, Protocol,
-    ShownField, Tls, Vantage, Workload, WorkloadKind,
+    AuthScheme, Bodies, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Notes, Objects,
+    Party, Protocol, ShownField, Tls, Traits, Vantage, Workload, WorkloadKind,
 };
 use apisec_proto::sensitive::Sensitive;
 use std::path::Path;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 const FILE_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v1.apisec");
 const FILE_V3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v3.apisec");
+const FILE_V4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v4.apisec");
 const FILE_V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v2.apisec");
 const T: u64 = 1_767_225_600_000_000_000;
 
@@ -75,6 +76,8 @@ pub(super) fn call(src: &Party, dst: &Party) -> Call {
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: Some(Box::new(Detail {
             request_fields: vec![field("authorization", "<jwt 612 B>")],
@@ -231,6 +234,27 @@ fn calls_v3() -> Vec<Call> {
     calls_v2().into_iter().chain([clued]).collect()
 }
 
+/// Those of version 4 as well.
+fn calls_v4() -> Vec<Call> {
+    let credential = Credential {
+        token: 7,
+        source: "authorization".into(),
+        traits: Traits::WEAK_SECRET,
+        issued: 1_767_225_600,
+        expires: 1_767_226_500,
+        claims: [("sub".into(), 9)].into_iter().collect(),
+    };
+    let asked = [3, 4].into_iter().collect();
+    let objects = Objects { owned: 2, asked, given: vec![5], account: Some(6), password: None };
+    let proven = Call { credential: Some(Arc::new(credential)), objects, ..calls().remove(0) };
+    calls_v3().into_iter().chain([proven]).collect()
+}
+
+#[test]
+fn sessions_of_version_4_are_read() {
+    is_read(FILE_V4, &calls_v4());
+}
+
 #[test]
 fn sessions_of_version_3_are_read() {
     is_read(FILE_V3, &calls_v3());
@@ -248,10 +272,11 @@ fn sessions_of_version_2_are_read() {
     is_read(FILE_V2, &calls_v2());
 }
 
-/// Versions 2 and 3 only added a record each: a call that needs nothing new is still written as version 1 did.
+/// Versions 2 to 4 only added a record each: a call that needs nothing new is still written as version 1 did.
 #[test]
 fn the_writer_still_writes_what_the_versions_are() {
     is_still_written(FILE_V1, &calls());
     is_still_written(FILE_V2, &calls_v2());
     is_still_written(FILE_V3, &calls_v3());
+    is_still_written(FILE_V4, &calls_v4());
 }

@@ -1,7 +1,7 @@
 //! Records that were read, made calls and workloads again, with the bounds that these promise:
 //! a file may hold anything.
 
-use super::{CallForm, MoreForm, WorkloadForm};
+use super::{CallForm, MoreForm, ProofForm, WorkloadForm};
 use apisec_proto::call::{
     Call, Clues, Detail, IdentityHash, Messages, Notes, Party, ShownField, Tls, Workload,
 };
@@ -73,6 +73,8 @@ pub(crate) fn call_of(form: CallForm<'_, Vec<&str>, Vec<(&str, &str)>>, src: Par
         bodies: None,
         graphql: None,
         clues: None,
+        credential: None,
+        objects: Default::default(),
         tls: None,
         detail: form.detail.map(|(request, response)| {
             Box::new(Detail { request_fields: fields(&request), response_fields: fields(&response) })
@@ -98,8 +100,15 @@ pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
     });
 }
 
+/// Gives a call what detectors need, within its bounds.
+pub(crate) fn prove(call: &mut Call, proof: ProofForm<'_>) {
+    call.clues = proof.clues.map(|clues| Box::new(bounded(clues.into_owned())));
+    call.credential = proof.credential.map(|credential| Arc::new(credential.into_owned().bounded()));
+    call.objects = proof.objects.into_owned().bounded();
+}
+
 /// What is joined with other calls, within its bounds.
-pub(crate) fn bounded(mut clues: Clues) -> Clues {
+fn bounded(mut clues: Clues) -> Clues {
     clues.hosts.truncate(MAX_HOSTS);
     clues.hosts.iter_mut().for_each(|host| *host = clip(host, MAX_TEXT));
     clues

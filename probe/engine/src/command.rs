@@ -1,7 +1,10 @@
 //! What the operator may ask the knowledge to change. Persisted by the caller, replayed at start.
 
 use crate::drift::Given;
+use crate::policy::order::Order;
+use crate::policy::standing::Standings;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One change of the inventory's templating rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,4 +37,9 @@ pub enum Command {
     Specify(Vec<Given>),
     /// Close the half-read connection with this number, so that the one that follows it can be read from its beginning.
     Resync(u64),
+    /// Policies stand like this now.
+    Standings(Arc<Standings>),
+    /// Put a policy into force, or take it back. Whoever enforces policies takes this out of the way; the knowledge
+    /// does nothing with it.
+    Order(Order),
 }

@@ -14,6 +14,7 @@ use crate::inventory::rules::Rules;
 use crate::limits::{Limits, OVERFLOW};
 use crate::load::{Load, SECOND};
 use crate::observe::overflow_workload;
+use crate::policy::standing::Standings;
 use crate::rename::Renames;
 use crate::snapshot::{Capture, Snapshot};
 use crate::tick::Ticks;
@@ -82,6 +83,7 @@ pub struct Knowledge {
     canvases: Canvases,
     dossiers: Dossiers,
     ledger: Ledger,
+    standings: Arc<Standings>,
 }
 
 /// How long an operation may be idle before it counts as a zombie when nobody said: monthly jobs are still in use.
@@ -133,6 +135,7 @@ impl Knowledge {
             revision: 0,
             dossiers: Dossiers::default(),
             ledger: Ledger::default(),
+            standings: Arc::default(),
         }
     }
 
@@ -167,6 +170,12 @@ impl Knowledge {
             Command::Specify(given) => self.library.stock(given),
             // Nothing is known otherwise by it.
             Command::Resync(_) => return,
+            Command::Standings(standings) => {
+                self.standings = standings;
+                self.revision += 1;
+                return;
+            }
+            Command::Order(_) => return,
         }
         self.revision += 1;
         self.workloads
@@ -342,6 +351,7 @@ impl Knowledge {
     fn degradations(&self) -> Vec<Degradation> {
         let mut all = self.caps.degradations(&self.limits, &self.recent, &self.follower);
         all.extend(caps::of_findings(self.dossiers.crowded, self.ledger.dropped));
+        all.extend(self.standings.trouble.iter().cloned());
         all.extend(self.library.degradations(self.window.is_some() && self.endpoints > 0));
         all
     }

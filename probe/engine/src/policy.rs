@@ -17,10 +17,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod aim;
+pub mod guard;
+pub mod measure;
 pub mod method;
 pub mod name;
+pub mod order;
 pub mod pattern;
+pub mod preview;
 pub mod rate;
+pub mod replay;
+pub mod standing;
 pub mod target;
 pub mod ttl;
 

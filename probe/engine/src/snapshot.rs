@@ -7,6 +7,7 @@ use crate::coverage::{CoverageView, HalfReadView};
 use crate::degradation::Degradation;
 use crate::finding::Finding;
 use crate::looks::Looks;
+use crate::policy::standing::{Answer, HistoryView, PolicyView};
 use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -450,7 +451,7 @@ pub struct Snapshot {
     /// Findings, those first that matter most.
     pub findings: Vec<Finding>,
     /// Policies.
-    pub policies: Vec<serde_json::Value>,
+    pub policies: Vec<PolicyView>,
     /// Capture.
     pub capture: Capture,
     /// Counts up with every change.
@@ -459,6 +460,13 @@ pub struct Snapshot {
     /// Last 300 seconds, oldest first.
     #[serde(skip)]
     pub ticks: Vec<Tick>,
+    /// What was done about policies, newest first.
+    #[serde(skip)]
+    pub policy_history: Vec<HistoryView>,
+    /// What was answered to the operator's last order.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub policy_answer: Option<Answer>,
     /// Recent calls.
     #[serde(skip)]
     #[schemars(skip)]

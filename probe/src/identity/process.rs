@@ -75,9 +75,9 @@ impl Process {
 
 /// The fields of `/proc/<pid>/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     /// Name of the main thread.
-    pub(super) comm: CompactString,
+    pub(crate) comm: CompactString,
     /// Parent's pid.
     pub(super) parent: u32,
     /// Start, in clock ticks since boot.
@@ -128,8 +128,40 @@ pub(crate) fn all_pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The processes of a program, by its path and what people call it, in a network namespace (0: any).
+pub(crate) fn called(exe: &str, name: &str, netns: u64) -> Vec<u32> {
+    let meant = |pid: &u32| {
+        // Most processes are another program: that is known from a link.
+        link(&format!("/proc/{pid}/exe")).map(strip_deleted).is_some_and(|path| path == exe)
+            && Process::read(*pid)
+                .is_some_and(|process| process.name() == name && (netns == 0 || process.netns == netns))
+    };
+    if exe.is_empty() { Vec::new() } else { all_pids().into_iter().filter(meant).collect() }
+}
+
+/// The ancestors of a process, nearest first.
+pub(crate) fn all_ancestors(pid: u32) -> Vec<(u32, Stat)> {
+    let mut found = Vec::new();
+    let mut next = Stat::read(pid).map_or(0, |stat| stat.parent);
+    while next > 0 && found.len() < MAX_ANCESTORS {
+        let Some(stat) = Stat::read(next) else { break };
+        let parent = stat.parent;
+        found.push((next, stat));
+        next = parent;
+    }
+    found
+}
+
+/// The inodes of the sockets that a process holds.
+pub(crate) fn sockets(pid: u32) -> Vec<u64> {
+    let mut found = Vec::new();
+    // A process that is gone holds none.
+    let _gone = super::holders::sockets_of(pid, |inode| found.push(inode));
+    found
+}
+
 /// At most `cap` bytes of a file, `None` when it cannot be read.
-pub(super) fn read_bounded(path: &str, cap: usize) -> Option<Vec<u8>> {
+pub(crate) fn read_bounded(path: &str, cap: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     File::open(path).ok()?.take(cap as u64).read_to_end(&mut bytes).ok()?;
     Some(bytes)

@@ -13,7 +13,6 @@ use crate::finding::Finding;
 use crate::moment::rfc3339;
 use crate::snapshot::{Drift, EndpointView, Snapshot};
 use document::{Block, Document};
-use serde_json::Value;
 
 /// Rows of one table: a report is read by people. What is left out is said.
 const ROWS: usize = 200;
@@ -71,8 +70,11 @@ fn happenings(snapshot: &Snapshot, document: &mut Document) {
     document.heading("What happened, in order");
     let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
     rows.extend(snapshot.findings.iter().map(finding));
-    let policies = snapshot.policies.iter();
-    rows.extend(policies.filter_map(|value| happening("policy", &serde_json::to_value(value).ok()?)));
+    rows.extend(snapshot.policy_history.iter().map(|line| {
+        let name = format!("{} #{}", line.name, line.id);
+        let details = format!("{}: {} (by {})", line.event, line.what, line.by);
+        (line.at, vec![rfc3339(line.at), "policy".to_owned(), name, details])
+    }));
     rows.sort();
     if rows.is_empty() {
         return document.say("No finding, and no policy was set.");
@@ -87,28 +89,6 @@ fn finding(found: &Finding) -> (u64, Vec<String>) {
     let (severity, confidence, state) = (severity.word(), confidence.word(), state.word());
     let details = format!("{severity} ({confidence} confidence), {state}: {title}. {evidence}");
     (found.first_seen, vec![time, "finding".to_owned(), found.detector.clone(), details])
-}
-
-/// A row of something that has a time, a name and a description, however it calls them.
-fn happening(kind: &str, value: &Value) -> Option<(u64, Vec<String>)> {
-    let number = |keys: &[&str]| keys.iter().find_map(|key| value.get(*key)?.as_u64());
-    let text = |keys: &[&str]| {
-        let found = keys.iter().find_map(|key| value.get(*key).filter(|found| !found.is_null()));
-        found.map_or_else(String::new, |found| match found {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
-    let at = number(&["first_seen", "first_seen_ns", "at", "at_ns", "created", "created_ns"]).unwrap_or(0);
-    let words = [
-        text(&["severity"]),
-        text(&["state", "status", "mode"]),
-        text(&["what", "summary", "title", "action"]),
-    ];
-    let details: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let name = text(&["rule", "detector", "name", "id"]);
-    let time = if at == 0 { String::new() } else { rfc3339(at) };
-    Some((at, vec![time, kind.to_owned(), name, details.join(": ")]))
 }
 
 fn drift(snapshot: &Snapshot, document: &mut Document) {

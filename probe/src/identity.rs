@@ -17,6 +17,7 @@ pub(crate) mod process;
 mod program;
 mod registry;
 mod resolver;
+pub mod roster;
 pub(crate) mod socket;
 mod standing;
 mod survey;

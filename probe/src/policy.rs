@@ -7,6 +7,7 @@
 //! What is refused is decided by the kernel alone, deadline included: a policy ends although this program is gone.
 
 pub mod file;
+pub mod keeper;
 pub mod ledger;
 pub mod lower;
 pub mod place;

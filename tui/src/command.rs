@@ -5,6 +5,8 @@ mod doctor;
 mod export;
 mod inventory;
 mod live;
+mod panic;
+mod policy;
 mod print;
 mod replay;
 
@@ -18,6 +20,8 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<demo::Demo>(),
     Entry::of::<inventory::Inventory>(),
     Entry::of::<export::Export>(),
+    Entry::of::<policy::Policy>(),
+    Entry::of::<panic::Panic>(),
     Entry::of::<doctor::Doctor>(),
     Entry::of::<print::Print>(),
 ];

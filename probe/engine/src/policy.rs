@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod aim;
+pub mod draft;
 pub mod guard;
 pub mod measure;
 pub mod method;

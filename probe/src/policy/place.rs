@@ -78,11 +78,8 @@ fn listens(place: &Place, snapshot: &Snapshot) -> Listens {
     let mut addresses: BTreeSet<SocketAddr> = BTreeSet::new();
     let pids = workload.map(pids).unwrap_or_default();
     let sockets: BTreeSet<u64> = pids.iter().flat_map(|pid| process::sockets(*pid)).collect();
-    for (family, wide) in [("tcp", false), ("tcp6", true)] {
-        let table = table(pid, family);
-        let listening = table.lines().skip(1).filter_map(|line| listener(line, wide));
-        addresses.extend(listening.filter(|(_, inode)| sockets.contains(inode)).map(|(place, _)| place));
-    }
+    let listening = listeners(pid).into_iter().filter(|(_, inode)| sockets.contains(inode));
+    addresses.extend(listening.map(|(place, _)| place));
     // One program may be several workloads, by port.
     if let Some(port) = port_of(&place.id).or(known.map(|known| known.port())) {
         addresses.retain(|place| place.port() == port);
@@ -159,6 +156,15 @@ fn own_cgroup(pid: u32) -> Option<PathBuf> {
 fn table(pid: u32, name: &str) -> String {
     let bytes = process::read_bounded(&format!("/proc/{pid}/net/{name}"), MAX_TABLE).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Addresses and inodes of the sockets that listen in a process's network namespace.
+pub(crate) fn listeners(pid: u32) -> Vec<(SocketAddr, u64)> {
+    let in_family = |(family, wide): (&str, bool)| {
+        let table = table(pid, family);
+        table.lines().skip(1).filter_map(|line| listener(line, wide)).collect::<Vec<_>>()
+    };
+    [("tcp", false), ("tcp6", true)].into_iter().flat_map(in_family).collect()
 }
 
 /// Address and inode of a listening socket in a line of `/proc/net/tcp`.

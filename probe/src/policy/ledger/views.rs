@@ -43,7 +43,7 @@ impl<D: Disk> Ledger<D> {
             Stage::Active | Stage::Preparing if known.rules > 0 && !held && !known.tied => State::Missing,
             Stage::Preparing | Stage::Active => State::Active,
             Stage::Missing => State::Missing,
-            Stage::Undoing(_) | Stage::Stuck | Stage::Ended(Ending::Aborted) => State::Failed,
+            Stage::Undoing(_) | Stage::Stuck => State::Failed,
             Stage::Ended(Ending::Expired) => State::Expired,
             Stage::Ended(_) => State::Undone,
         };
@@ -150,7 +150,8 @@ fn add_effects(view: &mut PolicyView, effects: &[Effect]) {
 }
 
 /// What an event says, in words.
-pub(super) fn words(event: &Event) -> String {
+#[must_use]
+pub fn words(event: &Event) -> String {
     match event {
         Event::Prepared { policy, plan, forced, .. } => {
             let mut text = format!("{} for {}", policy.describe(), policy.spec.ttl);

@@ -39,12 +39,18 @@ fn markdown_tables_keep_their_columns() {
 }
 
 #[test]
-fn what_happened_is_in_order_whatever_it_calls_its_time() {
-    let early =
-        happening("finding", &serde_json::json!({"first_seen": 5, "detector": "bola", "severity": "high"}))
-            .unwrap();
-    let late =
-        happening("policy", &serde_json::json!({"created": 9, "name": "block", "state": "active"})).unwrap();
-    assert!(early < late);
-    assert_eq!(early.1[2..], ["bola", "high"]);
+fn what_was_done_about_it_is_told() {
+    let mut snapshot = snapshot();
+    snapshot.policy_history.push(crate::policy::standing::HistoryView {
+        seq: 1,
+        at: 5_000_000_000,
+        id: 3,
+        name: "stop".into(),
+        event: "applied".into(),
+        what: "2 kernel entries".into(),
+        by: "ada@pts/3".into(),
+    });
+    let text = markdown(&snapshot, &Meanings::default());
+    assert!(text.contains("stop \\#3") || text.contains("stop #3"), "{text}");
+    assert!(text.contains("ada@pts/3"), "{text}");
 }

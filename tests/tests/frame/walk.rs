@@ -88,6 +88,10 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
             screen.press_until(key, "the commands", |text| text.contains("─ Commands ─"));
             screen.close("─ Commands ─");
         }
+        "export" => {
+            screen.press_until(key, "what can be exported", |text| text.contains("─ Write what is shown"));
+            screen.close("─ Write what is shown");
+        }
         "filter" => {
             screen.press_until(key, "a line for the filter", |text| footer(text).trim() == "/");
             screen.press_until("Escape", "the footer", |text| footer(text).contains(" quit"));

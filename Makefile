@@ -46,6 +46,13 @@ bench: ebpf ## Measure on this machine, beside peers, and print one table
 	@cargo build --release --quiet --locked -p apisec-top -p apisec-demo
 	@bench/run $(ARGS)
 
+.PHONY: kernels
+kernels: ebpf ## Boot older and newer kernels in qemu, run the tool on each, and print what each lacks
+	@setup/system.sh kernels
+	@$(say) "building apisec-top (release)"
+	@cargo build --release --quiet --locked -p apisec-top
+	@tests/kernels/run $(ARGS)
+
 .PHONY: setup
 setup: ebpf ## Install everything that any of these needs
 	@setup/system.sh bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the system packages that a make target needs, and only those that are missing.
-#   setup/system.sh demo|test|bench|kernel...
+#   setup/system.sh demo|test|bench|kernels...
 # Debian and its relatives; elsewhere it names what is missing and stops. Runs as root or through sudo.
 set -euo pipefail
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -53,11 +53,22 @@ needs_of() {
     need httpry httpry
     need ngrep ngrep
     ;;
-  *) die "unknown target '$1' (demo, test, bench)" ;;
+  kernels)
+    needs_of demo
+    need curl curl
+    need ip iproute2
+    need busybox busybox-static
+    need bpftool bpftool
+    need cpio cpio
+    need xz xz-utils
+    need zstd zstd
+    need qemu-system-x86_64 qemu-system-x86
+    ;;
+  *) die "unknown target '$1' (demo, test, bench, kernels)" ;;
   esac
 }
 
-[ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench..."
+[ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench|kernels..."
 for target in "$@"; do needs_of "$target"; done
 [ ${#missing[@]} -gt 0 ] || exit 0
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)

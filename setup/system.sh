@@ -59,6 +59,7 @@ needs_of() {
     need ip iproute2
     need busybox busybox-static
     need bpftool bpftool
+    need nghttpd nghttp2-server
     need cpio cpio
     need xz xz-utils
     need zstd zstd

@@ -43,6 +43,16 @@ const USUAL: u64 = u64::from_le_bytes([0x89, 0xad, 0x80, 0x80, 0x01, 0x8c, 0x01,
 /// The same of CONTINUATION.
 const USUAL_CONTINUATION: u64 = 0x84;
 
+/// The verifier of this kernel gets to the end of following frames; otherwise whole packets are shipped. Set before loading.
+#[unsafe(no_mangle)]
+static FOLLOWS_FRAMES: u32 = 1;
+
+#[inline(always)]
+fn follows_frames() -> bool {
+    // SAFETY: a constant that user space sets before loading.
+    unsafe { core::ptr::read_volatile(&raw const FOLLOWS_FRAMES) != 0 }
+}
+
 /// A connection that begins with the preface, of which `held` octets came before the packet that is being read.
 #[inline(always)]
 pub fn begin(socket: &mut Socket, direction: usize, held: u32) {
@@ -117,7 +127,15 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     let asks = (socket.role == ROLE_CLIENT) == (direction == 1);
     let prefix = if asks { REQUEST_PREFIX } else { RESPONSE_PREFIX };
     add(counter::BYTES_HTTP2, packet.payload as u64);
-    let from = if follow(ctx, socket, packet, side) { runs(ctx, socket, packet, side, prefix) } else { 0 };
+    let mut from = 0;
+    if follow(ctx, socket, packet, side) {
+        if follows_frames() {
+            from = runs(ctx, socket, packet, side, prefix);
+        } else {
+            socket.frames[side].lost = 1;
+            socket.frames[side].next = packet.seq.wrapping_add(packet.payload);
+        }
+    }
     if from < packet.payload {
         piece::<MOST_PIECES>(ctx, socket, packet, side, from, packet.payload.wrapping_sub(from), true);
     } else if packet.push() || packet.fin() || socket.skipped_len[side] >= REPORT_SKIPPED {

@@ -53,12 +53,15 @@ pub fn load_beginning<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut
 /// Copies `len` bytes, at most `max`, where `max` is what `to` holds.
 #[inline(always)]
 fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, len: u32, max: u32) -> bool {
-    // The volatile read keeps the compiler from dropping the bounds that the verifier wants to see.
+    // One less than the length, because verifiers before 6.8 learn nothing from `len != 0`. The volatile read keeps the
+    // compiler from dropping the bounds that they want to see.
+    let less = len.wrapping_sub(1);
     // SAFETY: reads a local.
-    let len = unsafe { core::ptr::read_volatile(&raw const len) };
-    if len == 0 || len > max {
+    let less = unsafe { core::ptr::read_volatile(&raw const less) };
+    if less >= max {
         return false;
     }
+    let len = less + 1;
     // SAFETY: `to` holds `max` bytes and `len` is at most that.
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, to.cast(), len) == 0 }
 }

@@ -106,8 +106,8 @@ pub fn attach(
     probe: impl FnOnce(&mut Prober<'_>),
 ) -> Result<Attached, SourceError> {
     let place = Place { cgroup: cgroup::root()? };
-    let mut ebpf = load(own, true).or_else(|_| load(own, false))?;
-    let mut degradations = Vec::new();
+    let (mut ebpf, abilities) = load_what_fits(own)?;
+    let mut degradations: Vec<_> = abilities.degradation().into_iter().collect();
     let (mut seed, mut probe) = (Some(seed), Some(probe));
     for hook in HOOKS {
         if hook.name == capture::HOOK.name
@@ -178,13 +178,79 @@ impl Attached {
     }
 }
 
-fn load(own: Own, netns_cookies: bool) -> Result<Ebpf, SourceError> {
+/// What the programs do only where the kernel lets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Abilities {
+    /// `bpf_get_netns_cookie` in every hook that wants it (Linux 5.15).
+    netns_cookies: bool,
+    /// Frames of HTTP/2 are followed; older verifiers give up on that after a million instructions.
+    frames: bool,
+}
+
+impl Abilities {
+    /// What is worth trying: a verifier that gives up takes seconds for it.
+    fn worth_trying() -> Self {
+        Self { netns_cookies: true, frames: version() >= FOLLOWS_FRAMES }
+    }
+
+    fn degradation(self) -> Option<Degradation> {
+        (!self.frames).then(|| Degradation {
+            code: HTTP2_WHOLE.into(),
+            severity: Severity::Notice,
+            what: "this kernel's verifier does not let us follow HTTP/2 frames, so that whole packets are read: nothing is \
+                   missing, but large HTTP/2 bodies cost more"
+                .into(),
+            remedy: "a kernel from 6.12 on follows them".into(),
+        })
+    }
+}
+
+/// The degradation of a kernel on which frames are not followed.
+pub const HTTP2_WHOLE: &str = "http2-whole";
+/// The first kernel on which frames were seen to be followed.
+const FOLLOWS_FRAMES: (u32, u32) = (6, 12);
+
+/// Major and minor number of this kernel.
+#[must_use]
+pub fn version() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// The object with as many abilities as the verifier lets pass.
+fn load_what_fits(own: Own) -> Result<(Ebpf, Abilities), SourceError> {
+    let mut abilities = Abilities::worth_trying();
+    loop {
+        let mut ebpf = load(own, abilities)?;
+        let less = Abilities {
+            netns_cookies: abilities.netns_cookies && handshake::load(&mut ebpf).is_ok(),
+            frames: abilities.frames && capture::load(&mut ebpf).is_ok(),
+        };
+        if less == abilities {
+            return Ok((ebpf, abilities));
+        }
+        abilities = less;
+    }
+}
+
+/// Loads a program, unless it is loaded.
+fn once(loaded: Result<(), aya::programs::ProgramError>) -> Result<(), HookError> {
+    match loaded {
+        Ok(()) | Err(aya::programs::ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn load(own: Own, abilities: Abilities) -> Result<Ebpf, SourceError> {
     let offsets = btf::offsets().unwrap_or_default();
     EbpfLoader::new()
         .map_max_entries("EVENTS", RING_BYTES)
         .override_global("WAKE_ABOVE", &u64::from(WAKE_ABOVE), true)
         .override_global("OWN_TGID", &if own == Own::Excluded { std::process::id() } else { 0 }, true)
-        .override_global("HAS_NETNS_COOKIE", &u32::from(netns_cookies), true)
+        .override_global("HAS_NETNS_COOKIE", &u32::from(abilities.netns_cookies), true)
+        .override_global("FOLLOWS_FRAMES", &u32::from(abilities.frames), true)
         .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)
         .override_global("OFFSET_MM_ARG_START", &offsets.mm_arg_start, true)
         .override_global("OFFSET_MM_ARG_END", &offsets.mm_arg_end, true)

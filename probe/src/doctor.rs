@@ -1,7 +1,7 @@
 //! Examines what this machine allows: loads every hook, makes it fire once, and says in plain words what
 //! is missing. Changes nothing and leaves nothing behind.
 
-use crate::attach::{HOOKS, Own, btf, cgroup, neighbours};
+use crate::attach::{self, HOOKS, Own, btf, cgroup, neighbours, version};
 use crate::flow::Flow;
 use crate::source::live::Live;
 use crate::source::{Sink, Source as _};
@@ -58,9 +58,7 @@ fn check(name: &str, verdict: Verdict, what: impl Into<String>, remedy: &str) ->
 fn kernel() -> Check {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version >= (5, 10) {
+    if version() >= (5, 10) {
         check("kernel", Verdict::Good, format!("Linux {release}"), "")
     } else {
         let what = format!("Linux {release}; the hooks need 5.10 or newer");
@@ -189,6 +187,8 @@ fn hooks() -> Vec<Check> {
             break;
         }
     }
+    let whole = refused.iter().find(|missing| missing.code == attach::HTTP2_WHOLE);
+    let frames = whole.map(|whole| check("HTTP/2", Verdict::Degraded, whole.what.clone(), &whole.remedy));
     HOOKS
         .iter()
         .map(|hook| {
@@ -204,6 +204,7 @@ fn hooks() -> Vec<Check> {
                 check(&name, worst, what, "the kernel may run programs in another cgroup root: report it")
             }
         })
+        .chain(frames)
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Payload: `cgroup_skb` at the root of the cgroup2 hierarchy, both directions.
 
-use super::{Hook, HookError, Place};
+use super::{Hook, HookError, Place, once};
 use aya::Ebpf;
 use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType};
 
@@ -18,11 +18,17 @@ const PROGRAMS: [(&str, CgroupSkbAttachType); 2] =
 
 /// Both are loaded before one is attached: half a conversation is worse than none.
 fn attach(ebpf: &mut Ebpf, place: &Place) -> Result<(), HookError> {
-    for (name, _) in PROGRAMS {
-        program(ebpf, name)?.load()?;
-    }
+    load(ebpf)?;
     for (name, direction) in PROGRAMS {
         program(ebpf, name)?.attach(&place.cgroup, direction, CgroupAttachMode::Single)?;
+    }
+    Ok(())
+}
+
+/// Loads them without attaching them.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), HookError> {
+    for (name, _) in PROGRAMS {
+        once(program(ebpf, name)?.load())?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which end of a new connection a socket is, and whether its peer is on this node: `sockops`.
 
-use super::{Hook, HookError, Place};
+use super::{Hook, HookError, Place, once};
 use aya::Ebpf;
 use aya::programs::{CgroupAttachMode, SockOps};
 
@@ -16,8 +16,16 @@ pub const HOOK: Hook = Hook {
 };
 
 fn attach(ebpf: &mut Ebpf, place: &Place) -> Result<(), HookError> {
-    let program: &mut SockOps = ebpf.program_mut(NAME).ok_or(HookError::Missing(NAME))?.try_into()?;
-    program.load()?;
-    program.attach(&place.cgroup, CgroupAttachMode::Single)?;
+    load(ebpf)?;
+    program(ebpf)?.attach(&place.cgroup, CgroupAttachMode::Single)?;
     Ok(())
+}
+
+/// Loads it without attaching it.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), HookError> {
+    once(program(ebpf)?.load())
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut SockOps, HookError> {
+    Ok(ebpf.program_mut(NAME).ok_or(HookError::Missing(NAME))?.try_into()?)
 }

@@ -97,7 +97,9 @@ impl Forwarder {
         let shared = Arc::new(Shared {
             spool: Mutex::new(Spool::open(folder, &names)?),
             changed: Condvar::new(),
-            state: Mutex::new(names.iter().map(|name| Progress { name: name.clone(), ..Progress::default() }).collect()),
+            state: Mutex::new(
+                names.iter().map(|name| Progress { name: name.clone(), ..Progress::default() }).collect(),
+            ),
         });
         let mut forwarder = Self { shared, threads: Vec::new(), least, told: HashMap::new() };
         for (number, destination) in destinations.iter().enumerate() {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod doctor;
 pub mod enforce;
 pub mod flow;
+pub mod forward;
 pub mod identity;
 pub mod journal;
 pub mod pipeline;

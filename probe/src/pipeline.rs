@@ -15,6 +15,7 @@ mod hold;
 mod knowledge;
 mod resync;
 
+use crate::forward::Forwarder;
 use crate::identity::Identity;
 use crate::record::Recorder;
 use crate::source::{Source, SourceError};
@@ -58,6 +59,8 @@ pub struct Config {
     pub history: Vec<Remembered>,
     /// Keeps what this run observes.
     pub keeper: Option<Keeper>,
+    /// Sends findings away.
+    pub forwarder: Option<Forwarder>,
     /// Is called with every call, on the capture thread: must not block.
     pub on_call: Option<CallSink>,
     /// Records every call.

@@ -6,6 +6,7 @@ mod duration;
 mod options;
 
 pub use duration::Span;
+pub(crate) use options::severity;
 pub use options::{Looks, RunOptions};
 
 use crate::command::{self, COMMANDS, Entry};

@@ -48,10 +48,26 @@ pub struct Config {
     pub specs: Vec<String>,
     /// Idle time after which a documented operation counts as a zombie.
     pub zombie_after: Option<Span>,
+    /// Where findings go.
+    pub send: Send,
     /// What we may cost.
     pub budget: Budget,
     /// Key overrides: what the keymap makes of them is its business.
     pub keys: BTreeMap<String, toml::Value>,
+}
+
+/// Where findings go.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Send {
+    /// Places, as `KIND:ADDRESS`.
+    pub to: Vec<String>,
+    /// Severity from which on they are sent.
+    pub least: Option<String>,
+    /// File with the token of web hooks and collectors.
+    pub token_file: Option<PathBuf>,
+    /// File with the certificates of authorities.
+    pub ca: Option<PathBuf>,
 }
 
 /// What we may cost.
@@ -198,11 +214,25 @@ mod tests {
     #[test]
     fn the_default_shows_every_setting() {
         let shown = parse(&example()).unwrap();
-        let Config { theme, plain, ascii, read_only, interval, state, specs, zombie_after, budget, keys: _ } =
-            shown;
+        let Config {
+            theme,
+            plain,
+            ascii,
+            read_only,
+            interval,
+            state,
+            specs,
+            zombie_after,
+            send,
+            budget,
+            keys: _,
+        } = shown;
         assert!(!specs.is_empty() && zombie_after.is_some());
         assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
         assert!(budget.cpu_share.is_some());
+        assert!(
+            !send.to.is_empty() && send.least.is_some() && send.token_file.is_some() && send.ca.is_some()
+        );
         assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));
     }
 

@@ -1,7 +1,9 @@
 //! What the program prints when it does not draw: one file and one line per format.
 
+mod findings;
 mod json;
 mod ndjson;
+mod ocsf;
 mod openapi;
 mod sarif;
 mod table;
@@ -12,7 +14,15 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{self, IsTerminal};
 
 /// The formats, in the order of the help.
-pub const REPORTS: &[Report] = &[table::REPORT, json::REPORT, ndjson::REPORT, sarif::REPORT, openapi::REPORT];
+pub const REPORTS: &[Report] = &[
+    table::REPORT,
+    json::REPORT,
+    ndjson::REPORT,
+    findings::REPORT,
+    ocsf::REPORT,
+    sarif::REPORT,
+    openapi::REPORT,
+];
 
 /// The format of a run that was not told one.
 pub const DEFAULT: &Report = &table::REPORT;

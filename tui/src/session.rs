@@ -21,6 +21,7 @@ use apisec_engine::command::Command;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
+use apisec_probe::forward::Forwarder;
 use apisec_probe::pipeline::{self, CallSink, Running};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::spec::{self, Loaded, Watch};
@@ -99,6 +100,7 @@ impl Session<'_> {
             zombie_after: u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX),
             history,
             keeper,
+            forwarder: self.forwarder()?,
             on_call,
             recorder,
             live_view,
@@ -133,6 +135,21 @@ impl Session<'_> {
                 None
             }
         }
+    }
+
+    /// Sends findings where the operator wants them.
+    fn forwarder(&self) -> Result<Option<Forwarder>, Failure> {
+        let Settings { send, send_least, state, .. } = &self.settings;
+        if send.is_empty() {
+            return Ok(None);
+        }
+        let started = Forwarder::start(send, *send_least, state.as_deref());
+        started.map(Some).map_err(|error| {
+            Failure::new(
+                format!("findings that wait to be sent cannot be kept in the state folder: {error}"),
+                "repair it, or give another with --state DIR, or none with --no-state",
+            )
+        })
     }
 
     fn watch_specifications(&self, running: &Running) -> Result<(), Failure> {

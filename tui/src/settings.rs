@@ -1,10 +1,12 @@
 //! What holds for a run: the command line over the environment over the settings file over the defaults.
 
-use crate::cli::RunOptions;
-use crate::config::{Config, nearest};
+use crate::cli::{RunOptions, severity};
+use crate::config::{Config, Send, nearest};
 use crate::exit::Failure;
 use crate::theme::{THEMES, Theme};
+use apisec_engine::finding::Severity;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
+use apisec_probe::forward::Destination;
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const CPU_SHARE: f64 = 0.5;
 
 /// The settings of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Name of the theme; `None` lets the terminal decide.
     pub theme: Option<String>,
@@ -38,6 +40,10 @@ pub struct Settings {
     pub specs: Vec<Request>,
     /// Idle time after which a documented operation counts as a zombie.
     pub zombie_after: Duration,
+    /// Where findings go.
+    pub send: Vec<Destination>,
+    /// Severity from which on they are sent.
+    pub send_least: Severity,
     /// Share of one core above which work is shed.
     pub cpu_share: f64,
     /// Key overrides: contexts, in them actions with their keys.
@@ -64,6 +70,8 @@ impl Settings {
                 .zombie_after
                 .or(config.zombie_after)
                 .map_or(Duration::from_nanos(ZOMBIE_AFTER), |span| span.0),
+            send: destinations(options, &config.send)?,
+            send_least: least(options, &config.send)?,
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
             keys: config.keys,
         })
@@ -74,6 +82,28 @@ impl Settings {
 fn requests(options: &[String], configured: Vec<String>) -> Vec<Request> {
     let named = if options.is_empty() { configured } else { options.to_vec() };
     named.iter().map(|text| Request::parse(text)).collect()
+}
+
+/// Where findings go; the settings file counts where the command line names nothing.
+fn destinations(options: &RunOptions, configured: &Send) -> Result<Vec<Destination>, Failure> {
+    let named = if options.send.is_empty() { &configured.to } else { &options.send };
+    let token = options.send_token_file.as_ref().or(configured.token_file.as_ref());
+    let authorities = options.send_ca.as_ref().or(configured.ca.as_ref());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let read = |text: &String| {
+        Destination::parse(text, token.map(PathBuf::as_path), authorities.map(PathBuf::as_path), &host)
+            .map_err(|why| {
+                Failure::usage(format!("findings cannot be sent there: {why}"), "apisec-top live --help")
+            })
+    };
+    named.iter().map(read).collect()
+}
+
+fn least(options: &RunOptions, configured: &Send) -> Result<Severity, Failure> {
+    let named = configured.least.as_deref().map(severity).transpose();
+    let named =
+        named.map_err(|why| Failure::usage(format!("send.least: {why}"), "apisec-top print config"))?;
+    Ok(options.send_least.or(named).unwrap_or(Severity::Low))
 }
 
 /// A built-in theme or the path of one.

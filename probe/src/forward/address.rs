@@ -6,9 +6,12 @@ use std::fmt::{Debug, Formatter};
 use std::path::{Path, PathBuf};
 
 /// Environment variable that holds the token of web hooks and collectors.
-pub const TOKEN_VARIABLE: &str = "APISEC_TOP_SEND_TOKEN";
+pub(super) const TOKEN_VARIABLE: &str = "APISEC_TOP_SEND_TOKEN";
 /// Longest token that is read from a file.
 const MAX_TOKEN: usize = 16 << 10;
+
+/// Makes a sender of an address, or says what is wrong with it.
+pub(super) type Open = fn(&str, &Access) -> Result<Box<dyn Sender>, String>;
 
 /// A kind of destination.
 pub struct Kind {
@@ -17,7 +20,7 @@ pub struct Kind {
     /// One line for the help.
     pub about: &'static str,
     /// Makes a sender of the address, or says what is wrong with it.
-    pub(crate) open: fn(&str, &Access) -> Result<Box<dyn Sender>, String>,
+    pub(super) open: Open,
 }
 
 /// What a destination wants to see, and whom it is believed.
@@ -60,15 +63,20 @@ impl Destination {
         let found = text.split_once(':').and_then(|(name, address)| {
             KINDS.iter().find(|kind| kind.name == name).map(|kind| (*kind, address))
         });
-        let (kind, address) = found.ok_or_else(|| format!("`{text}` is not KIND:ADDRESS; there are {}", kinds()))?;
-        if address.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@')) {
+        let (kind, address) =
+            found.ok_or_else(|| format!("`{text}` is not KIND:ADDRESS; there are {}", kinds()))?;
+        if address
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'))
+        {
             return Err(format!("an address holds no secret: give it in a file, or as {TOKEN_VARIABLE}"));
         }
         let token = match token_file {
             Some(path) => Some(read_token(path)?),
             None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
         };
-        let access = Access { token, trust: Trust::new(authorities.map(PathBuf::from)), host: host.to_owned() };
+        let access =
+            Access { token, trust: Trust::new(authorities.map(PathBuf::from)), host: host.to_owned() };
         let destination = Self { kind, address: address.to_owned(), access };
         (kind.open)(&destination.address, &destination.access)?;
         Ok(destination)
@@ -95,7 +103,8 @@ impl Sender for Nobody {
 }
 
 fn read_token(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("token file {}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("token file {}: {error}", path.display()))?;
     let token = text.trim();
     if token.is_empty() || token.len() > MAX_TOKEN || token.chars().any(char::is_control) {
         return Err(format!("token file {} does not hold one token", path.display()));
@@ -109,10 +118,13 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let parse = |text: &str| Destination::parse(text, None, None, "node").map(|destination| destination.name());
+        let parse =
+            |text: &str| Destination::parse(text, None, None, "node").map(|destination| destination.name());
         assert_eq!(parse("syslog:udp://127.0.0.1:514").unwrap(), "syslog:udp://127.0.0.1:514");
         assert_eq!(parse("webhook:https://h.example/a?key=secret").unwrap(), "webhook:https://h.example/a");
-        for wrong in ["walrus:x", "https://h.example", "syslog:carrier://x:1", "webhook:ftp://x/", "syslog:udp://x"] {
+        for wrong in
+            ["walrus:x", "https://h.example", "syslog:carrier://x:1", "webhook:ftp://x/", "syslog:udp://x"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert!(parse("webhook:https://ada:pw@h.example/").unwrap_err().contains("APISEC_TOP_SEND_TOKEN"));

@@ -10,9 +10,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// Findings as they are in `findings` of the JSON.
-pub(super) const FINDINGS: Kind = Kind { name: "ndjson", about: "a file, one finding per line", open: findings };
+pub(super) const FINDINGS: Kind =
+    Kind { name: "ndjson", about: "a file, one finding per line", open: findings };
 /// OCSF events.
-pub(super) const OCSF: Kind = Kind { name: "ocsf", about: "a file, one OCSF Detection Finding per line", open: events };
+pub(super) const OCSF: Kind =
+    Kind { name: "ocsf", about: "a file, one OCSF Detection Finding per line", open: events };
 
 /// Findings of which we remember that they were told; beyond that an update is called a creation.
 const REMEMBERED: usize = 16_384;

@@ -93,7 +93,9 @@ fn judge(head: &[u8]) -> Result<(), Refusal> {
         200..=299 => Ok(()),
         0 => Err(Refusal::Later("it answered nothing that is HTTP".into(), None)),
         // What it asks for may be repaired by the operator: a token, a path.
-        401 | 403 | 404 | 408 | 425 | 429 | 500.. => Err(Refusal::Later(format!("it answered {status}"), wanted)),
+        401 | 403 | 404 | 408 | 425 | 429 | 500.. => {
+            Err(Refusal::Later(format!("it answered {status}"), wanted))
+        }
         _ => Err(Refusal::Never(format!("it answered {status}"))),
     }
 }

@@ -81,7 +81,8 @@ impl Spool {
     pub(super) fn waiting(&self, destination: usize, most: usize) -> Option<(u64, Vec<Finding>)> {
         let (_, taken) = self.taken.get(destination)?;
         let batch = self.waiting.iter().filter(|(number, ..)| number > taken).take(most);
-        let batch: Vec<(u64, Finding)> = batch.map(|(number, _, finding)| (*number, finding.clone())).collect();
+        let batch: Vec<(u64, Finding)> =
+            batch.map(|(number, _, finding)| (*number, finding.clone())).collect();
         let last = batch.last()?.0;
         Some((last, batch.into_iter().map(|(_, finding)| finding).collect()))
     }
@@ -158,7 +159,8 @@ impl Spool {
         let Some(folder) = self.folder.clone() else { return };
         let text: String = self.waiting.iter().map(|(number, _, finding)| line(*number, finding)).collect();
         let path = folder.join("findings.spool");
-        let written = replace(&path, text.as_bytes()).and_then(|()| OpenOptions::new().append(true).open(&path));
+        let written =
+            replace(&path, text.as_bytes()).and_then(|()| OpenOptions::new().append(true).open(&path));
         match written {
             Ok(file) => self.file = Some(file),
             Err(error) => self.give_up(&error),
@@ -168,7 +170,8 @@ impl Spool {
 
     fn write_taken(&mut self) {
         let Some(folder) = self.folder.clone() else { return };
-        let taken: BTreeMap<&str, u64> = self.taken.iter().map(|(name, taken)| (name.as_str(), *taken)).collect();
+        let taken: BTreeMap<&str, u64> =
+            self.taken.iter().map(|(name, taken)| (name.as_str(), *taken)).collect();
         let text = serde_json::to_vec(&taken).unwrap_or_default();
         if let Err(error) = replace(&folder.join("findings.taken"), &text) {
             self.give_up(&error);
@@ -207,7 +210,9 @@ mod tests {
     }
 
     fn ids(batch: Option<(u64, Vec<Finding>)>) -> Vec<String> {
-        batch.map(|(_, findings)| findings.into_iter().map(|finding| finding.id).collect()).unwrap_or_default()
+        batch
+            .map(|(_, findings)| findings.into_iter().map(|finding| finding.id).collect())
+            .unwrap_or_default()
     }
 
     #[test]

@@ -27,9 +27,13 @@ impl Trust {
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
         let usual = || USUAL.iter().map(PathBuf::from).find(|path| path.exists());
         let path = self.0.clone().or_else(usual).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, "there are no certificates of authorities on this machine")
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                "there are no certificates of authorities on this machine",
+            )
         })?;
-        let unreadable = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
+        let unreadable =
+            |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| unreadable(&error))? {
             // One that is not understood among hundreds is not the one that is needed.
@@ -74,7 +78,8 @@ impl Stream {
         stream.set_nodelay(true)?;
         let Some(trust) = tls else { return Ok(Self::Plain(stream)) };
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+        let name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
         let connection = ClientConnection::new(trust.config()?, name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         // The handshake now, so that a wrong certificate is said before anything is believed to be sent.
@@ -83,10 +88,10 @@ impl Stream {
     }
 
     /// Whether the other side has closed it meanwhile; a stream that is only written to does not notice.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         let socket = match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => &mut stream.sock,
+            Self::Tls(stream) => &stream.sock,
         };
         let mut byte = [0];
         if socket.set_nonblocking(true).is_err() {
@@ -94,7 +99,9 @@ impl Stream {
         }
         let peeked = socket.peek(&mut byte);
         let restored = socket.set_nonblocking(false);
-        restored.is_err() || !matches!(peeked, Ok(1..)) && !matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        restored.is_err()
+            || !matches!(peeked, Ok(1..))
+                && !matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -34,14 +34,20 @@ fn open(address: &str, access: &Access) -> Result<Box<dyn Sender>, String> {
     if !has_port {
         return Err(format!("`{address}` names no port: 514, or 6514 for tls://"));
     }
-    Ok(Box::new(Syslog { authority: authority.to_owned(), host: access.host.clone(), transport, stream: None }))
+    Ok(Box::new(Syslog {
+        authority: authority.to_owned(),
+        host: access.host.clone(),
+        transport,
+        stream: None,
+    }))
 }
 
 impl Sender for Syslog {
     fn send(&mut self, findings: &[Finding]) -> Result<(), Refusal> {
         let messages = findings.iter().map(|finding| syslog::message(finding, &self.host));
         let Some(trust) = &self.transport else {
-            let socket = UdpSocket::bind(if self.authority.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" })?;
+            let socket =
+                UdpSocket::bind(if self.authority.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" })?;
             socket.connect(&self.authority)?;
             for message in messages {
                 socket.send(message.as_bytes())?;
@@ -49,7 +55,7 @@ impl Sender for Syslog {
             return Ok(());
         };
         let mut stream = match self.stream.take() {
-            Some(mut stream) if !stream.is_closed() => stream,
+            Some(stream) if !stream.is_closed() => stream,
             _ => Stream::open(&self.authority, trust.as_ref())?,
         };
         for message in messages {

@@ -7,7 +7,13 @@ use std::sync::mpsc::{Receiver, channel};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn finding(id: &str, count: u64) -> Finding {
-    Finding { id: id.into(), severity: Severity::High, count, title: format!("finding {id}"), ..Finding::default() }
+    Finding {
+        id: id.into(),
+        severity: Severity::High,
+        count,
+        title: format!("finding {id}"),
+        ..Finding::default()
+    }
 }
 
 fn to(addresses: &[String], folder: Option<&Path>) -> Forwarder {
@@ -70,7 +76,10 @@ fn a_web_hook_that_is_busy_gets_it_later() {
     forwarder.offer(&[finding("a", 1)]);
     for _ in 0..3 {
         let request = got.recv_timeout(PATIENCE).unwrap();
-        assert!(request.starts_with("POST /hook HTTP/1.1\r\n") && request.contains("\"finding a\""), "{request}");
+        assert!(
+            request.starts_with("POST /hook HTTP/1.1\r\n") && request.contains("\"finding a\""),
+            "{request}"
+        );
     }
     assert!(forwarder.finish());
     assert!(forwarder.troubles().iter().all(|trouble| trouble.code != "destination-does-not-take"));

@@ -4,6 +4,7 @@ use super::capture::Report;
 use super::resync::Resync;
 use super::{Config, Update};
 use crate::clock;
+use crate::forward::Forwarder;
 use crate::store::inventory::{Keeper, Kept};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
@@ -34,6 +35,7 @@ pub(super) struct Merger {
     dirty: bool,
     published: u64,
     keeper: Option<Keeper>,
+    forwarder: Option<Forwarder>,
     kept: u64,
     resync: Resync,
 }
@@ -58,6 +60,7 @@ impl Merger {
             dirty: false,
             published: 0,
             keeper: config.keeper.take(),
+            forwarder: config.forwarder.take(),
             kept: 0,
             resync: Resync::new(config.audit.take()),
         }
@@ -74,6 +77,7 @@ impl Merger {
                 Ok(Update::End(report)) => {
                     self.merge(*report);
                     self.keep_last();
+                    self.send_last();
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -82,7 +86,7 @@ impl Merger {
             }
             self.dirty |= self.resync.listen();
             self.keep_if_due();
-            if live_view {
+            if live_view || self.forwarder.is_some() {
                 self.publish_if_due();
             }
         }
@@ -129,6 +133,14 @@ impl Merger {
         }
     }
 
+    /// What is found at the end is sent too, and given a little time to arrive.
+    fn send_last(&mut self) {
+        self.publish();
+        if let Some(forwarder) = &mut self.forwarder {
+            let _the_rest_waits = forwarder.finish();
+        }
+    }
+
     fn publish_if_due(&mut self) {
         let wall = clock::now();
         if self.dirty && wall.saturating_sub(self.published) >= EVERY {
@@ -141,8 +153,13 @@ impl Merger {
         let mut capture = self.capture.clone();
         capture.degradations.extend(self.keeper.as_ref().and_then(Keeper::trouble));
         self.resync.describe(&mut capture);
+        capture.degradations.extend(self.forwarder.iter().flat_map(Forwarder::troubles));
         self.knowledge.set_capture(capture);
-        self.publish.send_replace(self.knowledge.snapshot(self.now));
+        let snapshot = self.knowledge.snapshot(self.now);
+        if let Some(forwarder) = &mut self.forwarder {
+            forwarder.offer(&snapshot.findings);
+        }
+        self.publish.send_replace(snapshot);
         self.dirty = false;
     }
 }

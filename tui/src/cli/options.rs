@@ -3,6 +3,7 @@
 use crate::cli::Span;
 use crate::gate;
 use crate::report::{self, Report};
+use apisec_engine::finding::Severity;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use std::path::PathBuf;
@@ -47,6 +48,26 @@ pub struct RunOptions {
     /// Also write every call, redacted, to this session file (read it with `apisec-top replay`)
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    /// Also send findings to this place, as KIND:ADDRESS; may be given several times
+    ///
+    /// syslog:udp://HOST:514, syslog:tcp://HOST:514, syslog:tls://HOST:6514, webhook:https://HOST/PATH,
+    /// otlp:http://HOST:4318, ndjson:FILE, ocsf:FILE. What a place does not take waits in the state folder. The token
+    /// of web hooks and collectors is read from --send-token-file, or from APISEC_TOP_SEND_TOKEN.
+    #[arg(long, value_name = "KIND:ADDRESS")]
+    pub send: Vec<String>,
+
+    /// File that holds the token of web hooks and collectors
+    #[arg(long, value_name = "FILE")]
+    pub send_token_file: Option<PathBuf>,
+
+    /// Certificates of the authorities that sign those of places [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub send_ca: Option<PathBuf>,
+
+    /// Send findings of at least this severity [default: low]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    pub send_least: Option<Severity>,
 
     /// Where the key of this installation and your templating rules are kept
     /// [default: /var/lib/apisec-top as root, else ~/.local/state/apisec-top]
@@ -98,4 +119,11 @@ pub struct Looks {
     /// Shortest time between two pictures, 100ms to 10s [default: 100ms]
     #[arg(long, value_name = "TIME")]
     pub interval: Option<Span>,
+}
+
+/// Reads the word of a severity.
+pub(crate) fn severity(word: &str) -> Result<Severity, String> {
+    let found = Severity::ALL.iter().find(|(_, known)| *known == word).map(|(severity, _)| *severity);
+    let words = || Severity::ALL.map(|(_, word)| word).join(", ");
+    found.ok_or_else(|| format!("there are {}", words()))
 }

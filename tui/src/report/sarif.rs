@@ -1,10 +1,12 @@
-//! Drift and broken specifications as SARIF 2.1.0, for whatever shows the results of a build.
+//! Drift, broken specifications and findings as SARIF 2.1.0, for whatever shows the results of a build.
 //!
 //! One result per endpoint and rule. It is placed in the specification that it concerns, because that is the file
 //! that is in the repository; the operation itself is its logical location.
 
 use super::{Page, Report, Shape};
 use crate::cli::NAME;
+use apisec_engine::detect::{About, DETECTORS};
+use apisec_engine::finding::{Finding, Severity};
 use apisec_engine::json;
 use apisec_engine::snapshot::{Drift, EndpointView, ProblemView, Snapshot};
 use serde_json::{Value, json};
@@ -13,7 +15,7 @@ use std::io;
 /// The format.
 pub(super) const REPORT: Report = Report {
     name: "sarif",
-    about: "drift and broken specifications as SARIF 2.1.0, when the run ends",
+    about: "drift, broken specifications and findings as SARIF 2.1.0, when the run ends",
     shape: Shape::AtEnd(write),
 };
 
@@ -37,13 +39,47 @@ fn write(snapshot: &Snapshot, _page: &Page, out: &mut dyn io::Write) -> io::Resu
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
-            "tool": {"driver": {"name": NAME, "version": env!("CARGO_PKG_VERSION"), "rules": RULES.map(rule)}},
+            "tool": {"driver": {"name": NAME, "version": env!("CARGO_PKG_VERSION"), "rules": rules()}},
             "invocations": [{"executionSuccessful": true, "endTimeUtc": snapshot.window.end}],
-            "results": drift.chain(problems).collect::<Vec<_>>(),
+            "results": drift.chain(problems).chain(snapshot.findings.iter().map(finding)).collect::<Vec<_>>(),
         }],
     });
     json::write(&log, &mut *out)?;
     out.write_all(b"\n")
+}
+
+/// What results may refer to: our own rules, and every detector.
+fn rules() -> Vec<Value> {
+    let detectors = DETECTORS.iter().map(|detector| {
+        let About { id, owasp, cwe, what, why, remedy, .. } = detector.about();
+        json!({
+            "id": format!("finding/{id}"),
+            "shortDescription": {"text": what},
+            "fullDescription": {"text": why},
+            "help": {"text": remedy},
+            "properties": {"tags": ["security", owasp, cwe]},
+        })
+    });
+    RULES.map(rule).into_iter().chain(detectors).collect()
+}
+
+/// A finding. It is in no file: its place is an operation.
+fn finding(finding: &Finding) -> Value {
+    let operation = format!("{} {} {}", finding.service, finding.method, finding.path);
+    let level = match finding.severity {
+        Severity::Critical | Severity::High => "error",
+        Severity::Medium => "warning",
+        Severity::Low | Severity::Info => "note",
+    };
+    json!({
+        "ruleId": format!("finding/{}", finding.detector),
+        "level": level,
+        "message": {"text": format!("{}: {}", finding.title, finding.evidence)},
+        "locations": [{"logicalLocations": [{"fullyQualifiedName": operation.trim(), "kind": "function"}]}],
+        "partialFingerprints": {"finding/v1": finding.id},
+        "occurrenceCount": finding.count.max(1),
+        "properties": {"actor": finding.actor, "identity": finding.identity, "confidence": finding.confidence.word()},
+    })
 }
 
 fn rule((id, level, text): (&str, &str, &str)) -> Value {

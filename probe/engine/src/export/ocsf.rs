@@ -146,9 +146,16 @@ mod tests {
             ..Finding::default()
         };
         let event = event(&finding, Activity::of(&finding, true), "0.1.0");
-        for required in
-            ["activity_id", "category_uid", "class_uid", "finding_info", "metadata", "severity_id", "time", "type_uid"]
-        {
+        for required in [
+            "activity_id",
+            "category_uid",
+            "class_uid",
+            "finding_info",
+            "metadata",
+            "severity_id",
+            "time",
+            "type_uid",
+        ] {
             assert!(!event[required].is_null(), "{required}");
         }
         assert_eq!((&event["type_uid"], &event["severity_id"]), (&json!(200_402), &json!(4)));

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn request(findings: &[Finding], product: &str) -> Value {
     let records: Vec<Value> = findings.iter().map(record).collect();
-    let resource = json!({"attributes": [text("service.name", "apisec-top"), text("service.version", product)]});
+    let resource =
+        json!({"attributes": [text("service.name", "apisec-top"), text("service.version", product)]});
     let scope = json!({"name": "apisec-top", "version": product});
     json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": scope, "logRecords": records}]}]})
 }
@@ -20,9 +21,10 @@ fn record(finding: &Finding) -> Value {
         Severity::High => 17,
         Severity::Critical => 21,
     };
-    let facts = finding.facts.iter().map(|(name, value)| {
-        json!({"key": format!("apisec.fact.{name}"), "value": {"doubleValue": value}})
-    });
+    let facts = finding
+        .facts
+        .iter()
+        .map(|(name, value)| json!({"key": format!("apisec.fact.{name}"), "value": {"doubleValue": value}}));
     let texts = [
         ("apisec.finding.id", &finding.id),
         ("apisec.detector", &finding.detector),
@@ -63,7 +65,12 @@ mod tests {
 
     #[test]
     fn integers_of_64_bits_are_texts_as_the_encoding_wants() {
-        let finding = Finding { last_seen: u64::MAX, severity: Severity::High, title: "t".into(), ..Finding::default() };
+        let finding = Finding {
+            last_seen: u64::MAX,
+            severity: Severity::High,
+            title: "t".into(),
+            ..Finding::default()
+        };
         let request = request(&[finding], "0.1.0");
         let record = &request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
         assert_eq!(record["timeUnixNano"], u64::MAX.to_string());

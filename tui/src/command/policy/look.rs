@@ -35,6 +35,7 @@ fn live(watch: Duration) -> Result<Snapshot, Failure> {
         zombie_after: ZOMBIE_AFTER,
         history: Vec::new(),
         keeper: None,
+        forwarder: None,
         on_call: None,
         recorder: None,
         live_view: false,

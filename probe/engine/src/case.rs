@@ -4,7 +4,8 @@ use crate::detect::About;
 use crate::endpoint::{AuthSet, EndpointKey, Id};
 use crate::finding::{Confidence, Finding, FindingCall, Severity, Suggestion};
 use crate::fingerprint;
-use crate::trail::{CROWD, EPOCH, NOBODY, Outcome, Scope, Trail, TrailKey};
+use crate::limits::OVERFLOW;
+use crate::trail::{CROWD, EPOCH, NOBODY, Outcome, Place, Scope, Trail, TrailKey};
 use crate::vocabulary;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -84,6 +85,18 @@ impl Case<'_> {
         &self.dossier.total
     }
 
+    /// What the path says.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(&self.path)
+    }
+
+    /// The key of a trail beside this one, with another number.
+    #[must_use]
+    pub fn sibling(&self, actor: u64) -> TrailKey {
+        TrailKey { actor: actor.clamp(1, CROWD - 1), ..self.key.clone() }
+    }
+
     /// It is the trail of somebody with a name.
     #[must_use]
     pub const fn is_somebody(&self) -> bool {
@@ -120,6 +133,12 @@ impl<'a> Cases<'a> {
         let (caller, actor) = (case.key.caller.clone(), case.key.actor);
         let all = there.iter().filter_map(|at| self.at(*at));
         all.filter(move |other| other.key.caller != caller || other.key.actor != actor)
+    }
+
+    /// The edges to the service of an edge, itself included.
+    pub fn edges_to(&self, service: &EndpointKey) -> impl Iterator<Item = Case<'a>> + '_ {
+        let there = self.places.get(service).map(Vec::as_slice).unwrap_or_default();
+        there.iter().filter_map(|at| self.at(*at)).filter(|case| case.key.scope == Scope::Edge)
     }
 
     /// One trail.
@@ -259,7 +278,7 @@ impl Accusation {
             service: endpoint.service.to_string(),
             method: endpoint.method.to_string(),
             path: case.path.to_string(),
-            actor: caller.to_string(),
+            actor: if **caller == *OVERFLOW { String::new() } else { caller.to_string() },
             identity: identity(trail.auth, if somebody { *actor } else { NOBODY }),
             identity_hash: if somebody { format!("{actor:016x}") } else { String::new() },
             calls: trail.samples.iter().map(call).collect(),
@@ -292,6 +311,23 @@ impl Accusation {
     #[must_use]
     pub fn fact(mut self, name: &str, value: f64) -> Self {
         self.finding.facts.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Who it was, where the trail itself does not say so.
+    #[must_use]
+    pub fn by(mut self, hash: u64, auth: AuthSet) -> Self {
+        if hash != NOBODY && hash != CROWD {
+            self.finding.identity = identity(auth, hash);
+            self.finding.identity_hash = format!("{hash:016x}");
+        }
+        self
+    }
+
+    /// The workload of the case did it.
+    #[must_use]
+    pub fn by_workload(mut self) -> Self {
+        self.finding.actor = std::mem::take(&mut self.finding.service);
         self
     }
 

@@ -9,16 +9,32 @@
 
 mod agent_loop;
 mod agent_scope;
+mod auth_alg_none;
+mod auth_brute_force;
+mod auth_credential_stuffing;
+mod auth_expired;
+mod auth_in_url;
+mod auth_missing;
+mod auth_rotation;
+mod auth_token_replay;
+mod auth_weak_secret;
+mod bfla;
 mod bola_enumeration;
+mod bola_ownership;
 mod business_flow;
+mod consumption;
 mod graphql_cost;
 mod graphql_introspection;
 mod grpc_probing;
 mod inventory;
+mod lateral_movement;
 mod logic_guessing;
 mod logic_scraping;
 mod logic_value;
 mod misconfiguration;
+mod property_exposure;
+mod property_mass_assignment;
+mod replica_sibling;
 mod ssrf;
 mod unsafe_consumption;
 mod websocket_flood;
@@ -26,8 +42,8 @@ mod websocket_origin;
 
 use crate::case::{Bench, Cases};
 pub use crate::observe::Notebook;
-use crate::trail::Outcome;
-use apisec_proto::call::Call;
+use crate::trail::{Outcome, Place};
+use apisec_proto::call::{Call, Traits};
 
 /// What a detector is, for the documentation, the help and the findings themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +97,22 @@ pub trait Detector: Sync {
 /// Every detector, in the order in which the documentation lists them.
 pub const DETECTORS: &[&dyn Detector] = &[
     &bola_enumeration::BolaEnumeration,
+    &bola_ownership::BolaOwnership,
+    &auth_missing::AuthMissing,
+    &auth_brute_force::AuthBruteForce,
+    &auth_credential_stuffing::AuthCredentialStuffing,
+    &auth_token_replay::AuthTokenReplay,
+    &auth_alg_none::AuthAlgNone,
+    &auth_expired::AuthExpired,
+    &auth_weak_secret::AuthWeakSecret,
+    &auth_in_url::AuthInUrl,
+    &auth_rotation::AuthRotation,
+    &property_exposure::PropertyExposure,
+    &property_mass_assignment::PropertyMassAssignment,
+    &consumption::Consumption,
+    &bfla::Bfla,
+    &lateral_movement::LateralMovement,
+    &replica_sibling::ReplicaSibling,
     &business_flow::BusinessFlow,
     &ssrf::Ssrf,
     &misconfiguration::Misconfiguration,
@@ -114,12 +146,38 @@ pub struct Seen<'a> {
     pub values: &'a [u64],
     /// What became of it.
     pub outcome: Outcome,
+    /// What its path says.
+    pub place: Place,
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn new(call: &'a Call, path: &'a str, values: &'a [u64]) -> Self {
-        Self { call, path, values, outcome: Outcome::of(call) }
+    pub(crate) fn new(call: &'a Call, path: &'a str, values: &'a [u64], place: Place) -> Self {
+        Self { call, path, values, outcome: Outcome::of(call), place }
     }
+
+    /// Whether its credential has any of these traits.
+    #[must_use]
+    pub fn credential_is(&self, traits: Traits) -> bool {
+        self.call.credential.as_deref().is_some_and(|credential| credential.is(traits))
+    }
+
+    /// Whether an administrator or a program calls, by the word of the credential.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        self.credential_is(Traits(Traits::OF_ADMIN.0 | Traits::OF_SERVICE.0))
+    }
+
+    /// Whether there is sensitive data in the answer, as far as it was read.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        is_sensitive(self.call)
+    }
+}
+
+/// Whether there is sensitive data in the answer of a call, as far as it was read.
+pub(crate) fn is_sensitive(call: &Call) -> bool {
+    let answer = call.bodies.as_deref().and_then(|bodies| bodies.response.as_ref());
+    answer.is_some_and(|answer| !answer.sensitive.is_empty())
 }
 
 #[cfg(test)]

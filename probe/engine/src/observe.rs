@@ -6,6 +6,7 @@
 use crate::call_log::{CallChunk, CallRow, LoggedEndpoint};
 use crate::command::TemplateRule;
 use crate::delta::{Delta, Described};
+use crate::detect::Seen;
 use crate::endpoint::{EndpointKey, EndpointStats, Id, PARAMETERS, is_refusal};
 use crate::fingerprint;
 use crate::graph::EdgeKey;
@@ -14,6 +15,7 @@ use crate::inventory::segment::type_path;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW, UNROUTED};
 use crate::load::{Load, second_of};
 use crate::rename::Rename;
+use crate::trail::Place;
 use apisec_proto::call::{Call, Protocol, Vantage};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
@@ -32,7 +34,7 @@ use operation::{Operation, OperationKey, OperationRef};
 pub(crate) use party::overflow as overflow_workload;
 use party::{Parties, Slot};
 use pulse::Pulses;
-use seen::Seen;
+use seen::SeenPaths;
 pub use trails::Notebook;
 use trails::Trails;
 
@@ -47,7 +49,7 @@ pub struct Observer {
     /// Loads by caller and operation; edges and operations add them up once per delta.
     pairs: HashMap<(Slot, u32), Load, Numbers>,
     edges: IndexMap<(Slot, Slot, Protocol, Vantage), Load, Numbers>,
-    seen: Seen,
+    seen: SeenPaths,
     pulses: Pulses,
     journal: Journal,
     trails: Trails,
@@ -70,7 +72,7 @@ impl Observer {
             operations: IndexMap::new(),
             pairs: HashMap::default(),
             edges: IndexMap::default(),
-            seen: Seen::default(),
+            seen: SeenPaths::default(),
             pulses: Pulses::default(),
             journal: Journal::new(limits),
             trails: Trails::new(limits),
@@ -83,7 +85,7 @@ impl Observer {
     /// Follows the operator's rules from now on: where siblings are split, segments stay as they are.
     pub fn follow(&mut self, rules: &[TemplateRule]) {
         self.parties.follow(rules);
-        self.seen = Seen::default();
+        self.seen = SeenPaths::default();
     }
 
     /// Whether calls are logged one by one; otherwise they are only counted, and the log says how many.
@@ -102,7 +104,9 @@ impl Observer {
         let dst = self.parties.slot(&call.dst, call.at);
         let number = self.operation(call, dst);
         self.pair(call, src, number);
+        let mut place = Place::default();
         if let Some((key, operation)) = self.operations.get_index_mut(number as usize) {
+            place = operation.place;
             operation.stats.add(call, &self.values);
             self.journal.log(call, (src, dst), (key, operation));
         }
@@ -113,7 +117,8 @@ impl Observer {
                 self.pending.ticks.beat(second_of(call.at)).distant(self.parties.id(dst)).add(call);
             }
         }
-        self.trails.add(call, (src, dst), number, &self.path, &self.values);
+        let seen = Seen::new(call, &self.path, &self.values, place);
+        self.trails.add(&seen, (src, dst), number);
     }
 
     /// The typed path of the call that was observed last, such as `/users/{id:int}`.
@@ -253,7 +258,7 @@ impl Observer {
             self.operations.clear();
             self.pairs.clear();
             self.edges.clear();
-            self.seen = Seen::default();
+            self.seen = SeenPaths::default();
             self.parties.forget();
             self.trails.forget();
         }

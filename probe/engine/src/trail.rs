@@ -5,18 +5,21 @@
 //! workload. Merging is exact in any order: counts add up, sets depend on their members alone, of moments the newest
 //! are kept and of samples the earliest. What depends on order carries its time and is judged at the merge.
 
+use crate::detect::is_sensitive;
 use crate::distinct::Distinct;
 use crate::endpoint::{AuthSet, EndpointKey, Id, Tally};
 use crate::fingerprint;
-use apisec_proto::call::Call;
+use apisec_proto::call::{AuthScheme, Call};
 use serde::{Deserialize, Serialize};
 
 mod moments;
 mod outcome;
+mod place;
 mod samples;
 
 pub use moments::{Moment, Moments};
 pub use outcome::Outcome;
+pub use place::Place;
 pub use samples::{Sample, Samples};
 
 /// Seconds of one epoch, by which the recent past is told apart: windows are made of whole epochs, and the shortest
@@ -57,8 +60,10 @@ pub enum Scope {
     Client,
     /// A caller at a service: likewise a sum.
     Edge,
-    /// Whatever a detector sets apart by a number of its own, such as the hash of a token, at a service.
+    /// Whatever a detector sets apart by a number of its own, of a caller at an endpoint: an account that it tries.
     Own,
+    /// The same at a service, whoever calls: a token.
+    Apart,
     /// A workload, in whichever role.
     Workload,
 }
@@ -80,6 +85,11 @@ pub struct TrailKey {
 pub const NOBODY: u64 = 0;
 /// The actor of those whose trails do not fit.
 pub const CROWD: u64 = u64::MAX;
+
+/// Accepted calls without any credential.
+pub const OPEN: Mark = Mark::new("open");
+/// Accepted calls with sensitive data in the answer, of those whose bodies were read.
+pub const SENSITIVE: Mark = Mark::new("sensitive");
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +166,14 @@ impl Trail {
         self.busy = self.busy.saturating_add(call.duration);
         self.auth.insert(call.auth);
         self.samples.add(call, outcome);
+        if outcome == Outcome::Accepted {
+            if call.auth == AuthScheme::None {
+                self.count(OPEN, 1);
+            }
+            if is_sensitive(call) {
+                self.count(SENSITIVE, 1);
+            }
+        }
         // All parameters together are the object: `/shops/{a}/orders/{b}`.
         let Some(object) = values.iter().copied().reduce(fingerprint::pair) else { return };
         if outcome != Outcome::Accepted {

@@ -6,7 +6,10 @@ use crate::fixture::{CallSpec, call};
 use crate::knowledge::Knowledge;
 use crate::limits::Limits;
 use crate::observe::Observer;
-use apisec_proto::call::{AuthScheme, Call, IdentityHash};
+use apisec_proto::body::{Body, Format};
+use apisec_proto::call::{AuthScheme, Call, Credential, IdentityHash, Traits};
+use apisec_proto::sensitive::Sensitive;
+use std::sync::Arc;
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -99,6 +102,45 @@ impl Scene {
         }
     }
 
+    /// Somebody tries to log in.
+    pub(crate) fn log_in(&mut self, account: u64, password: u64, status: u16) {
+        self.anonymous().call("POST", "/login", status, |call| {
+            call.objects.account = Some(1_000_000 + account);
+            call.objects.password = Some(password);
+        });
+    }
+
+    /// The call bears a credential with these traits.
+    pub(crate) fn credential(call: &mut Call, traits: Traits) {
+        call.credential = Some(Arc::new(Credential { traits, token: 7, ..Credential::default() }));
+    }
+
+    /// The call bears an administrator's token.
+    pub(crate) fn administrator(call: &mut Call) {
+        let claims = [("sub".into(), 1)].into_iter().collect();
+        let credential = Credential { traits: Traits::OF_ADMIN, claims, ..Credential::default() };
+        call.credential = Some(Arc::new(credential));
+        call.objects.asked.push(7);
+    }
+
+    /// The call bears a person's token, whose subject is the second segment of the path or is not.
+    pub(crate) fn claims(call: &mut Call, own: bool) {
+        let claims = [("sub".into(), 1)].into_iter().collect();
+        call.credential = Some(Arc::new(Credential { claims, ..Credential::default() }));
+        call.objects.asked.push(7);
+        call.objects.owned = u32::from(own) << 1;
+    }
+
+    /// The answer has texts at these places and sensitive values of these classes.
+    pub(crate) fn answer(call: &mut Call, places: &[&str], classes: &[Sensitive]) {
+        call.bodies.get_or_insert_default().response = Some(body(places, classes));
+    }
+
+    /// The request has texts at these places.
+    pub(crate) fn request(call: &mut Call, places: &[&str]) {
+        call.bodies.get_or_insert_default().request = Some(body(places, &[]));
+    }
+
     /// So many seconds pass.
     pub(crate) fn wait(&mut self, seconds: u64) {
         self.turn();
@@ -135,6 +177,15 @@ impl Scene {
         let found = self.found(detector);
         assert!(found.is_empty(), "{found:#?}");
     }
+}
+
+fn body(places: &[&str], classes: &[Sensitive]) -> Body {
+    let mut body = Body { format: Format::Json, whole: true, ..Body::default() };
+    for path in places {
+        body.shape.add(path, |place| (place.count, place.longest) = (1, 9));
+    }
+    classes.iter().for_each(|class| body.sensitive.add(*class));
+    body
 }
 
 /// A word that nobody takes for an identifier.

@@ -19,7 +19,7 @@ const FORGET_AFTER: u64 = 3_600 * SECOND;
 #[derive(Default)]
 pub(super) struct Dossiers {
     known: IndexMap<TrailKey, Dossier>,
-    /// Trails of actors, by endpoint.
+    /// Trails of actors by endpoint, of edges by service.
     places: HashMap<EndpointKey, Vec<u32>>,
     /// Trails under the name of each caller.
     held: HashMap<Id, usize>,
@@ -51,7 +51,7 @@ impl Dossiers {
         if !self.known.contains_key(&key) {
             if !self.fits(&key, limits) {
                 self.crowded = self.crowded.saturating_add(trail.calls);
-                key.actor = if key.scope == Scope::Edge { NOBODY } else { CROWD };
+                key.actor = CROWD;
                 if !self.known.contains_key(&key) && self.known.len() >= 2 * limits.trails {
                     key.caller = Id::from(OVERFLOW);
                 }
@@ -63,7 +63,8 @@ impl Dossiers {
         let found = self.known.entry(key);
         let number = found.index() as u32;
         let is_new = matches!(found, indexmap::map::Entry::Vacant(_));
-        let place = (is_new && found.key().scope == Scope::Actor).then(|| found.key().endpoint.clone());
+        let has_place = matches!(found.key().scope, Scope::Actor | Scope::Edge);
+        let place = (is_new && has_place).then(|| found.key().endpoint.clone());
         found.or_default().add(epoch, trail);
         if let Some(endpoint) = place {
             self.places.entry(endpoint).or_default().push(number);
@@ -72,6 +73,10 @@ impl Dossiers {
     }
 
     fn fits(&self, key: &TrailKey, limits: &Limits) -> bool {
+        if matches!(key.scope, Scope::Endpoint | Scope::Edge | Scope::Workload) {
+            // As many as there are endpoints and edges, which have bounds of their own.
+            return self.known.len() < 4 * limits.trails;
+        }
         let by_caller = self.held.get(&key.caller).copied().unwrap_or(0);
         let crowded = !key.caller.is_empty() && by_caller >= limits.trails_per_caller;
         self.known.len() < limits.trails && !crowded
@@ -95,7 +100,7 @@ impl Dossiers {
         self.fresh.clear();
         for (number, key) in (0..).zip(self.known.keys()) {
             *self.held.entry(key.caller.clone()).or_default() += 1;
-            if key.scope == Scope::Actor {
+            if matches!(key.scope, Scope::Actor | Scope::Edge) {
                 self.places.entry(key.endpoint.clone()).or_default().push(number);
             }
             if fresh.contains(key) {
@@ -170,7 +175,8 @@ impl Knowledge {
         if epoch_of(now) > epoch {
             let idle = |dossier: &Dossier| now.saturating_sub(dossier.total.last) > FORGET_AFTER;
             self.dossiers.retain(|key, dossier| {
-                !(idle(dossier) && matches!(key.scope, Scope::Actor | Scope::Client | Scope::Own))
+                !(idle(dossier)
+                    && matches!(key.scope, Scope::Actor | Scope::Client | Scope::Own | Scope::Apart))
             });
         }
         self.dossiers.judged = epoch_of(now).max(epoch);

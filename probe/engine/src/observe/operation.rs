@@ -1,6 +1,7 @@
 //! The node's own key of an operation: like [`EndpointKey`], but with a small number for the callee.
 
 use super::*;
+use crate::trail::Place;
 use compact_str::CompactString;
 use indexmap::Equivalent;
 use std::hash::{Hash, Hasher};
@@ -29,7 +30,10 @@ pub(super) struct OperationRef<'a> {
 pub(super) fn number_of(table: &mut IndexMap<OperationKey, Operation>, wanted: &OperationRef<'_>) -> u32 {
     let number = match table.get_index_of(wanted) {
         Some(number) => number,
-        None => table.insert_full(wanted.to_key(), Operation::default()).0,
+        None => {
+            let operation = Operation { place: Place::of(wanted.path), ..Operation::default() };
+            table.insert_full(wanted.to_key(), operation).0
+        }
     };
     number as u32
 }
@@ -42,6 +46,8 @@ pub(super) struct Operation {
     pub(super) logged: SmallVec<[u32; 1]>,
     /// Where its last path stands in the chunk's text.
     pub(super) last_path: (u32, u16),
+    /// What its path says.
+    pub(super) place: Place,
 }
 
 impl Operation {

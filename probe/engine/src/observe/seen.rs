@@ -8,7 +8,7 @@ const ENTRIES: usize = 256;
 
 /// A direct-mapped cache from the path as called to its operation.
 #[derive(Default)]
-pub(super) struct Seen(Vec<Option<Entry>>);
+pub(super) struct SeenPaths(Vec<Option<Entry>>);
 
 struct Entry {
     dst: Slot,
@@ -22,7 +22,7 @@ struct Entry {
     values: Values,
 }
 
-impl Seen {
+impl SeenPaths {
     /// The number of the call's operation; fills `typed` and `values` when it is known.
     pub(super) fn look_up(
         &self,

@@ -43,24 +43,17 @@ impl Trails {
     }
 
     /// Writes a call into its actor's trail and lets every detector do so.
-    pub(super) fn add(
-        &mut self,
-        call: &Call,
-        (src, dst): (Slot, Slot),
-        operation: u32,
-        path: &str,
-        values: &[u64],
-    ) {
+    pub(super) fn add(&mut self, seen: &Seen<'_>, (src, dst): (Slot, Slot), operation: u32) {
+        let call = seen.call;
         let actor = call.identity.map_or(NOBODY, |identity| identity.0.clamp(1, CROWD - 1));
         let row = Row { scope: Scope::Actor, vantage: call.vantage, src, place: operation, actor };
         let own = self.page(row, call.at);
         if let Some(trail) = self.at(own) {
-            trail.add(call, values);
+            trail.add(call, seen.values);
         }
-        let seen = Seen::new(call, path, values);
         let mut notebook = Notebook { trails: self, row, own, ends: (src, dst), at: call.at };
         for detector in DETECTORS {
-            detector.features(&seen, &mut notebook);
+            detector.features(seen, &mut notebook);
         }
     }
 
@@ -100,7 +93,7 @@ impl Trails {
         delta.crowded += std::mem::take(&mut self.crowded);
         let mut name = |row: &Row, page: &Page| {
             let endpoint = match row.scope {
-                Scope::Actor | Scope::Endpoint => operations
+                Scope::Actor | Scope::Own => operations
                     .get_index(row.place as usize)
                     .map(|(key, _)| key.to_endpoint(parties.id(key.dst))),
                 _ => Some(nowhere(parties.id(Slot(row.place)), row.vantage)),
@@ -159,10 +152,15 @@ impl Notebook<'_> {
         self.trails.at(self.own)
     }
 
-    /// The trail of a number of the detector's own at this service, such as the hash of a token.
+    /// The trail of a number of the detector's own, of this caller at this endpoint: an account that it tries.
     pub fn own(&mut self, number: u64) -> Option<&mut Trail> {
-        let (place, src) = (self.ends.1.0, Slot::OVERFLOW);
-        self.write(Row { scope: Scope::Own, src, place, actor: number, ..self.row })
+        self.write(Row { scope: Scope::Own, actor: number.clamp(1, CROWD - 1), ..self.row })
+    }
+
+    /// The trail of a number of the detector's own at this service, whoever calls: a token.
+    pub fn apart(&mut self, number: u64) -> Option<&mut Trail> {
+        let (place, src, actor) = (self.ends.1.0, Slot::OVERFLOW, number.clamp(1, CROWD - 1));
+        self.write(Row { scope: Scope::Apart, src, place, actor, ..self.row })
     }
 
     /// The trail of the workload that was called.

@@ -1,0 +1,247 @@
+//! A workload that reads what it need not read, with credentials that are right, and sends it away.
+
+use super::{About, Detector, Notebook, Seen, Setting};
+use crate::case::{Accusation, Bench, Cases};
+use crate::endpoint::is_external;
+use crate::finding::Severity;
+use crate::fingerprint;
+use crate::trail::{Mark, Outcome, SENSITIVE, Scope};
+use std::net::IpAddr;
+
+pub(super) struct LateralMovement;
+
+const ABOUT: About = About {
+    id: "lateral-movement",
+    owasp: "",
+    cwe: "CWE-653",
+    title: "a workload that was taken over",
+    what: "A workload reads many objects of services inside and then sends as much to a host outside; or a workload that \
+           was never seen there calls operations with sensitive data, after the service was known for a while.",
+    why: "Whoever is inside uses credentials that are right; only the way that data takes gives them away.",
+    evidence: "Distinct objects and bytes that the workload read, the time and size of what it sent outside afterwards, and \
+               whether it had sent anything there before. The first call along an edge, against how long the service is \
+               known. Replicas of known callers are no finding.",
+    remedy: "Cut the workload off from outside first, then look at how it was entered; exchange the credentials it holds.",
+    bound: "Per workload two distinct counts, three sums and the newest 32 moments.",
+    settings: &[
+        Setting {
+            name: "objects",
+            default: 10.0,
+            what: "distinct objects that were read inside, within two minutes",
+        },
+        Setting { name: "kilobytes", default: 1.0, what: "kilobytes that were sent outside in one call" },
+        Setting {
+            name: "known",
+            default: 600.0,
+            what: "seconds that a service is known before a new edge is news",
+        },
+    ],
+};
+
+const READ: Mark = Mark::new("lateral-movement.read");
+const BYTES: Mark = Mark::new("lateral-movement.bytes");
+const SENT: Mark = Mark::new("lateral-movement.sent");
+const SENT_TO: Mark = Mark::new("lateral-movement.sent-to");
+const LAST_READ: Mark = Mark::new("lateral-movement.last-read");
+
+/// Nanoseconds between the last reading and the sending.
+const SOON: u64 = 10_000_000_000;
+
+impl Detector for LateralMovement {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
+        let call = seen.call;
+        if seen.outcome != Outcome::Accepted || is_external(&call.src.workload.id) {
+            return;
+        }
+        let outside = is_external(&call.dst.workload.id) || is_public(&call.host);
+        let sends =
+            outside && call.request_body > 0 && matches!(call.method.as_str(), "POST" | "PUT" | "PATCH");
+        let reads = !outside && call.response_body > 0 && !call.objects.asked.is_empty();
+        if !sends && !reads {
+            return;
+        }
+        let Some(trail) = notebook.caller() else { return };
+        if reads {
+            call.objects.asked.iter().for_each(|object| trail.insert(READ, *object));
+            trail.count(BYTES, call.response_body);
+            let second = 1_000_000_000;
+            trail.moment(LAST_READ, call.at / second * second, 0);
+        } else {
+            trail.moment(SENT, call.at, call.request_body);
+            trail.moment(SENT_TO, call.at, fingerprint::of(call.host.as_bytes()));
+        }
+    }
+
+    fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
+        exfiltration(cases, bench);
+        new_edges(cases, bench);
+    }
+}
+
+/// Read inside, sent outside.
+fn exfiltration(cases: &Cases<'_>, bench: &mut Bench<'_>) {
+    let [objects, kilobytes] = ["objects", "kilobytes"].map(|name| cases.setting(&ABOUT, name));
+    for case in cases.fresh(Scope::Workload) {
+        let trail = case.dossier.window(120.0);
+        let read = trail.distinct(READ);
+        let reads = trail.moments(LAST_READ);
+        if (read as f64) < objects || reads.is_empty() {
+            continue;
+        }
+        // What was sent before the last reading was something else.
+        let newest = reads.last().map_or(0, |read| read.at);
+        let sent = trail.moments(SENT).iter().filter(|sent| {
+            let follows = sent.at >= newest && sent.at - newest <= SOON;
+            follows && sent.what as f64 / 1e3 >= kilobytes
+        });
+        let sizes: Vec<u64> = sent.map(|sent| sent.what).collect();
+        if sizes.is_empty() {
+            continue;
+        }
+        // What it has always done is what it is for.
+        let recent = trail.moments(SENT_TO).iter().map(|sent| sent.what);
+        let first = case.total().moments(SENT_TO).first().map_or(0, |sent| sent.at);
+        let is_new = case.total().first.abs_diff(first) > 600_000_000_000;
+        let places: std::collections::BTreeSet<u64> = recent.collect();
+        let bytes: u64 = sizes.iter().sum();
+        let (severity, points) = if is_new { (Severity::High, 8) } else { (Severity::Medium, 5) };
+        let evidence = format!(
+            "read {read} distinct objects ({:.1} kB) inside, then sent {:.1} kB in {} calls to {} hosts outside within \
+             {} s",
+            trail.counted(BYTES) as f64 / 1e3,
+            bytes as f64 / 1e3,
+            sizes.len(),
+            places.len(),
+            SOON / 1_000_000_000
+        );
+        bench.accuse(
+            Accusation::of(&case, &trail)
+                .by_workload()
+                .weigh(severity, points)
+                .say("a workload reads inside and sends outside".to_owned(), evidence)
+                .fact("objects", read as f64)
+                .fact("bytes_sent", bytes as f64)
+                .suggest("quarantine", 0),
+        );
+    }
+}
+
+/// First calls along an edge, to a service with sensitive data.
+fn new_edges(cases: &Cases<'_>, bench: &mut Bench<'_>) {
+    let known = cases.setting(&ABOUT, "known") * 1e9;
+    for case in cases.fresh(Scope::Edge) {
+        let trail = case.total();
+        if trail.counted(SENSITIVE) == 0
+            || trail.with(Outcome::Accepted) == 0
+            || is_external(&case.key.caller)
+        {
+            continue;
+        }
+        let others: Vec<_> = cases.edges_to(&case.key.endpoint).collect();
+        let since = others.iter().map(|other| other.total().first).min().unwrap_or(u64::MAX);
+        let replica = others.iter().any(|other| {
+            other.key.caller != case.key.caller && family(&other.key.caller) == family(&case.key.caller)
+        });
+        if replica || (trail.first.saturating_sub(since) as f64) < known {
+            continue;
+        }
+        let evidence = format!(
+            "first call {:.0} s after the service was first seen; {} calls since, sensitive data in {} answers; {} other \
+             callers",
+            trail.first.saturating_sub(since) as f64 / 1e9,
+            trail.calls,
+            trail.counted(SENSITIVE),
+            others.len().saturating_sub(1)
+        );
+        bench.accuse(
+            Accusation::of(&case, trail)
+                .weigh(Severity::Medium, 5)
+                .say("a new caller reads sensitive data".to_owned(), evidence)
+                .fact("calls", trail.calls as f64)
+                .suggest("edge", 0),
+        );
+    }
+}
+
+/// What replicas of one workload have in common: the id without port, number and random suffix.
+pub(super) fn family(id: &str) -> &str {
+    let id = id
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(id, |(id, _)| id);
+    let random =
+        |part: &str| (4..=10).contains(&part.len()) && part.bytes().any(|byte| byte.is_ascii_digit());
+    let id = id.rsplit_once('-').filter(|(_, suffix)| random(suffix)).map_or(id, |(id, _)| id);
+    id.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_'])
+}
+
+/// Whether a host is a name of the public internet.
+fn is_public(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let Some((_, last)) = name.trim_end_matches('.').rsplit_once('.') else { return false };
+    let inside = ["local", "internal", "svc", "lan", "localdomain", "localhost", "home", "test", "cluster"];
+    !inside.contains(&last) && name.parse::<IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::scene::Scene;
+    use apisec_proto::sensitive::Sensitive;
+
+    fn reads(scene: &mut Scene, objects: u64) {
+        scene.from("process:mailer").to("process:users:80");
+        for object in 0..objects {
+            scene
+                .user(1)
+                .call("GET", &format!("/users/{object}"), 200, |call| call.objects.asked.push(object));
+        }
+    }
+
+    fn sends(scene: &mut Scene, bytes: u64) {
+        scene.from("process:mailer").to("external:203.0.113.9");
+        scene.user(1).call("POST", "/drop", 200, |call| call.request_body = bytes);
+    }
+
+    #[test]
+    fn read_inside_and_sent_outside() {
+        let mut scene = Scene::new();
+        reads(&mut scene, 30);
+        sends(&mut scene, 9_000);
+        let finding = scene.only("lateral-movement");
+        assert_eq!((finding.actor.as_str(), finding.severity), ("process:mailer", Severity::Medium));
+        assert_eq!(finding.suggestion.kind, "quarantine");
+    }
+
+    #[test]
+    fn a_new_edge_to_sensitive_data() {
+        let mut scene = Scene::new();
+        let email = |call: &mut _| Scene::answer(call, &[".email"], &[Sensitive::Email]);
+        scene.from("process:orders:81").to("process:users:80").user(1).call("GET", "/users/1", 200, email);
+        scene.wait(700);
+        scene.from("process:orders:82").user(1).call("GET", "/users/1", 200, email);
+        scene.nothing("lateral-movement");
+        scene.from("process:reports").user(1).call("GET", "/users/1", 200, email);
+        assert_eq!(scene.only("lateral-movement").actor, "process:reports");
+    }
+
+    #[test]
+    fn near_misses() {
+        let mut scene = Scene::new();
+        reads(&mut scene, 5);
+        sends(&mut scene, 9_000);
+        scene.wait(30);
+        reads(&mut scene, 30);
+        sends(&mut scene, 200);
+        scene.wait(30);
+        sends(&mut scene, 9_000);
+        scene.nothing("lateral-movement");
+        assert_eq!(family("pod:shop/web-7d9f8b6c5-x2k4q"), family("pod:shop/web-7d9f8b6c5-9z1ab"));
+        assert_eq!(family("process:orders:81"), "process:orders");
+        assert!(is_public("drop.example") && !is_public("10.0.0.7:80") && !is_public("users.shop.svc"));
+    }
+}

@@ -105,6 +105,16 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    /// Says farewell, so that the receiver knows that nothing was cut off.
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _gone = stream.conn.complete_io(&mut stream.sock);
+        }
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -18,6 +18,7 @@ const ABOUT: About = About {
     remedy: "Give each agent a list of tools, ask a person before those that export, send or delete, and read what it was told.",
     bound: "Nothing beyond every trail.",
     settings: &[
+        Setting { name: "known", default: 45.0, what: "seconds since the first call of any tool" },
         Setting { name: "calls", default: 15.0, what: "calls of other tools that make the usual known" },
         Setting { name: "recent", default: 120.0, what: "seconds since the first call of the new one" },
     ],
@@ -39,6 +40,7 @@ impl Detector for AgentScope {
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
         let (calls, recent) = (cases.setting(&ABOUT, "calls") as u64, cases.setting(&ABOUT, "recent") * 1e9);
+        let known = cases.setting(&ABOUT, "known") * 1e9;
         for case in cases.fresh(Scope::Actor) {
             let endpoint = &case.key.endpoint;
             let Some(tool) = endpoint.operation.strip_prefix(TOOL) else { continue };
@@ -54,10 +56,12 @@ impl Detector for AgentScope {
                     && key.endpoint.operation.starts_with(TOOL)
                     && dossier.total.first < first
             });
-            let (before, largest) = others.fold((0_u64, 0_u64), |(calls, largest), (_, dossier)| {
-                (calls + dossier.total.calls, largest.max(dossier.total.largest))
-            });
-            if before < calls {
+            let (before, largest, since) =
+                others.fold((0_u64, 0_u64, first), |(calls, largest, since), (_, dossier)| {
+                    let total = &dossier.total;
+                    (calls + total.calls, largest.max(total.largest), since.min(total.first))
+                });
+            if before < calls || ((first - since) as f64) < known {
                 continue;
             }
             let accepted = case.total().with(Outcome::Accepted) > 0;
@@ -104,6 +108,7 @@ mod tests {
     fn a_new_tool_with_a_large_answer() {
         let mut scene = Scene::new();
         (0..35).for_each(|_| use_tool(scene.user(1), "search", 500));
+        scene.wait(60);
         use_tool(scene.user(1), "export_customers", 9_000);
         let finding = scene.only("agent-scope");
         assert_eq!(finding.severity, Severity::High);

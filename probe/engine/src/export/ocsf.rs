@@ -57,9 +57,12 @@ pub fn event(finding: &Finding, activity: Activity, product: &str) -> Value {
         .filter(|(_, _, value)| !value.is_empty())
         .map(|(name, type_id, value)| json!({"name": name, "type_id": type_id, "value": value}))
         .collect();
+    let operation = format!("{} {}", finding.method, finding.path);
     let evidence = json!({
-        "api": {"operation": format!("{} {}", finding.method, finding.path).trim(), "service": {"name": finding.service}},
-        "actor": {"app_name": finding.actor, "session": {"uid": finding.identity_hash}},
+        "api": {"operation": operation.trim()},
+        "src_endpoint": {"name": finding.actor},
+        "dst_endpoint": {"svc_name": finding.service},
+        "actor": {"session": {"uid": finding.identity_hash}},
         "data": {"evidence": finding.evidence, "facts": finding.facts, "calls": finding.calls},
     });
     json!({

@@ -22,7 +22,9 @@ pub fn message(finding: &Finding, host: &str) -> String {
         Severity::Info => 6,
     };
     let priority = FACILITY * 8 + severity;
+    // Six digits of a second at most (§6.2.3.1).
     let at = moment::rfc3339(finding.last_seen);
+    let at = format!("{}Z", at.get(..26).unwrap_or("1970-01-01T00:00:00"));
     let detector = header(&finding.detector, 32);
     let mut line = format!("<{priority}>1 {at} {} apisec-top - {detector} [{DATA}", header(host, 255));
     let parameters = [
@@ -74,7 +76,7 @@ mod tests {
             ..Finding::default()
         };
         let line = message(&finding, "node 1");
-        assert!(line.starts_with("<83>1 2027-01-15T08:00:00"), "{line}");
+        assert!(line.starts_with("<83>1 2027-01-15T08:00:00.000000Z "), "{line}");
         assert!(line.contains(" node1 apisec-top - ssrf [apisec@32473 "), "{line}");
         assert!(line.contains(r#"path="/a\]\"\\""#), "{line}");
         assert!(!line.chars().any(char::is_control), "{line}");

@@ -32,6 +32,8 @@ const LOCK_FILE: &str = "lock";
 /// What somebody who opens the store wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// What is there, as it is: nothing is made, not even the folder or a key.
+    Look,
     /// The key and the rules as they are.
     Read,
     /// Also to change the rules, which one program may do at a time.
@@ -78,9 +80,12 @@ impl Store {
     /// The system gives no random bytes.
     pub fn open(folder: &Path, access: Access) -> io::Result<Self> {
         let mut store = Self::in_memory()?;
-        match create(folder) {
-            Ok(()) => store.read_or_keep_key(folder),
-            Err(error) => store.degradations.push(not_writable(folder, &error)),
+        match access {
+            Access::Look => store.read_key(folder),
+            Access::Read | Access::Change => match create(folder) {
+                Ok(()) => store.read_or_keep_key(folder),
+                Err(error) => store.degradations.push(not_writable(folder, &error)),
+            },
         }
         if access == Access::Change && store.degradations.is_empty() {
             store.lock(folder);
@@ -166,6 +171,14 @@ impl Store {
             ),
             remedy: "repair or remove the file; it will not be overwritten".into(),
         });
+    }
+
+    /// Without one, identities hash differently in this run, which matters to nobody who only looks.
+    fn read_key(&mut self, folder: &Path) {
+        let read = read_capped(&folder.join(KEY_FILE), KEY_BYTES as u64 + 1);
+        if let Some(Ok(key)) = read.ok().map(<[u8; KEY_BYTES]>::try_from) {
+            self.key = key;
+        }
     }
 
     fn read_or_keep_key(&mut self, folder: &Path) {
@@ -344,6 +357,18 @@ mod tests {
         let reader = Store::open(folder.path(), Access::Read).unwrap();
         assert!(reader.degradations().is_empty() && !reader.is_kept());
         assert_eq!(reader.key(), first.key());
+    }
+
+    #[test]
+    fn looking_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("state");
+        assert!(Store::open(&missing, Access::Look).unwrap().degradations().is_empty());
+        assert!(!missing.exists());
+        let mut kept = open(&missing);
+        kept.keep(&[merge("/a")]).unwrap();
+        let looked = Store::open(&missing, Access::Look).unwrap();
+        assert_eq!((looked.key(), looked.rules().len(), looked.is_kept()), (kept.key(), 1, false));
     }
 
     #[test]

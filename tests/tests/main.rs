@@ -18,4 +18,5 @@ mod frame;
 mod live;
 mod record;
 mod replay;
+mod roundtrip;
 mod scenarios;

@@ -11,6 +11,7 @@ mod report;
 mod sensitive;
 
 pub use file::write;
+pub(crate) use sensitive::meanings;
 
 use crate::report::Report;
 use apisec_engine::snapshot::Snapshot;

@@ -1,5 +1,6 @@
 //! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
+mod folder;
 mod kept;
 mod origin;
 mod rules;
@@ -38,6 +39,12 @@ use std::path::Path;
 /// # Errors
 /// It cannot start or go on.
 pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
+    if let Origin::Files(paths) = origin
+        && let [folder] = paths.as_slice()
+        && folder.is_dir()
+    {
+        return folder::open(folder, options);
+    }
     let settings = Settings::of(options)?;
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
@@ -45,7 +52,12 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
     let keeps = matches!(origin, Origin::Live) || options.state.is_some();
     let live = matches!(origin, Origin::Live | Origin::Demo { .. });
-    let store = store(&settings, if report.is_some() { Access::Read } else { Access::Change })?;
+    let access = match (settings.read_only, report.is_some()) {
+        (true, _) => Access::Look,
+        (false, true) => Access::Read,
+        (false, false) => Access::Change,
+    };
+    let store = store(&settings, access)?;
     let Some(report) = report else {
         let mut opened = origin.open(None)?;
         // The shop of a demo is closed after everything else.

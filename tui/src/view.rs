@@ -9,6 +9,7 @@ mod drift;
 mod endpoints;
 mod graph;
 mod overview;
+mod sensitive;
 
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
@@ -38,6 +39,11 @@ pub const VIEWS: &[Registration] = &[
     Registration { name: "calls", title: "Calls", new: || Box::new(calls::Calls::default()) },
     Registration { name: "drift", title: "Drift", new: || Box::new(drift::Drifting::default()) },
     Registration { name: "coverage", title: "Coverage", new: || Box::new(coverage::Coverage::default()) },
+    Registration {
+        name: "sensitive",
+        title: "Sensitive",
+        new: || Box::new(sensitive::SensitiveMap::default()),
+    },
 ];
 
 /// What a view may look at.

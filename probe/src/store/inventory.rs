@@ -159,8 +159,21 @@ impl Inventory {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn read(folder: &Path) -> Result<Self, InventoryError> {
+        let file = folder.join(FILE);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(folder.join(FILE), flags)?;
+        let opened =
+            Connection::open_with_flags(&file, flags).map_err(InventoryError::from).and_then(Self::looked_at);
+        match opened {
+            // In a folder that cannot be written, SQLite has no place for what readers share; then nobody writes either.
+            Err(InventoryError::Sqlite(error)) if needs_write(&error) => {
+                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+                Self::looked_at(Connection::open_with_flags(immutable(&file), flags)?)
+            }
+            opened => opened,
+        }
+    }
+
+    fn looked_at(connection: Connection) -> Result<Self, InventoryError> {
         connection.busy_timeout(PATIENCE)?;
         version_of(&connection)?;
         let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0))?;
@@ -304,6 +317,24 @@ impl Inventory {
         self.add_up()?;
         Ok(taken)
     }
+}
+
+/// A reader would have to make a file.
+fn needs_write(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    error.sqlite_error_code().is_some_and(|code| matches!(code, CannotOpen | ReadOnly))
+}
+
+/// A file that SQLite may take for unchanging.
+fn immutable(file: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in file.to_string_lossy().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => uri.push(char::from(byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// The version of a file, as far as this program knows it.

@@ -13,13 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a picture may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The views with what only each of them shows.
-pub(super) const VIEWS: [(&str, &str); 6] = [
+pub(super) const VIEWS: [(&str, &str); 7] = [
     ("overview", "─ Services ─"),
     ("graph", "─ Graph ─"),
     ("endpoints", "─ Endpoints ─"),
     ("calls", "─ Calls ─"),
     ("drift", "─ Drift ─"),
     ("coverage", "─ Coverage ─"),
+    ("sensitive", "─ Sensitive data ─"),
 ];
 
 /// The tool, drawing on a terminal of a known size.

@@ -110,6 +110,11 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
         "next-theme" => {
             screen.press_until(key, "a theme", |text| footer(text).starts_with(" theme "));
         }
+        "export" => {
+            let title = "─ Write what is shown into a file here ─";
+            screen.press_until(key, "what can be written", |text| text.contains(title));
+            screen.close(title);
+        }
         "copy" => {
             screen.press_until("g", "a picture", |_| true);
             screen.press_until(key, "a copy", |text| {
@@ -178,7 +183,7 @@ fn open(screen: &Screen, view: usize, key: &str) {
             screen.press_until(key, "its protocols", |text| text.contains("─ Read and not read ─"));
             screen.close("─ Read and not read ─");
         }
-        "drift" => {
+        "drift" | "sensitive" => {
             // The dialog has the name of its view.
             screen.press(key);
             screen.assert_sound(key);

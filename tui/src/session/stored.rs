@@ -30,7 +30,7 @@ use tokio::time::sleep;
 pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, Failure> {
     let settings = Settings::of(options)?;
     let loaded = load(origin, &settings);
-    let store = super::store(&settings, Access::Read)?;
+    let store = super::store(&settings, Access::Look)?;
     let opened: Opened = origin.open(None)?;
     let session =
         Session { options, settings, store, keeps: false, live: false, loaded, watch: OnceCell::new() };
@@ -72,7 +72,7 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
             "a live run makes one: sudo apisec-top\nname its folder with --state DIR, or a recording",
         )
     })?;
-    let store = Store::open(folder, Access::Read)
+    let store = Store::open(folder, Access::Look)
         .map_err(|error| Failure::new(format!("{}: {error}", folder.display()), "check its rights"))?;
     let loaded = load(&Origin::Live, settings);
     let mut known = Knowledge::new(Limits::default(), store.rules().to_vec());

@@ -19,6 +19,7 @@ use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Order};
 use crate::widget::tree::{Branch, Tree};
 use apisec_engine::command::Command;
+use apisec_engine::export::sensitive::carried;
 use apisec_engine::snapshot::EndpointView;
 pub(super) use detail::endpoint_lines;
 use forest::{Forest, Kind, Row};
@@ -42,6 +43,7 @@ const COLUMNS: &[Column] = &[
     Column::number("P50", 6, 2),
     Column::number("P99", 6, 0),
     Column::number("CALLERS", 7, 4),
+    Column::text("HOLDS", 8, 1, 5),
 ];
 
 /// The view.
@@ -313,8 +315,17 @@ fn cell(world: &World<'_>, row: &Row, column: usize) -> Cell {
             micros(sums.p99_us),
             if endpoint(world, row).is_some() { Role::Text } else { Role::Dim },
         ),
-        _ => endpoint(world, row).map_or_else(Cell::default, |endpoint| count(endpoint.caller_count).into()),
+        6 => endpoint(world, row).map_or_else(Cell::default, |endpoint| count(endpoint.caller_count).into()),
+        _ => endpoint(world, row).map_or_else(Cell::default, |own| Cell::new(holds(own), Role::Masked)),
     }
+}
+
+/// The sensitive classes that it carries, in either direction.
+fn holds(own: &EndpointView) -> String {
+    let mut classes: Vec<String> = carried(own).map(|(_, class)| class).collect();
+    classes.sort();
+    classes.dedup();
+    escape(&classes.join(" ")).into_owned()
 }
 
 #[cfg(test)]

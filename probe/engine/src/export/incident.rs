@@ -75,6 +75,7 @@ fn happenings(snapshot: &Snapshot, document: &mut Document) {
         let details = format!("{}: {} (by {})", line.event, line.what, line.by);
         (line.at, vec![rfc3339(line.at), "policy".to_owned(), name, details])
     }));
+    rows.extend(snapshot.findings.iter().flat_map(changes));
     rows.sort();
     if rows.is_empty() {
         return document.say("No finding, and no policy was set.");
@@ -87,8 +88,18 @@ fn finding(found: &Finding) -> (u64, Vec<String>) {
     let time = if found.first_seen == 0 { String::new() } else { rfc3339(found.first_seen) };
     let Finding { severity, confidence, state, title, evidence, .. } = found;
     let (severity, confidence, state) = (severity.word(), confidence.word(), state.word());
-    let details = format!("{severity} ({confidence} confidence), {state}: {title}. {evidence}");
+    let place = format!("{} {} {}", found.service, found.method, found.path);
+    let details =
+        format!("{severity} ({confidence} confidence), {state}: {title}. {evidence} At {}", place.trim_end());
     (found.first_seen, vec![time, "finding".to_owned(), found.detector.clone(), details])
+}
+
+/// What became of a finding.
+fn changes(found: &Finding) -> impl Iterator<Item = (u64, Vec<String>)> + '_ {
+    found.timeline.iter().map(|event| {
+        let name = found.detector.clone();
+        (event.at, vec![rfc3339(event.at), "change".to_owned(), name, event.what.clone()])
+    })
 }
 
 fn drift(snapshot: &Snapshot, document: &mut Document) {

@@ -7,6 +7,7 @@ use crate::theme::Role;
 use crate::view::World;
 use crate::view::calls::{method_role, status_role};
 use crate::widget::escape::escape;
+use apisec_engine::export::sensitive::{authenticated, carried, transport};
 use apisec_engine::snapshot::EndpointView;
 
 /// The fields of a row.
@@ -71,6 +72,7 @@ pub(in crate::view) fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView
     if !endpoint.operation.is_empty() {
         lines.insert(2, Line::new("operation", escape(&endpoint.operation), Role::Strong));
     }
+    lines.extend(protection(endpoint));
     lines.extend(messages(endpoint));
     lines.extend(lists(endpoint));
     lines.push(Line::heading("answers"));
@@ -94,6 +96,26 @@ pub(in crate::view) fn endpoint_lines(world: &World<'_>, endpoint: &EndpointView
         lines
             .extend(endpoint.notes.iter().map(|(note, n)| Line::new(escape(note), count(*n), Role::Partial)));
     }
+    lines
+}
+
+/// How its calls travel, and what they hold.
+fn protection(own: &EndpointView) -> Vec<Line> {
+    if own.calls == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::new(
+        "protection",
+        format!(
+            "{}, authenticated: {}",
+            transport(&own.carriage, own.calls),
+            authenticated(&own.carriage, own.calls)
+        ),
+        Role::Text,
+    )];
+    let held = carried(own)
+        .map(|(direction, class)| Line::new("holds", format!("{class} in {direction}"), Role::Masked));
+    lines.extend(held);
     lines
 }
 

@@ -1,6 +1,7 @@
 //! Both forms hold everything, and nothing hostile gets out of its place.
 
 use super::*;
+use crate::finding::{Event, Finding};
 use crate::snapshot::{Capture, WorkloadView};
 
 fn snapshot() -> Snapshot {
@@ -53,4 +54,18 @@ fn what_was_done_about_it_is_told() {
     let text = markdown(&snapshot, &Meanings::default());
     assert!(text.contains("stop \\#3") || text.contains("stop #3"), "{text}");
     assert!(text.contains("ada@pts/3"), "{text}");
+}
+
+#[test]
+fn a_finding_stands_at_its_time_and_so_does_what_became_of_it() {
+    let finding = Finding {
+        detector: "bola".into(),
+        title: "reads what belongs to others".into(),
+        first_seen: 5,
+        timeline: vec![Event { at: 9, what: "seen by ops".into() }],
+        ..Finding::default()
+    };
+    let text = markdown(&Snapshot { findings: vec![finding], ..snapshot() }, &Meanings::default());
+    let (found, changed) = (text.find("reads what belongs").unwrap(), text.find("seen by ops").unwrap());
+    assert!(found < changed, "{text}");
 }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod inventory;
+pub mod working;
 
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};

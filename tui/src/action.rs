@@ -38,6 +38,14 @@ pub enum Action {
     Show(usize),
     /// Choose what is written into a file.
     Export,
+    /// Show what is documented beside what was observed.
+    Compare,
+    /// Add the selected operation to the working specification, after a question.
+    Approve,
+    /// Add the endpoint with this key to it (from a confirmed dialog).
+    Approved(String),
+    /// Take the newest approval back.
+    UndoApproval,
     /// Change to the next theme.
     NextTheme,
     /// Stop until the shell continues us.
@@ -173,6 +181,9 @@ pub const NAMED: &[Named] = &[
     named(Action::NextView, "next-view", "next view", "next view"),
     named(Action::PreviousView, "previous-view", "previous view", "previous view"),
     named(Action::Export, "export", "export", "write what is shown into a file"),
+    named(Action::Compare, "compare", "compare", "documented and observed, side by side"),
+    named(Action::Approve, "approve", "approve", "add this operation to the working specification"),
+    named(Action::UndoApproval, "undo-approval", "unapprove", "take the newest approval back"),
     named(Action::NextTheme, "next-theme", "theme", "next theme"),
     named(Action::Palette, "palette", "commands", "run a command by name"),
     named(Action::Help, "help", "help", "what the keys do here"),
@@ -241,6 +252,10 @@ pub enum Effect {
     Copy(String),
     /// Write this export in this format, both by their places, into a file.
     Export(usize, usize),
+    /// Add the endpoint with this key to the working specification.
+    Approve(String),
+    /// Take the newest approval back.
+    UndoApproval,
     /// Stop as the shell's job control would.
     Suspend,
 }

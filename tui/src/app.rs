@@ -177,6 +177,10 @@ impl App {
 
     /// One action; what it causes in turn is returned.
     fn step(&mut self, action: &Action, effects: &mut Vec<Effect>) -> Vec<Action> {
+        if let Action::Approved(key) = action {
+            self.effect(Effect::Approve(key.clone()), effects);
+            return Vec::new();
+        }
         if let Action::Send(command) = action {
             effects.push(Effect::Send(command.clone()));
             return Vec::new();
@@ -222,7 +226,7 @@ impl App {
     fn effect(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
         match &effect {
             Effect::Copy(text) => self.say(format!("copied {}", crate::widget::escape::escape(text))),
-            Effect::Send(_) if self.setup.read_only => {
+            Effect::Send(_) | Effect::Approve(_) | Effect::UndoApproval if self.setup.read_only => {
                 return self.say("read-only: nothing is changed".to_owned());
             }
             _ => {}

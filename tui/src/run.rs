@@ -10,9 +10,10 @@ use crate::export::{self, EXPORTS};
 use crate::frame;
 use crate::keymap::Keymap;
 use crate::theme::{Depth, Terminal as Environment, Theme};
+use crate::view::endpoint_key;
 use anyhow::Context as _;
 use apisec_engine::command::Command;
-use apisec_engine::snapshot::Snapshot;
+use apisec_engine::snapshot::{EndpointView, Snapshot};
 use apisec_probe::pipeline::Running;
 use input::{Line, Reader};
 use std::collections::BTreeMap;
@@ -26,6 +27,9 @@ use tokio::time::Instant;
 
 /// Least time between two pictures: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
+
+/// Changes the working specification: adds an endpoint, or takes the newest back; what to say about it.
+pub type Curate = Box<dyn FnMut(Option<(&EndpointView, &str)>) -> String>;
 
 /// Keeps a command that was sent.
 pub type Keep = Box<dyn FnMut(&Command)>;
@@ -55,6 +59,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Called with each command after it was sent, so that the state folder can keep it.
     pub on_command: Option<Keep>,
+    /// Changes the working specification; without it there is none.
+    pub curate: Option<Curate>,
 }
 
 /// Shows `running` until the operator leaves or a signal ends it.
@@ -94,7 +100,7 @@ pub fn show(
 fn draw_and_listen(
     snapshots: watch::Receiver<Arc<Snapshot>>,
     send: impl FnMut(Command),
-    options: Options,
+    mut options: Options,
     line: Line,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -102,10 +108,11 @@ fn draw_and_listen(
     // Before the terminal is taken over: whatever ends us from then on gives it back.
     let signals = Signals::listen()?;
     let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
+    let curate = options.curate.take();
     let frame = options.interval.max(FRAME);
     let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
-    runtime.block_on(Loop { app, screen, send, snapshots, line, frame, over }.run(signals))
+    runtime.block_on(Loop { app, screen, send, curate, snapshots, line, frame, over }.run(signals))
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -151,6 +158,7 @@ struct Loop<S> {
     app: App,
     screen: Screen,
     send: S,
+    curate: Option<Curate>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     line: Line,
     /// Shortest time between two pictures.
@@ -246,6 +254,22 @@ impl<S: FnMut(Command)> Loop<S> {
         Ok(())
     }
 
+    /// Adds an endpoint to the working specification, or takes the newest back, and says what came of it.
+    fn curate(&mut self, key: Option<&str>) {
+        let Some(curate) = &mut self.curate else {
+            return self.app.say("nothing is approved without a state folder (--state DIR)".to_owned());
+        };
+        let world = self.app.world();
+        let said = match key {
+            None => curate(None),
+            Some(key) => match world.snapshot.endpoints.iter().find(|own| endpoint_key(own) == key) {
+                Some(own) => curate(Some((own, &world.labels.get(&own.service)))),
+                None => "it is gone".to_owned(),
+            },
+        };
+        self.app.say(said);
+    }
+
     /// Writes what is on screen into a file of the current folder, and says which.
     fn export(&mut self, export: usize, format: usize) {
         let Some(export) = EXPORTS.get(export) else { return };
@@ -270,6 +294,8 @@ impl<S: FnMut(Command)> Loop<S> {
                 Effect::Send(command) => (self.send)(command),
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Suspend => self.screen.suspend()?,
+                Effect::Approve(key) => self.curate(Some(&key)),
+                Effect::UndoApproval => self.curate(None),
                 Effect::Export(export, format) => self.export(export, format),
             }
         }

@@ -1,5 +1,6 @@
 //! From parsed options to a running pipeline and what is done with it: the one place where they meet.
 
+mod approvals;
 mod folder;
 mod kept;
 mod origin;
@@ -28,6 +29,7 @@ use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::audit::Audit;
 use apisec_probe::store::{Access, Store};
+use approvals::Approvals;
 use kept::Kept;
 use origin::Opened;
 use std::cell::OnceCell;
@@ -62,8 +64,17 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         let mut opened = origin.open(None)?;
         // The shop of a demo is closed after everything else.
         let _shop = opened.shop.take();
-        return Session { options, settings, store, keeps, live, loaded, watch: OnceCell::new() }
-            .interactive(opened);
+        return Session {
+            options,
+            settings,
+            store,
+            keeps,
+            live,
+            loaded,
+            watch: OnceCell::new(),
+            approvals: OnceCell::new(),
+        }
+        .interactive(opened);
     };
     let ready = Ready::new()?;
     let mut opened = origin.open(Some(report))?;
@@ -75,7 +86,16 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         bounded: opened.bounded,
         gate: Gate::of(&options.fail_on),
     };
-    let session = Session { options, settings, store, keeps, live, loaded, watch: OnceCell::new() };
+    let session = Session {
+        options,
+        settings,
+        store,
+        keeps,
+        live,
+        loaded,
+        watch: OnceCell::new(),
+        approvals: OnceCell::new(),
+    };
     ready.run(&plan, |on_call, live_view| session.start(opened, on_call, live_view))
 }
 
@@ -92,6 +112,8 @@ struct Session<'a> {
     loaded: Loaded,
     /// Reads them again when they change, as long as the session lasts.
     watch: OnceCell<Watch>,
+    /// What is documented, with what the operator approves.
+    approvals: OnceCell<Approvals>,
 }
 
 impl Session<'_> {
@@ -108,7 +130,7 @@ impl Session<'_> {
             identity: opened.identity,
             key: self.store.key(),
             rules: self.store.rules().to_vec(),
-            specs: self.loaded.specs.clone(),
+            specs: self.approvals().all(),
             zombie_after: u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX),
             history,
             keeper,
@@ -170,7 +192,10 @@ impl Session<'_> {
         }
         let commands = running.commands();
         // Commands that do not fit now are those of a key that is held down; the next change comes with all of them.
-        let changed = move |loaded: Loaded| drop(commands.try_send(Command::Specify(loaded.specs)));
+        let approvals = self.approvals();
+        let changed = move |loaded: Loaded| {
+            drop(commands.try_send(Command::Specify(approvals.with(loaded.specs))));
+        };
         let watch = spec::watch(self.settings.specs.clone(), &self.loaded, changed).map_err(|error| {
             Failure::new(
                 format!("no thread could be started: {error}"),
@@ -182,12 +207,19 @@ impl Session<'_> {
     }
 
     fn interactive(self, opened: Opened) -> Outcome {
-        let looks = self.looks(&opened);
+        let mut looks = self.looks(&opened);
         let running = self.start(opened, None, true)?;
+        let may = self.store.is_kept() && !self.settings.read_only;
+        let curate = may.then(|| {
+            let commands = running.commands();
+            // A command that does not fit is one of many within a blink; the next change comes with all of them.
+            self.approvals().curate(move |command| drop(commands.try_send(command)))
+        });
         let keeper = rules::keep(running.rules(), self.store)?;
         let commands = running.commands();
         // A command that does not fit is one of sixty-four within a blink: a key that is held down.
         let send = |command| drop(commands.try_send(command));
+        looks.curate = curate;
         let shown = run::show(running.subscribe(), send, looks);
         // The terminal is the shell's again: Ctrl-C is how its user says that stopping takes too long.
         let _insistence = Insistence::listen()?;
@@ -196,6 +228,12 @@ impl Session<'_> {
         shown.map_err(|error| Failure::new(format!("{error:#}"), "without a terminal: --headless"))?;
         headless::recorded(&*last?)?;
         Ok(Exit::Done)
+    }
+
+    /// The specifications that were given, with those that the operator approved, where they belong to this run.
+    fn approvals(&self) -> Approvals {
+        let folder = self.settings.state.as_deref().filter(|_| self.keeps);
+        self.approvals.get_or_init(|| Approvals::new(folder, self.loaded.specs.clone())).clone()
     }
 
     fn looks(&self, opened: &Opened) -> run::Options {

@@ -135,6 +135,7 @@ pub(crate) fn nothing(world: &World<'_>, canvas: &mut Canvas<'_>, area: Rect, wh
     canvas.put(area, 2, 1.min(area.height.saturating_sub(1)), &text, crate::theme::Role::Dim);
 }
 
+pub(crate) use drift::key as endpoint_key;
 pub(crate) use graph::workload_lines;
 pub(crate) use overview::severity_role;
 

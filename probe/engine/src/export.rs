@@ -12,3 +12,4 @@ pub mod picture;
 pub mod schema;
 pub mod sensitive;
 pub mod syslog;
+pub mod working;

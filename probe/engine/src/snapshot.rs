@@ -8,6 +8,7 @@ use crate::degradation::Degradation;
 use crate::finding::Finding;
 use crate::looks::Looks;
 use crate::policy::standing::{Answer, HistoryView, PolicyView};
+use crate::spec::{Operation, Spec};
 use apisec_proto::call::{Messages, WorkloadKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -231,6 +232,19 @@ pub struct Documentation {
     pub owner: String,
     /// What of its calls is not as documented: `status 500`, `query debug`, `answer text/html`.
     pub differences: Vec<String>,
+    /// The specification, and the place of the operation in it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub source: Option<(Arc<Spec>, u32)>,
+}
+
+impl Documentation {
+    /// What is documented.
+    #[must_use]
+    pub fn operation(&self) -> Option<&Operation> {
+        let (spec, place) = self.source.as_ref()?;
+        spec.operations.get(*place as usize)
+    }
 }
 
 /// Calls in earlier runs.

@@ -110,6 +110,20 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
         "next-theme" => {
             screen.press_until(key, "a theme", |text| footer(text).starts_with(" theme "));
         }
+        "compare" => {
+            screen.press_until("g", "a picture", |_| true);
+            screen.press_until(key, "both sides", |text| text.contains("─ Documented and observed ─"));
+            screen.close("─ Documented and observed ─");
+        }
+        "approve" => {
+            // The first row is the worst: a shadow.
+            screen.press_until("g", "a picture", |_| true);
+            screen.press_until(key, "a question", |text| text.contains("─ Approve ─"));
+            screen.close("─ Approve ─");
+        }
+        "undo-approval" => {
+            screen.press_until(key, "a refusal", |text| footer(text).contains("without a state folder"));
+        }
         "export" => {
             let title = "─ Write what is shown into a file here ─";
             screen.press_until(key, "what can be written", |text| text.contains(title));

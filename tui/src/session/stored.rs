@@ -13,6 +13,7 @@ use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
 use apisec_probe::clock;
 use apisec_probe::store::inventory::Inventory;
+use apisec_probe::store::working::Working;
 use apisec_probe::store::{Access, Store};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -32,8 +33,16 @@ pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, 
     let loaded = load(origin, &settings);
     let store = super::store(&settings, Access::Look)?;
     let opened: Opened = origin.open(None)?;
-    let session =
-        Session { options, settings, store, keeps: false, live: false, loaded, watch: OnceCell::new() };
+    let session = Session {
+        options,
+        settings,
+        store,
+        keeps: false,
+        live: false,
+        loaded,
+        watch: OnceCell::new(),
+        approvals: OnceCell::new(),
+    };
     let running = session.start(opened, None, false)?;
     wait(running.subscribe(), options.duration.map(|span| span.0))?;
     filtered(running.stop()?, options)
@@ -79,7 +88,8 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
     known.zombie_after(u64::try_from(settings.zombie_after.as_nanos()).unwrap_or(u64::MAX));
     let calls = delta.calls();
     known.merge(delta);
-    known.apply(Command::Specify(loaded.specs));
+    let specs = loaded.specs.into_iter().chain(Working::of(folder).given()).collect();
+    known.apply(Command::Specify(specs));
     known.set_capture(Capture {
         source: format!("the inventory in {}", folder.display()),
         calls,

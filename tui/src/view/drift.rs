@@ -2,18 +2,22 @@
 //!
 //! Worst first. What is as documented is counted above the list and not in it.
 
+mod compare;
+
 use super::calls::method_role;
 use super::endpoints::{endpoint_lines, mark};
 use super::{MOTIONS, Reply, View, World, nothing, overview::workload};
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport, split_top};
 use crate::format::{SECOND, clock, count, span};
+use crate::layer::confirm::Confirm;
 use crate::layer::inspector::Inspector;
 use crate::theme::Role;
 use crate::widget::escape::escape;
 use crate::widget::list::List;
 use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Order, Table};
+use apisec_engine::export::openapi::can_be_documented;
 use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
 use ratatui::layout::Rect;
 use std::cmp::Ordering;
@@ -73,11 +77,19 @@ impl View for Drifting {
         self.remember(world);
     }
 
-    fn can(&self, _world: &World<'_>) -> Vec<Action> {
+    fn can(&self, world: &World<'_>) -> Vec<Action> {
         if self.rows.is_empty() {
             return Vec::new();
         }
-        [&[Action::Open, Action::Sort, Action::SortReverse, Action::Copy], MOTIONS].concat()
+        let mut can = vec![Action::Open, Action::Compare];
+        if !world.read_only {
+            let own = self.endpoint(world, self.list.index);
+            can.extend(own.filter(|own| is_approvable(own)).map(|_| Action::Approve));
+            can.push(Action::UndoApproval);
+        }
+        can.extend([Action::Sort, Action::SortReverse, Action::Copy]);
+        can.extend_from_slice(MOTIONS);
+        can
     }
 
     fn update(&mut self, action: &Action, world: &World<'_>) -> Reply {
@@ -93,6 +105,19 @@ impl View for Drifting {
                 }
                 None => Reply::Ignored,
             },
+            Action::Compare => match self.endpoint(world, self.list.index) {
+                Some(own) => Reply::Open(Box::new(Inspector::new(
+                    "Documented and observed",
+                    compare::lines(own),
+                    name(own),
+                ))),
+                None => Reply::Ignored,
+            },
+            Action::Approve | Action::UndoApproval if world.read_only => {
+                Reply::Refused("read-only: nothing is changed".to_owned())
+            }
+            Action::Approve => self.approve(world),
+            Action::UndoApproval => Reply::Effect(Effect::UndoApproval),
             Action::Copy => match self.endpoint(world, self.list.index) {
                 Some(own) => Reply::Effect(Effect::Copy(name(own))),
                 None => Reply::Ignored,
@@ -141,9 +166,29 @@ impl Drifting {
         self.rows.get(index).and_then(|at| world.snapshot.endpoints.get(*at))
     }
 
+    /// Asks whether the selected operation shall be documented.
+    fn approve(&self, world: &World<'_>) -> Reply {
+        let Some(own) = self.endpoint(world, self.list.index) else { return Reply::Ignored };
+        if !is_approvable(own) {
+            return Reply::Refused("only what is not documented can be approved".to_owned());
+        }
+        let lines = vec![
+            format!("{} of {}", escape(&name(own)), world.labels.get(&own.service)),
+            format!("with {} calls is documented from now on, as it was observed,", count(own.calls)),
+            "in the working specification of that service (state folder).".to_owned(),
+            "The undo key takes the newest approval back, in later runs too.".to_owned(),
+        ];
+        Reply::Open(Box::new(Confirm::new("Approve", lines, Action::Approved(key(own)))))
+    }
+
     fn remember(&mut self, world: &World<'_>) {
         self.selected = self.endpoint(world, self.list.index).map(key).unwrap_or_default();
     }
+}
+
+/// Whether it is not documented, and can be.
+fn is_approvable(own: &EndpointView) -> bool {
+    matches!(own.drift, Drift::Shadow | Drift::Unconfirmed) && can_be_documented(own)
 }
 
 /// Whether an endpoint belongs into the list.
@@ -153,7 +198,7 @@ fn is_drift(own: &EndpointView) -> bool {
 }
 
 /// The same for the same operation in every snapshot.
-fn key(own: &EndpointView) -> String {
+pub(crate) fn key(own: &EndpointView) -> String {
     format!("{}\u{1}{}\u{1}{}\u{1}{}\u{1}{}", own.service, own.path, own.method, own.operation, own.protocol)
 }
 

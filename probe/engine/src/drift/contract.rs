@@ -78,6 +78,12 @@ impl Contract {
         self.specs.get(*spec as usize)?.operations.get(*place as usize)
     }
 
+    /// The place of an operation in its specification.
+    #[must_use]
+    pub fn place_of(&self, number: u32) -> Option<u32> {
+        self.operations.get(number as usize).map(|(_, place)| *place)
+    }
+
     /// The specification of an operation.
     #[must_use]
     pub fn spec_of(&self, number: u32) -> Option<&Arc<Spec>> {

@@ -69,7 +69,8 @@ pub fn can_be_documented(endpoint: &EndpointView) -> bool {
         && METHODS.contains(&endpoint.method.as_str())
 }
 
-fn document(title: &str, endpoints: &[&EndpointView]) -> Value {
+/// The document of a service that is called `title`.
+pub(super) fn document(title: &str, endpoints: &[&EndpointView]) -> Value {
     // Paths that differ only in what their parameters are called are the same path.
     let mut paths: BTreeMap<String, Vec<&EndpointView>> = BTreeMap::new();
     for endpoint in endpoints {
@@ -110,7 +111,7 @@ fn document(title: &str, endpoints: &[&EndpointView]) -> Value {
 }
 
 /// The path with all its parameters alike.
-fn shape(path: &str) -> String {
+pub(super) fn shape(path: &str) -> String {
     let piece = |(at, piece): (usize, &str)| match piece.split_once('}').filter(|_| at > 0) {
         Some((_, after)) => format!("{{}}{after}"),
         None => piece.to_owned(),

@@ -54,6 +54,7 @@ pub(super) fn paint_documentation(
         id: operation.id.clone(),
         owner: operation.owner.clone(),
         differences: differences(spec, operation, documented, stats),
+        source: contract.place_of(number).map(|place| (spec.clone(), place)),
     };
 }
 

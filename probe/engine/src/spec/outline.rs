@@ -10,6 +10,7 @@ use apisec_proto::body::shape::Formats;
 use compact_str::CompactString;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 /// Levels of nesting that are looked at: deeper ones are hardly ever documented by hand.
@@ -64,6 +65,28 @@ impl Kinds {
             "object" => Self::OBJECT,
             _ => Self::ANY,
         }
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ANY {
+            return out.write_str("anything");
+        }
+        let words = [
+            (Self::NULL, "null"),
+            (Self::BOOLEAN, "boolean"),
+            (Self::NUMBER, "number"),
+            (Self::INTEGER, "integer"),
+            (Self::STRING, "string"),
+            (Self::ARRAY, "array"),
+            (Self::OBJECT, "object"),
+        ];
+        let is_said =
+            |kinds: &Self| self.allows(*kinds) && !(*kinds == Self::INTEGER && self.allows(Self::NUMBER));
+        let said: Vec<&str> =
+            words.iter().filter(|(kinds, _)| is_said(kinds)).map(|(_, word)| *word).collect();
+        out.write_str(&said.join(" "))
     }
 }
 

@@ -124,11 +124,6 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
         "undo-approval" => {
             screen.press_until(key, "a refusal", |text| footer(text).contains("without a state folder"));
         }
-        "export" => {
-            let title = "─ Write what is shown into a file here ─";
-            screen.press_until(key, "what can be written", |text| text.contains(title));
-            screen.close(title);
-        }
         "copy" => {
             screen.press_until("g", "a picture", |_| true);
             screen.press_until(key, "a copy", |text| {

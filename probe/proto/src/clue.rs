@@ -103,7 +103,7 @@ struct Head<'a> {
     /// The foreign origin that asked.
     foreign: Option<&'a [u8]>,
     allows_credentials: bool,
-    /// Any origin may read the answer, or the foreign one that asked.
+    /// The foreign origin that asked may read the answer.
     allows_anybody: bool,
     is_hardened: bool,
 }
@@ -119,7 +119,9 @@ impl Head<'_> {
             23 if is("content-security-policy") => self.is_hardened = true,
             27 if is("access-control-allow-origin") => {
                 let value = value.trim_ascii();
-                self.allows_anybody = matches!(value, b"*" | b"null") || self.foreign == Some(value);
+                // Browsers send no credentials where everybody is let in by a star.
+                self.allows_anybody =
+                    self.foreign.is_some_and(|foreign| value == foreign || value == b"null");
             }
             32 if is("access-control-allow-credentials") => {
                 self.allows_credentials = value.trim_ascii() == b"true";

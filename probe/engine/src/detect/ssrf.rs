@@ -151,6 +151,10 @@ fn shown(address: SocketAddr) -> String {
 
 /// Whether a caller and a service are one workload; in a capture file a server has its port behind its address.
 fn is_same(caller: &str, service: &str) -> bool {
+    // Everybody on a machine has the same loopback address: it names nobody.
+    if caller.starts_with("external:127.") || caller == "external:::1" {
+        return false;
+    }
     service.strip_prefix(caller).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 

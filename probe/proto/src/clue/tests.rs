@@ -41,6 +41,10 @@ fn open_doors() {
     assert!(call.notes.any(Notes::OPEN_CORS) && call.notes.any(Notes::FOREIGN_ORIGIN));
     let own = [("Host", "api.shop.example"), ("Origin", "https://www.shop.example")];
     assert!(!with(json("{}"), &own, &open).notes.any(Notes::FOREIGN_ORIGIN));
+    // Neither may a star do, which browsers ignore with credentials, nor what nobody foreign asked for.
+    let star = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Credentials", "true")];
+    assert!(!with(json("{}"), &asked, &star).notes.any(Notes::OPEN_CORS));
+    assert!(!with(json("{}"), &[], &open).notes.any(Notes::OPEN_CORS));
     // A public API without credentials may be open to everybody.
     let public = [("Access-Control-Allow-Origin", "*")];
     assert!(!with(json("{}"), &asked, &public).notes.any(Notes::OPEN_CORS));

@@ -7,6 +7,7 @@ use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
 use crate::pipelining::{self, begins_request};
 use crate::record;
+use crate::samples;
 use crate::socket::{CALLERS, DEFERRED, SEED, SERVED, Socket, caller_key, find, find_or_create};
 use apisec_abi::{
     FLAG_EGRESS, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP1, VERDICT_HTTP2,
@@ -219,6 +220,9 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
         socket.last_direction = here;
         socket.copied[direction & 1] = 0;
         socket.turns = socket.turns.wrapping_add(1);
+        if samples::on() {
+            socket.sample = 0;
+        }
         if socket.turns % REVIEW_EVERY == 0 {
             review(socket);
         }
@@ -341,14 +345,15 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
             }
         }
     }
-    if room == 0 {
+    let sampled = packet.payload > room && samples::on() && is_wanted(socket, packet, room);
+    if room == 0 && !sampled {
         skip(socket, packet, side);
         return true;
     }
     if socket.skipped_len[side] != 0 {
         record::skipped(socket, side, 0);
     }
-    if socket.pipelines == 1 {
+    if socket.pipelines == 1 || sampled {
         socket.copied[side] += packet.payload;
         record::run::<PIPELINE_PIECES>(ctx, socket, packet, side, 0, packet.payload, true);
         return true;
@@ -357,6 +362,13 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     socket.copied[side] += wanted;
     record::data(ctx, socket, packet, side, wanted);
     true
+}
+
+/// Whether a packet beyond the budget belongs to a body that is wanted whole: none that has lost a part already.
+#[inline(always)]
+pub fn is_wanted(socket: &mut Socket, packet: &Packet, room: u32) -> bool {
+    let port = if socket.role == ROLE_CLIENT { socket.remote_port } else { socket.local_port };
+    samples::take(&mut socket.sample, port, packet.payload, room != 0)
 }
 
 /// Whether a request follows another without a turn, in this packet or with it.

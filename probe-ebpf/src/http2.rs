@@ -5,10 +5,11 @@
 //! met in the middle, too many frames in one packet) whole packets are shipped until one begins with a frame; user space
 //! follows the frames by itself and needs nothing of this but the octets.
 
-use crate::capture::REPORT_SKIPPED;
+use crate::capture::{REPORT_SKIPPED, is_wanted};
 use crate::counters::add;
 use crate::packet::Packet;
 use crate::record;
+use crate::samples;
 use crate::socket::{Frames, Socket};
 use apisec_abi::{ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN, VERDICT_DISMISSED, VERDICT_HTTP2, counter};
 use aya_ebpf::programs::SkBuffContext;
@@ -126,6 +127,8 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     let side = direction & 1;
     let asks = (socket.role == ROLE_CLIENT) == (direction == 1);
     let prefix = if asks { REQUEST_PREFIX } else { RESPONSE_PREFIX };
+    let sampled = packet.payload > prefix && samples::on() && is_wanted(socket, packet, 1);
+    let prefix = if sampled { WHOLE } else { prefix };
     add(counter::BYTES_HTTP2, packet.payload as u64);
     let mut from = 0;
     if follow(ctx, socket, packet, side) {

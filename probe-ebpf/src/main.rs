@@ -15,6 +15,7 @@ mod pipelining;
 mod process;
 mod record;
 mod ring;
+mod samples;
 mod socket;
 mod tls;
 

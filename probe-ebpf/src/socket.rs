@@ -82,6 +82,8 @@ pub struct Socket {
     pub local_port: u16,
     /// Remote port, host order.
     pub remote_port: u16,
+    /// What is left of a body that is given whole; see [`crate::samples`].
+    pub sample: u32,
     /// When the last of the skipped bytes was seen, by direction.
     pub skipped_at: [u64; 2],
     /// Of HTTP/2, by direction.

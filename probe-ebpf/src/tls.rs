@@ -14,3 +14,4 @@ pub mod opaque;
 mod session;
 mod ship;
 mod tie;
+mod unix;

@@ -73,6 +73,7 @@ pub struct Attached {
     pub ring: RingBuf<MapData>,
     seeds: HashMap<MapData, u64, SeedValue>,
     counters: PerCpuArray<MapData, u64>,
+    samples: HashMap<MapData, u32, u32>,
     /// What could not be attached.
     pub degradations: Vec<Degradation>,
 }
@@ -94,6 +95,15 @@ pub enum Own {
     Included,
 }
 
+/// How much of bodies is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// What the budgets hold.
+    Heads,
+    /// Some of them whole, as they are asked for.
+    Sampled,
+}
+
 /// Loads the object and attaches every hook; `seed` is called between the hooks that learn of new
 /// connections and the one that reads payload, and returns what is known of older connections; `probe` puts the
 /// first probes into TLS libraries, unless that hook was refused.
@@ -102,11 +112,12 @@ pub enum Own {
 /// The kernel refuses the object or a required hook; says what to do.
 pub fn attach(
     own: Own,
+    bodies: Bodies,
     seed: impl FnOnce() -> Vec<(u64, Seed)>,
     probe: impl FnOnce(&mut Prober<'_>),
 ) -> Result<Attached, SourceError> {
     let place = Place { cgroup: cgroup::root()? };
-    let (mut ebpf, abilities) = load_what_fits(own)?;
+    let (mut ebpf, abilities) = load_what_fits(own, bodies)?;
     let mut degradations: Vec<_> = abilities.degradation().into_iter().collect();
     let (mut seed, mut probe) = (Some(seed), Some(probe));
     for hook in HOOKS {
@@ -129,8 +140,9 @@ pub fn attach(
     let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(|error| broken(&error))?;
     let counters = PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?).map_err(|error| broken(&error))?;
     let seeds = HashMap::try_from(take(&mut ebpf, "SEED")?).map_err(|error| broken(&error))?;
+    let samples = HashMap::try_from(take(&mut ebpf, "SAMPLES")?).map_err(|error| broken(&error))?;
     degradations.extend(btf::degradation());
-    Ok(Attached { ebpf, ring, seeds, counters, degradations })
+    Ok(Attached { ebpf, ring, seeds, counters, samples, degradations })
 }
 
 /// Puts probes into files while the hook `tls` is attached.
@@ -165,6 +177,12 @@ impl Attached {
     pub fn revise(&mut self, cookie: u64, seed: Seed) {
         // A full map evicts its oldest entry; a failure leaves the verdict as it was.
         let _unchanged = self.seeds.insert(cookie, SeedValue(seed), 0);
+    }
+
+    /// Asks for so many whole bodies of whoever listens on `port`, in place of what was asked for before.
+    pub fn want(&mut self, port: u16, bodies: u32) {
+        // What does not fit is asked for again by the next call.
+        let _later = self.samples.insert(u32::from(port), bodies, 0);
     }
 
     /// Puts probes into files.
@@ -220,10 +238,10 @@ pub fn version() -> (u32, u32) {
 }
 
 /// The object with as many abilities as the verifier lets pass.
-fn load_what_fits(own: Own) -> Result<(Ebpf, Abilities), SourceError> {
+fn load_what_fits(own: Own, bodies: Bodies) -> Result<(Ebpf, Abilities), SourceError> {
     let mut abilities = Abilities::worth_trying();
     loop {
-        let mut ebpf = load(own, abilities)?;
+        let mut ebpf = load(own, bodies, abilities)?;
         let less = Abilities {
             netns_cookies: abilities.netns_cookies && handshake::load(&mut ebpf).is_ok(),
             frames: abilities.frames && capture::load(&mut ebpf).is_ok(),
@@ -243,12 +261,13 @@ fn once(loaded: Result<(), aya::programs::ProgramError>) -> Result<(), HookError
     }
 }
 
-fn load(own: Own, abilities: Abilities) -> Result<Ebpf, SourceError> {
+fn load(own: Own, bodies: Bodies, abilities: Abilities) -> Result<Ebpf, SourceError> {
     let offsets = btf::offsets().unwrap_or_default();
     EbpfLoader::new()
         .map_max_entries("EVENTS", RING_BYTES)
         .override_global("WAKE_ABOVE", &u64::from(WAKE_ABOVE), true)
         .override_global("OWN_TGID", &if own == Own::Excluded { std::process::id() } else { 0 }, true)
+        .override_global("SAMPLING", &u32::from(bodies == Bodies::Sampled), true)
         .override_global("HAS_NETNS_COOKIE", &u32::from(abilities.netns_cookies), true)
         .override_global("FOLLOWS_FRAMES", &u32::from(abilities.frames), true)
         .override_global("OFFSET_TASK_MM", &offsets.task_mm, true)

@@ -1,7 +1,7 @@
 //! Examines what this machine allows: loads every hook, makes it fire once, and says in plain words what
 //! is missing. Changes nothing and leaves nothing behind.
 
-use crate::attach::{self, HOOKS, Own, btf, cgroup, neighbours, version};
+use crate::attach::{self, Bodies, HOOKS, Own, btf, cgroup, neighbours, version};
 use crate::flow::Flow;
 use crate::source::live::Live;
 use crate::source::{Sink, Source as _};
@@ -171,7 +171,7 @@ impl Sink for Fired {
 const PROBE: &[u8] = b"GET /apisec-top-self-test HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn hooks() -> Vec<Check> {
-    let mut live = match Live::start(Own::Included, Vec::new) {
+    let mut live = match Live::start(Own::Included, Bodies::Heads, Vec::new) {
         Ok(live) => live,
         Err(error) => return vec![check("hooks", Verdict::Failed, error.what, &error.remedy)],
     };

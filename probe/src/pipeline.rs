@@ -14,6 +14,7 @@ mod half_read;
 mod hold;
 mod knowledge;
 mod resync;
+mod samples;
 
 use crate::forward::Forwarder;
 use crate::identity::Identity;
@@ -65,6 +66,8 @@ pub struct Config {
     pub on_call: Option<CallSink>,
     /// Records every call.
     pub recorder: Option<Recorder>,
+    /// Bodies that are read whole, per endpoint and minute; 0 for none.
+    pub sample_bodies: u32,
     /// Publish snapshots while running; otherwise only one at the end.
     pub live_view: bool,
     /// Share of one core above which we shed work, 0.0 to 1.0 (or more on several cores).

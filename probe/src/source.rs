@@ -136,6 +136,9 @@ pub trait Source: Send {
     /// The connection carries messages that no turn of direction divides: send all of them.
     fn stream(&mut self, _conn: ConnId) {}
 
+    /// So many bodies of whoever listens on the port are wanted whole.
+    fn want(&mut self, _port: u16, _bodies: u32) {}
+
     /// The connection went over to HTTP/2: send it as that.
     fn follow_http2(&mut self, _conn: ConnId) {}
 }

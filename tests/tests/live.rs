@@ -13,6 +13,7 @@ mod io_paths;
 mod newcomers;
 mod overload;
 mod residue;
+mod samples;
 mod standing;
 mod tls;
 mod workloads;

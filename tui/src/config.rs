@@ -76,6 +76,8 @@ pub struct Send {
 pub struct Budget {
     /// Share of one core above which work is shed.
     pub cpu_share: Option<f64>,
+    /// Bodies that are read whole, per endpoint and minute.
+    pub sample_bodies: Option<u32>,
 }
 
 impl Config {
@@ -229,7 +231,7 @@ mod tests {
         } = shown;
         assert!(!specs.is_empty() && zombie_after.is_some());
         assert!(theme.is_some() && plain.is_some() && ascii.is_some() && read_only.is_some());
-        assert!(budget.cpu_share.is_some());
+        assert!(budget.cpu_share.is_some() && budget.sample_bodies.is_some());
         assert!(
             !send.to.is_empty() && send.least.is_some() && send.token_file.is_some() && send.ca.is_some()
         );

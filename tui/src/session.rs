@@ -61,7 +61,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     };
     let store = store(&settings, access)?;
     let Some(report) = report else {
-        let mut opened = origin.open(None)?;
+        let mut opened = origin.open(None, settings.bodies())?;
         // The shop of a demo is closed after everything else.
         let _shop = opened.shop.take();
         return Session {
@@ -77,7 +77,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         .interactive(opened);
     };
     let ready = Ready::new()?;
-    let mut opened = origin.open(Some(report))?;
+    let mut opened = origin.open(Some(report), settings.bodies())?;
     let _shop = opened.shop.take();
     let plan = Plan {
         report,
@@ -137,6 +137,7 @@ impl Session<'_> {
             forwarder: self.forwarder()?,
             on_call,
             recorder,
+            sample_bodies: self.settings.sample_bodies,
             live_view,
             // Nobody's work waits behind a file: it may have all that it needs.
             cpu_share: if opened.bounded { f64::INFINITY } else { self.settings.cpu_share },

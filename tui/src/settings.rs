@@ -6,6 +6,7 @@ use crate::exit::Failure;
 use crate::theme::{THEMES, Theme};
 use apisec_engine::finding::Severity;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
+use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
@@ -20,6 +21,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Share of one core above which work is shed when nobody asked: half of one.
 const CPU_SHARE: f64 = 0.5;
+
+/// Bodies per endpoint and minute that can be asked for: more is a recording, not a sample.
+const MOST_BODIES: u32 = 1000;
 
 /// The settings of a run.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Settings {
     pub send_least: Severity,
     /// Share of one core above which work is shed.
     pub cpu_share: f64,
+    /// Bodies that are read whole, per endpoint and minute.
+    pub sample_bodies: u32,
     /// Key overrides: contexts, in them actions with their keys.
     pub keys: BTreeMap<String, toml::Value>,
 }
@@ -73,8 +79,17 @@ impl Settings {
             send: destinations(options, &config.send)?,
             send_least: least(options, &config.send)?,
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
+            sample_bodies: sample_bodies(options.sample_bodies.or(config.budget.sample_bodies))?,
             keys: config.keys,
         })
+    }
+}
+
+impl Settings {
+    /// How much of bodies is read.
+    #[must_use]
+    pub const fn bodies(&self) -> Bodies {
+        if self.sample_bodies > 0 { Bodies::Sampled } else { Bodies::Heads }
     }
 }
 
@@ -131,6 +146,15 @@ fn interval(asked: Option<Duration>) -> Result<Duration, Failure> {
         None => Ok(INTERVAL),
         Some(asked) if INTERVALS.contains(&asked) => Ok(asked),
         Some(_) => Err(Failure::usage("the interval is out of range", "use --interval with 100ms to 10s")),
+    }
+}
+
+fn sample_bodies(asked: Option<u32>) -> Result<u32, Failure> {
+    match asked {
+        Some(asked) if asked > MOST_BODIES => {
+            Err(Failure::usage(format!("budget.sample_bodies is {asked}"), "use 0 (none) to 1000"))
+        }
+        asked => Ok(asked.unwrap_or(0)),
     }
 }
 

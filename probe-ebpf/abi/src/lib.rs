@@ -329,6 +329,9 @@ pub struct Seed {
     pub pad: [u8; 6],
 }
 
+/// Bytes of a body that is wanted whole, about: the packet that goes beyond it is the last.
+pub const SAMPLE_BYTES: u32 = 64 << 10;
+
 /// Index into the per-CPU counter map `COUNTERS`; see [`COUNTER_NAMES`]. What user space can add up from
 /// the records themselves is not counted here: a counter costs every packet.
 pub mod counter {
@@ -368,8 +371,12 @@ pub mod counter {
     pub const LOST_TLS_RING_FULL: u32 = 16;
     /// First payload of connections whose server accepts late (TCP_DEFER_ACCEPT), and whose client is elsewhere.
     pub const LOST_DEFERRED: u32 = 17;
+    /// Bytes sent over unix sockets, which are not read.
+    pub const BYTES_UNIX: u32 = 18;
+    /// Bodies that were given beyond the budget, on request.
+    pub const BODIES_SAMPLED: u32 = 19;
     /// Number of counters.
-    pub const COUNT: u32 = 18;
+    pub const COUNT: u32 = 20;
 }
 
 /// Names of the counters, by index.
@@ -392,6 +399,8 @@ pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
     "lost_tls_state",
     "lost_tls_ring_full",
     "lost_deferred",
+    "bytes_unix",
+    "bodies_given",
 ];
 
 const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);

@@ -37,6 +37,10 @@ pub struct Session {
     pub whole: u8,
     /// Zero.
     pub pad: [u8; 3],
+    /// What is left of a body that is given whole; see [`crate::samples`].
+    pub sample: u32,
+    /// Ports of its socket, where it is known: our own, and the peer's.
+    pub ports: [u16; 2],
 }
 
 /// Sessions in use.
@@ -62,6 +66,8 @@ fn begin(object: u64, fresh: u8) -> Option<*mut Session> {
         first: 0,
         whole: 0,
         pad: [0; 3],
+        sample: 0,
+        ports: [0; 2],
     };
     let key = key(object);
     if SESSIONS.insert(&key, &new, 0).is_err() {

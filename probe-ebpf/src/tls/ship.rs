@@ -4,6 +4,7 @@ use super::session::{EGRESS, INGRESS, Session};
 use crate::classify::is_status_line;
 use crate::counters::add;
 use crate::ring::{reserve, submit};
+use crate::samples;
 use apisec_abi::{FLAG_EGRESS, FLAG_SYN_SEEN, KIND_TLS_DATA, MAX_PAYLOAD, TLS_CLASSES, TlsData, counter};
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
@@ -27,6 +28,9 @@ pub fn plaintext(object: u64, session: &mut Session, direction: usize, buffer: u
     if session.last != here {
         session.last = here;
         session.copied[direction] = 0;
+        if samples::on() {
+            session.sample = 0;
+        }
         if session.first == 0 {
             session.first = here;
         }
@@ -69,6 +73,13 @@ fn wanted(session: &mut Session, direction: usize, buffer: u64, len: u32) -> u32
         // Answers to pipelined requests follow each other without a turn.
         session.copied[direction] = 0;
         room = budget;
+    }
+    if len > room && samples::on() {
+        let [own, peer] = session.ports;
+        let port = if session.first == EGRESS as u8 + 1 { peer } else { own };
+        if samples::take(&mut session.sample, port, len, room != 0) {
+            room = most;
+        }
     }
     if len < room { len } else { room }
 }

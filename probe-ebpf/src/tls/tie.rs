@@ -27,7 +27,7 @@ const AF_INET: u16 = 2;
 #[unsafe(no_mangle)]
 static OFFSET_SK_COOKIE: u32 = 0;
 #[unsafe(no_mangle)]
-static OFFSET_SK_FAMILY: u32 = 0;
+pub static OFFSET_SK_FAMILY: u32 = 0;
 #[unsafe(no_mangle)]
 static OFFSET_SK_LOCAL_PORT: u32 = 0;
 #[unsafe(no_mangle)]
@@ -141,13 +141,14 @@ pub fn follow(socket: u64, object: u64, session: &'static mut Session) -> Option
 }
 
 #[inline(always)]
-fn report(socket: u64, object: u64, session: &Session) {
+fn report(socket: u64, object: u64, session: &mut Session) {
     macro_rules! field {
         ($kind:ty, $offset:ident) => {
             // SAFETY: a constant that user space sets before loading.
             read::<$kind>(socket, unsafe { core::ptr::read_volatile(&raw const $offset) })
         };
     }
+    session.ports = [field!(u16, OFFSET_SK_LOCAL_PORT), u16::from_be(field!(u16, OFFSET_SK_REMOTE_PORT))];
     let Some(record) = reserve::<{ size_of::<TlsTie>() }>(counter::LOST_IDENTITY) else { return };
     let v4 = field!(u16, OFFSET_SK_FAMILY) == AF_INET;
     let (local_addr, remote_addr) = if v4 {
@@ -167,8 +168,8 @@ fn report(socket: u64, object: u64, session: &Session) {
         cookie: session.cookie,
         local_addr,
         remote_addr,
-        local_port: field!(u16, OFFSET_SK_LOCAL_PORT),
-        remote_port: u16::from_be(field!(u16, OFFSET_SK_REMOTE_PORT)),
+        local_port: session.ports[0],
+        remote_port: session.ports[1],
         pad2: 0,
     };
     // SAFETY: the record holds a `TlsTie`.
@@ -185,7 +186,7 @@ fn mapped(ip4: u32) -> [u8; 16] {
 
 /// A field of a kernel structure; zero when it cannot be read.
 #[inline(always)]
-fn read<T: Copy>(base: u64, offset: u32) -> T {
+pub fn read<T: Copy>(base: u64, offset: u32) -> T {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the helper checks the address; only integers are read, for which zero is a value.
     unsafe {

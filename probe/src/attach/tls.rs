@@ -24,6 +24,8 @@ const RECEIVES: &str = "tcp_rcv_space_adjust";
 /// The same for writes: the newer ones first. A kernel older than 6.3 has none; sessions are then tied by reads alone.
 const SENDS: [&str; 2] = ["sock_send_length", "tcp_sendmsg_locked"];
 const IO: &str = "apisec_tls_io";
+/// Counts what unix sockets send, on kernels that tell.
+const UNIX: &str = "apisec_unix_sent";
 
 /// Threads that take probes out. The kernel waits each time until nobody can be in the probe any more, up to a tenth of a
 /// second; one after the other, a node with many libraries took a minute to let go.
@@ -95,6 +97,10 @@ fn attach(ebpf: &mut Ebpf, _: &Place) -> Result<(), HookError> {
     io.load()?;
     io.attach(RECEIVES)?;
     let _sends = SENDS.into_iter().any(|name| io.attach(name).is_ok());
+    let unix: &mut RawTracePoint = ebpf.program_mut(UNIX).ok_or(HookError::Missing(UNIX))?.try_into()?;
+    unix.load()?;
+    // Without it there is no figure, which is said where it would stand.
+    let _uncounted = unix.attach(SENDS[0]);
     Ok(())
 }
 

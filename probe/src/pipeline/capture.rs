@@ -3,12 +3,13 @@
 use super::cost::Stage;
 use super::desk::{Desk, Details};
 use super::governor::{Governor, Shedding};
+use super::samples::Samples;
 use super::{Config, Update};
 use crate::clock;
 use crate::flow::Flow;
 use crate::record::{RecordError, Recorder};
 use crate::source::{Opaque, Progress, Sink, Source, SourceError, SourceStats};
-use apisec_abi::{Exec, Exit, Open};
+use apisec_abi::{Exec, Exit, Open, SAMPLE_BYTES};
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::delta::Delta;
@@ -75,10 +76,20 @@ impl Capture {
         stop: Arc<AtomicBool>,
     ) -> Self {
         rules.mark_changed();
-        let desk = Desk::new(config.key, config.identity, config.on_call, config.recorder);
+        let desk = Desk::new(
+            config.key,
+            config.identity,
+            config.on_call,
+            config.recorder,
+            Samples::new(config.sample_bodies),
+        );
+        let mut limits = DecoderLimits::default();
+        if config.sample_bodies > 0 {
+            limits.body_prefix = SAMPLE_BYTES as usize;
+        }
         Self {
             source: config.source,
-            stages: Stages { decoder: Decoder::new(DecoderLimits::default()), desk },
+            stages: Stages { decoder: Decoder::new(limits), desk },
             send,
             rules,
             stop,
@@ -104,6 +115,9 @@ impl Capture {
                 Err(error) => break Err(error),
             }
             self.stages.desk.release_due(self.source.now());
+            for (port, bodies) in self.stages.desk.samples.wishes() {
+                self.source.want(port, bodies);
+            }
             for conn in self.stages.desk.upgraded.drain(..) {
                 self.source.follow_http2(conn);
             }
@@ -211,6 +225,7 @@ impl Capture {
         losses.insert("exchanges_unnamed".into(), desk.unnamed);
         counters.extend(decoder.counters().map(owned));
         counters.insert("connections".into(), desk.conns.len() as u64);
+        counters.insert("bodies_read_whole".into(), desk.samples.read);
         counters.insert("calls_named_early".into(), desk.hold.gave_up);
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());

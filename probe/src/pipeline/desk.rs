@@ -8,6 +8,7 @@ use super::coverage::Coverage;
 use super::governor::Shedding;
 use super::half_read::HalfRead;
 use super::hold::{Hold, Release};
+use super::samples::Samples;
 use crate::flow::Flow;
 use crate::identity::{Certainty, Identity};
 use crate::record::Recorder;
@@ -45,6 +46,7 @@ pub(super) struct Desk {
     pub(super) cost: Cost,
     pub(super) shedding: Shedding,
     pub(super) details: Details,
+    pub(super) samples: Samples,
     pub(super) calls: u64,
     pub(super) calls_in_delta: u64,
     pub(super) unnamed: u64,
@@ -86,6 +88,7 @@ impl Desk {
         identity: Box<dyn Identity>,
         on_call: Option<CallSink>,
         recorder: Option<Recorder>,
+        samples: Samples,
     ) -> Self {
         Self {
             namer: Namer::new(key),
@@ -101,6 +104,7 @@ impl Desk {
             cost: Cost::default(),
             shedding: Shedding::Nothing,
             details: Details::default(),
+            samples,
             calls: 0,
             calls_in_delta: 0,
             unnamed: 0,
@@ -145,7 +149,9 @@ impl Desk {
             vantage: flow.vantage,
         };
         let depth = match self.shedding {
-            Shedding::Nothing if self.details.grant(exchange) => Depth::Detail,
+            Shedding::Nothing if self.samples.grants(exchange) || self.details.grant(exchange) => {
+                Depth::Detail
+            }
             Shedding::Nothing | Shedding::Bodies => Depth::Fields,
             Shedding::Fields | Shedding::Calls => Depth::Operation,
         };
@@ -168,6 +174,9 @@ impl Desk {
             }
             self.hold.gave_up += u64::from(certainty > Certainty::Later);
             self.publish(&call);
+            if self.shedding == Shedding::Nothing {
+                self.samples.heard(exchange, &call, self.observer.endpoint(), flow.server.port());
+            }
             self.call = Some(call);
         }
         self.cost.charge(Stage::Observe);

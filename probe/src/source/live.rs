@@ -7,7 +7,7 @@
 mod pace;
 
 use self::pace::Pace;
-use crate::attach::{self, Attached, Own};
+use crate::attach::{self, Attached, Bodies, Own};
 use crate::clock;
 use crate::flow::Flow;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats, TlsUse};
@@ -79,10 +79,14 @@ impl Live {
     ///
     /// # Errors
     /// No rights, no cgroup2, or a kernel that refuses a required hook.
-    pub fn start(own: Own, seed: impl FnOnce() -> Vec<(u64, Seed)>) -> Result<Self, SourceError> {
+    pub fn start(
+        own: Own,
+        bodies: Bodies,
+        seed: impl FnOnce() -> Vec<(u64, Seed)>,
+    ) -> Result<Self, SourceError> {
         let mut probes = Probes::start();
         let mut probed = false;
-        let attached = attach::attach(own, seed, |prober| {
+        let attached = attach::attach(own, bodies, seed, |prober| {
             probes.first(prober);
             probed = true;
         })?;
@@ -235,6 +239,10 @@ impl Source for Live {
 
     fn dismiss(&mut self, conn: ConnId) {
         self.attached.revise(conn.0, Seed { role: ROLE_UNKNOWN, verdict: VERDICT_DISMISSED, pad: [0; 6] });
+    }
+
+    fn want(&mut self, port: u16, bodies: u32) {
+        self.attached.want(port, bodies);
     }
 
     fn stream(&mut self, conn: ConnId) {

@@ -108,13 +108,18 @@ pub fn of_the_node(counters: &BTreeMap<String, u64>, lost: u64) -> Vec<CoverageV
     };
     let quic = counters.get("bytes_quic").copied().unwrap_or_default();
     let unix = unix_connections();
+    let unix_bytes = counters.get("bytes_unix").copied().unwrap_or_default();
     let mut rows = Vec::new();
     if quic > 0 {
         rows.push(row("quic", "QUIC (HTTP/3) is not read", 0, quic, 0));
     }
-    if unix > 0 {
-        let reason = "unix sockets are not read; their bytes are not counted";
-        rows.push(row("unix", reason, unix, 0, 0));
+    if unix > 0 || unix_bytes > 0 {
+        let reason = if unix_bytes > 0 {
+            "unix sockets, of whatever kind, are not read; their bytes are those sent since we began"
+        } else {
+            "unix sockets are not read; their bytes are not counted (a kernel before 6.3, or nothing was sent)"
+        };
+        rows.push(row("unix", reason, unix, unix_bytes, 0));
     }
     if lost > 0 {
         rows.push(row("tls", "plaintext whose connection did not become known in time", 0, 0, lost));

@@ -71,6 +71,7 @@ const PLUG_INS: &[PlugIns] = &[
             ("packet", "what hooks share: headers of a packet"),
             ("record", "what hooks share: events as bytes"),
             ("ring", "what hooks share: the way to user space"),
+            ("samples", "what hooks share: bodies that are wanted whole"),
             ("socket", "what hooks share: what is known of a socket"),
         ],
         built: true,

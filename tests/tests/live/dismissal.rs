@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use apisec_abi::{Exec, Exit, Open};
-use apisec_probe::attach::Own;
+use apisec_probe::attach::{Bodies, Own};
 use apisec_probe::flow::Flow;
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{Sink, Source};
@@ -163,7 +163,7 @@ impl Sink for Counted {
 fn segments_of_ours(own: Own) -> usize {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let server = listener.local_addr().unwrap();
-    let mut live = Live::start(own, Vec::new).unwrap();
+    let mut live = Live::start(own, Bodies::Heads, Vec::new).unwrap();
     let answering = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut buffer = [0; 1024];

@@ -41,6 +41,12 @@ pub struct RunOptions {
     #[arg(long, value_name = "TIME")]
     pub zombie_after: Option<Span>,
 
+    /// Read so many large bodies of each endpoint whole, per minute, up to 64 KiB each (0 to 1000) [default: 0]
+    ///
+    /// What their keys and types are is kept, never a value. Without it bodies are known as far as the first 4 to 8 KiB go.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub sample_bodies: Option<u32>,
+
     /// Fail (exit code 3) when there is such drift; prints SARIF unless --output says otherwise
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = gate::parser())]
     pub fail_on: Vec<String>,

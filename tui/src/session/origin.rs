@@ -5,7 +5,7 @@ use crate::report::Report;
 use crate::shop::Shop;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::drift::Given;
-use apisec_probe::attach::Own;
+use apisec_probe::attach::{Bodies, Own};
 use apisec_probe::identity::{self, AddressIdentity, Hosts, Identity, LocalIdentity};
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{self, Source, SourceError};
@@ -67,11 +67,11 @@ impl Origin {
     }
 
     /// Opens it; `report` is how it will be printed, if it is.
-    pub(super) fn open(&self, report: Option<&Report>) -> Result<Opened, Failure> {
+    pub(super) fn open(&self, report: Option<&Report>, bodies: Bodies) -> Result<Opened, Failure> {
         match self {
-            Self::Live => Ok(live(capture()?, None)?),
+            Self::Live => Ok(live(capture(bodies)?, None)?),
             Self::Files(paths) => files(paths),
-            Self::Demo { scenario } => match capture() {
+            Self::Demo { scenario } => match capture(bodies) {
                 Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
                 Err(why) => recorded_demo(&why.into(), report),
             },
@@ -79,8 +79,8 @@ impl Origin {
     }
 }
 
-fn capture() -> Result<Live, SourceError> {
-    Live::start(Own::Excluded, identity::seed)
+fn capture(bodies: Bodies) -> Result<Live, SourceError> {
+    Live::start(Own::Excluded, bodies, identity::seed)
 }
 
 /// Names come last: who listens in the shop is known from the first call on.

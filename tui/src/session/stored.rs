@@ -32,7 +32,7 @@ pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, 
     let settings = Settings::of(options)?;
     let loaded = load(origin, &settings);
     let store = super::store(&settings, Access::Look)?;
-    let opened: Opened = origin.open(None)?;
+    let opened: Opened = origin.open(None, settings.bodies())?;
     let session = Session {
         options,
         settings,

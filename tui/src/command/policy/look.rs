@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
 use apisec_engine::snapshot::Snapshot;
-use apisec_probe::attach::Own;
+use apisec_probe::attach::{Bodies, Own};
 use apisec_probe::identity::roster::roster;
 use apisec_probe::identity::{self, LocalIdentity};
 use apisec_probe::pipeline::{self, Config};
@@ -25,7 +25,7 @@ pub(super) fn node(watch: Duration) -> Result<Snapshot, Failure> {
 }
 
 fn live(watch: Duration) -> Result<Snapshot, Failure> {
-    let source = Live::start(Own::Excluded, identity::seed)?;
+    let source = Live::start(Own::Excluded, Bodies::Heads, identity::seed)?;
     let running = pipeline::start(Config {
         source: Box::new(source),
         identity: Box::new(LocalIdentity::start()?),
@@ -38,6 +38,7 @@ fn live(watch: Duration) -> Result<Snapshot, Failure> {
         forwarder: None,
         on_call: None,
         recorder: None,
+        sample_bodies: 0,
         live_view: false,
         cpu_share: f64::INFINITY,
         audit: None,

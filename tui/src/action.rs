@@ -88,6 +88,18 @@ pub enum Action {
     Split,
     /// Take the newest templating rule back.
     UndoRule,
+    /// Preview a policy that stops what is selected.
+    Block,
+    /// Take a policy back.
+    UndoPolicy,
+    /// Take all policies back.
+    UndoAll,
+    /// Let it last longer.
+    Extend,
+    /// Let it end sooner.
+    Shorten,
+    /// Let it last until it is taken back.
+    Permanent,
     /// Close the selected half-read connection, so that its successor can be read.
     Resync,
     /// Accept the input.
@@ -150,6 +162,12 @@ pub const NAMED: &[Named] = &[
     named(Action::Merge, "merge", "merge", "fold this segment and its siblings into one parameter"),
     named(Action::Split, "split", "split", "show the values of this parameter literally"),
     named(Action::UndoRule, "undo-rule", "undo", "take the newest merge or split back"),
+    named(Action::Block, "block", "block", "preview a policy that stops what is selected"),
+    named(Action::UndoPolicy, "undo-policy", "undo block", "take a policy back"),
+    named(Action::UndoAll, "undo-all", "undo all", "take all policies back"),
+    named(Action::Extend, "extend", "longer", "let it last longer"),
+    named(Action::Shorten, "shorten", "shorter", "let it end sooner"),
+    named(Action::Permanent, "permanent", "for ever", "let it last until it is taken back"),
     named(
         Action::Resync,
         "resync",

@@ -15,9 +15,11 @@ use crate::layer::help::Help;
 use crate::layer::palette::{Entry, Palette};
 use crate::layer::{Layer, LayerReply};
 use crate::theme::{THEMES, Theme};
+use crate::view::policies::undo;
 use crate::view::{Reply, VIEWS, View, World};
 use crate::widget::footer::Hint;
 use apisec_engine::filter::Filter;
+use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::Snapshot;
 pub use hold::Hold;
 use std::sync::Arc;
@@ -42,6 +44,10 @@ pub struct Setup {
     pub plain: bool,
     /// ASCII shapes only.
     pub ascii: bool,
+    /// What must not be cut by accident.
+    pub wards: Vec<Ward>,
+    /// Policies can be put into force.
+    pub enforces: bool,
 }
 
 /// The state.
@@ -157,7 +163,12 @@ impl App {
     }
 
     fn observe(&mut self, snapshot: Arc<Snapshot>) -> bool {
+        let before = self.hold.newest().policy_answer.as_ref().map_or(0, |answer| answer.number);
+        let answer = snapshot.policy_answer.clone().filter(|answer| answer.number > before);
         let shown = self.hold.observe(snapshot);
+        if let Some(answer) = answer {
+            self.say(crate::widget::escape::escape(&answer.text).into_owned());
+        }
         if shown {
             self.refresh();
         }
@@ -182,6 +193,10 @@ impl App {
             return Vec::new();
         }
         if let Action::Send(command) = action {
+            if self.setup.read_only {
+                self.say("read-only: nothing is changed".to_owned());
+                return Vec::new();
+            }
             effects.push(Effect::Send(command.clone()));
             return Vec::new();
         }
@@ -260,6 +275,23 @@ impl App {
             Action::Show(view) => self.show(*view),
             Action::Export => self.layers.push(Box::<Exports>::default()),
             Action::NextTheme => self.next_theme(),
+            Action::UndoPolicy => self.undo_policy(),
+            _ => {}
+        }
+    }
+
+    /// Asks whether the policy that was applied last shall be taken back.
+    fn undo_policy(&mut self) {
+        let world = self.world();
+        let open = world.snapshot.policies.iter().find(|policy| policy.state.is_open());
+        let reply = match open {
+            _ if world.read_only => Reply::Refused("read-only: nothing is changed".to_owned()),
+            Some(policy) => undo(policy, world.snapshot.window.end_ns),
+            None => Reply::Refused("no policy is in force".to_owned()),
+        };
+        match reply {
+            Reply::Open(layer) => self.layers.push(layer),
+            Reply::Refused(why) => self.say(why),
             _ => {}
         }
     }
@@ -317,6 +349,8 @@ impl App {
             filter: &self.filter,
             read_only: self.setup.read_only,
             plain: self.setup.plain,
+            wards: &self.setup.wards,
+            enforces: self.setup.enforces,
         }
     }
 
@@ -348,6 +382,10 @@ impl App {
             can.push(Action::ClearFilter);
         }
         can.extend(self.hold.can());
+        if !self.setup.read_only && self.hold.shown().policies.iter().any(|policy| policy.state.is_open()) {
+            can.retain(|action| *action != Action::UndoPolicy);
+            can.push(Action::UndoPolicy);
+        }
         can.extend([Action::Palette, Action::NextView, Action::PreviousView]);
         can.extend((0..VIEWS.len()).filter(|view| *view != self.focus).map(Action::Show));
         can.push(Action::Export);

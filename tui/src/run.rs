@@ -13,6 +13,7 @@ use crate::theme::{Depth, Terminal as Environment, Theme};
 use crate::view::endpoint_key;
 use anyhow::Context as _;
 use apisec_engine::command::Command;
+use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::{EndpointView, Snapshot};
 use apisec_probe::pipeline::Running;
 use input::{Line, Reader};
@@ -49,6 +50,10 @@ pub struct Options {
     pub plain: bool,
     /// ASCII shapes only.
     pub ascii: bool,
+    /// What must not be cut by accident.
+    pub wards: Vec<Ward>,
+    /// Policies can be put into force.
+    pub enforces: bool,
     /// What the environment says about the terminal.
     pub environment: Environment,
     /// What is shown at first; a valid filter.
@@ -127,6 +132,8 @@ fn prepare(options: Options, size: (u16, u16)) -> App {
         read_only: options.read_only,
         plain: options.plain,
         ascii: options.ascii,
+        wards: options.wards,
+        enforces: options.enforces,
     };
     let mut app = App::new(setup, theme.reduced(depth), depth.forces().is_some(), size);
     if !options.filter.is_empty() {

@@ -23,8 +23,11 @@ use apisec_engine::command::Command;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
+use apisec_probe::enforce::Lifetime;
 use apisec_probe::forward::Forwarder;
 use apisec_probe::pipeline::{self, CallSink, Running};
+use apisec_probe::policy::keeper::{self, Keeper};
+use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::audit::Audit;
@@ -187,6 +190,24 @@ impl Session<'_> {
         })
     }
 
+    /// Who keeps policies; nobody where there is only a file.
+    fn policies(&self, running: &Running) -> Result<Option<Keeper>, Failure> {
+        if !self.live {
+            return Ok(None);
+        }
+        let keeper = Keeper::start(keeper::Config {
+            journal: journal_path(self.settings.state.as_deref()),
+            lifetime: if self.options.detach_on_exit { Lifetime::Process } else { Lifetime::Deadline },
+            wards: wards::wards(),
+            snapshots: running.subscribe(),
+            commands: running.commands(),
+            read_only: self.settings.read_only,
+        });
+        keeper
+            .map(Some)
+            .map_err(|error| Failure::new(format!("no thread could be started: {error}"), "ulimit -u"))
+    }
+
     fn watch_specifications(&self, running: &Running) -> Result<(), Failure> {
         if self.settings.specs.is_empty() {
             return Ok(());
@@ -210,6 +231,10 @@ impl Session<'_> {
     fn interactive(self, opened: Opened) -> Outcome {
         let mut looks = self.looks(&opened);
         let running = self.start(opened, None, true)?;
+        let policies = self.policies(&running)?;
+        if policies.is_some() {
+            (looks.wards, looks.enforces) = (wards::wards(), true);
+        }
         let may = self.store.is_kept() && !self.settings.read_only;
         let curate = may.then(|| {
             let commands = running.commands();
@@ -219,11 +244,18 @@ impl Session<'_> {
         let keeper = rules::keep(running.rules(), self.store)?;
         let commands = running.commands();
         // A command that does not fit is one of sixty-four within a blink: a key that is held down.
-        let send = |command| drop(commands.try_send(command));
+        let orders = policies.as_ref().and_then(Keeper::orders);
+        let send = move |command| match (command, &orders) {
+            // An order is carried out at once, and does not wait for the next second.
+            (Command::Order(order), Some(orders)) => drop(orders.try_send(order)),
+            (command, _) => drop(commands.try_send(command)),
+        };
         looks.curate = curate;
         let shown = run::show(running.subscribe(), send, looks);
         // The terminal is the shell's again: Ctrl-C is how its user says that stopping takes too long.
         let _insistence = Insistence::listen()?;
+        // What is in force stays: its deadline is the kernel's.
+        drop(policies);
         let last = running.stop();
         keeper.end()?;
         shown.map_err(|error| Failure::new(format!("{error:#}"), "without a terminal: --headless"))?;

@@ -9,15 +9,21 @@ mod drift;
 mod endpoints;
 mod graph;
 mod overview;
+pub(crate) mod policies;
 mod sensitive;
 
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
 use crate::label::Labels;
 use crate::layer::Layer;
+use crate::layer::block::Block;
 use apisec_engine::call_log::{CallChunk, CallRow};
 use apisec_engine::coverage::CoverageView;
 use apisec_engine::filter::Filter;
+use apisec_engine::policy::guard::Ward;
+use apisec_engine::policy::pattern::Verdict;
+use apisec_engine::policy::standing::PolicyView;
+use apisec_engine::policy::{Policy, Scope, aim};
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot};
 use ratatui::layout::Rect;
 
@@ -44,6 +50,7 @@ pub const VIEWS: &[Registration] = &[
         title: "Sensitive",
         new: || Box::new(sensitive::SensitiveMap::default()),
     },
+    Registration { name: "policies", title: "Policies", new: || Box::new(policies::Policies::default()) },
 ];
 
 /// What a view may look at.
@@ -59,9 +66,65 @@ pub struct World<'a> {
     pub read_only: bool,
     /// For screen readers.
     pub plain: bool,
+    /// What must not be cut by accident.
+    pub wards: &'a [Ward],
+    /// Policies can be put into force: this is a node, not a recording.
+    pub enforces: bool,
 }
 
 impl World<'_> {
+    /// Asks about a policy, or says why it cannot be.
+    #[must_use]
+    pub fn block(&self, policy: Option<Policy>) -> Reply {
+        match policy {
+            _ if self.read_only => Reply::Refused("read-only: nothing is changed".to_owned()),
+            _ if !self.enforces => Reply::Refused("a recording cannot be stopped".to_owned()),
+            Some(policy) => Reply::Open(Box::new(Block::new(policy, self))),
+            None => Reply::Refused("nothing here can be stopped by a policy".to_owned()),
+        }
+    }
+
+    /// The policies that are in force.
+    pub fn in_force(&self) -> impl Iterator<Item = (&PolicyView, &Scope)> {
+        let policies = self.snapshot.policies.iter().filter(|policy| policy.is_in_force());
+        policies.filter_map(|policy| Some((policy, &policy.policy.as_ref()?.spec.scope)))
+    }
+
+    /// Whether a policy in force stops calls from one workload to another, whatever they ask.
+    #[must_use]
+    pub fn is_edge_blocked(&self, src: &str, dst: &str) -> bool {
+        let means = |selector: &apisec_engine::policy::Selector, id: &str| {
+            let workload = self.snapshot.workloads.iter().find(|workload| workload.id == id);
+            workload.is_some_and(|workload| aim::means(selector, workload))
+        };
+        self.in_force().any(|(_, scope)| match scope {
+            Scope::Edge(edge) => means(&edge.from, src) && means(&edge.to, dst),
+            Scope::Quarantine(one) => {
+                let allowed = |id: &str| one.allow.iter().any(|selector| means(selector, id));
+                (means(&one.workload, src) && !allowed(dst)) || (means(&one.workload, dst) && !allowed(src))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a policy in force stops an endpoint, for some caller at least.
+    #[must_use]
+    pub fn is_endpoint_blocked(&self, endpoint: &EndpointView) -> bool {
+        let meant = |selector: &apisec_engine::policy::Selector| {
+            let service = self.snapshot.workloads.iter().find(|workload| workload.id == endpoint.service);
+            service.is_some_and(|service| aim::means(selector, service))
+        };
+        self.in_force().any(|(_, scope)| match scope {
+            Scope::Endpoint(one) => {
+                let http = matches!(endpoint.protocol.as_str(), "http1" | "http2");
+                (!http || one.method.covers(endpoint.method.as_bytes()))
+                    && one.path.judge(endpoint.path.as_bytes(), false) == Verdict::Match
+                    && meant(&one.service)
+            }
+            _ => false,
+        })
+    }
+
     /// Whether a call of the log passes the filter.
     #[must_use]
     pub fn shows_call(&self, chunk: &CallChunk, row: &CallRow) -> bool {

@@ -130,6 +130,15 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
                 footer(text).contains("copied ") || footer(text).contains(" quit")
             });
         }
+        // Nothing is in force here, and nothing is selected that could be stopped.
+        "block" | "undo-policy" | "undo-all" | "extend" | "shorten" | "permanent" => {
+            screen.press(key);
+            screen.assert_sound(key);
+        }
+        "table" if VIEWS[view].0 == "policies" => {
+            screen.press_until(key, "the history", |text| text.contains("─ Policies: history ─"));
+            screen.press_until(key, "the policies", |text| text.contains("─ Policies ─"));
+        }
         "table" => {
             screen.press_until(key, "the table", |text| text.contains("─ Edges ─"));
             screen.press_until(key, "the drawing", |text| text.contains("─ Graph ─"));

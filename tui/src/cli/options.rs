@@ -75,6 +75,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub send_least: Option<Severity>,
 
+    /// Policies that are applied here end with this program, however it ends; otherwise with their time
+    #[arg(long)]
+    pub detach_on_exit: bool,
+
     /// Where the key of this installation and your templating rules are kept
     /// [default: /var/lib/apisec-top as root, else ~/.local/state/apisec-top]
     #[arg(

@@ -176,7 +176,6 @@ fn open(journal: &Path) -> Result<Ledger, Failure> {
 }
 
 fn apply(journal: &Path, policy: &Document, yes: bool, force: Option<&str>, watch: Option<Span>) -> Outcome {
-    let began = clock::monotonic();
     let snapshot = look::node(watch.map_or(look::USUAL, |span| span.0))?;
     let wards = wards::wards();
     let name = policy.metadata.name.as_str();
@@ -197,8 +196,8 @@ fn apply(journal: &Path, policy: &Document, yes: bool, force: Option<&str>, watc
     let preview = Preview::of(policy, &snapshot, &wards);
     let _closed = text::preview(policy, &preview, &plan.plan, &mut io::stderr());
     agree(yes, "Put it into force?")?;
+    let asked = clock::monotonic();
     let mut ledger = open(journal)?;
-    let asked = if yes { began } else { clock::monotonic() };
     let took = || clock::monotonic().saturating_sub(asked) / 1_000;
     let id = ledger
         .apply(plan, clock::now(), took)

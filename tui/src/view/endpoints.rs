@@ -20,6 +20,7 @@ use crate::widget::table::{Cell, Column, Order};
 use crate::widget::tree::{Branch, Tree};
 use apisec_engine::command::Command;
 use apisec_engine::export::sensitive::carried;
+use apisec_engine::policy::draft;
 use apisec_engine::snapshot::EndpointView;
 pub(super) use detail::endpoint_lines;
 use forest::{Forest, Kind, Row};
@@ -93,6 +94,7 @@ impl View for Endpoints {
         if !world.read_only {
             can.extend(rules::possible(row));
             can.push(Action::UndoRule);
+            can.extend((world.enforces && endpoint(world, row).is_some()).then_some(Action::Block));
         }
         can.extend([Action::Sort, Action::SortReverse]);
         let parents = || self.forest.rows.iter().filter(|row| row.children);
@@ -117,6 +119,10 @@ impl View for Endpoints {
             Action::Open => return self.open(world),
             Action::Copy => {
                 return self.row().map_or(Reply::Ignored, |row| Reply::Effect(Effect::Copy(row.copy())));
+            }
+            Action::Block => {
+                return world
+                    .block(self.row().and_then(|row| endpoint(world, row)).and_then(draft::endpoint));
             }
             Action::Merge | Action::Split => return self.rule(action, world),
             Action::UndoRule if world.read_only => {
@@ -256,7 +262,12 @@ impl Endpoints {
 fn name(world: &World<'_>, row: &Row, glyphs: &Glyphs) -> Vec<Cell> {
     let mut name = bare_name(world, row);
     match endpoint(world, row) {
-        Some(endpoint) => name.extend(mark::of(endpoint, glyphs)),
+        Some(endpoint) => {
+            name.extend(mark::of(endpoint, glyphs));
+            if world.is_endpoint_blocked(endpoint) {
+                name.push(Cell::new(" blocked", Role::ServerError));
+            }
+        }
         None if row.kind == Kind::Service || !row.open => name.extend(mark::sums(&row.sums, glyphs)),
         None => {}
     }

@@ -19,7 +19,15 @@ pub(crate) fn app(snapshot: Snapshot, size: (u16, u16)) -> App {
 
 fn app_with(snapshot: Snapshot, size: (u16, u16), theme: &str, change: impl Fn(&mut Setup)) -> App {
     let keymap = Keymap::load(&std::collections::BTreeMap::new()).0;
-    let mut setup = Setup { title: "LIVE".into(), keymap, read_only: false, plain: false, ascii: false };
+    let mut setup = Setup {
+        title: "LIVE".into(),
+        keymap,
+        read_only: false,
+        plain: false,
+        ascii: false,
+        wards: Vec::new(),
+        enforces: true,
+    };
     change(&mut setup);
     let mut app = App::new(setup, Theme::named(theme).expect("a theme"), false, size);
     app.handle(Event::Snapshot(Arc::new(snapshot)));

@@ -10,7 +10,15 @@ use apisec_engine::snapshot::Snapshot;
 
 fn forest(snapshot: &Snapshot, open: &dyn Fn(&str) -> bool) -> Forest {
     let (labels, filter) = (Labels::of(snapshot), Filter::default());
-    let world = World { snapshot, labels: &labels, filter: &filter, read_only: false, plain: false };
+    let world = World {
+        snapshot,
+        labels: &labels,
+        filter: &filter,
+        read_only: false,
+        plain: false,
+        wards: &[],
+        enforces: true,
+    };
     Forest::of(&world, Order { column: 1, ascending: false }, open)
 }
 

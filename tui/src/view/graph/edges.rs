@@ -10,6 +10,7 @@ use crate::widget::escape::escape;
 use crate::widget::list::List;
 use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Order, Table};
+use apisec_engine::policy::draft;
 use apisec_engine::snapshot::EdgeView;
 use ratatui::layout::Rect;
 use std::cmp::Ordering;
@@ -80,7 +81,7 @@ impl Edges {
         if self.rows.is_empty() {
             return Vec::new();
         }
-        [&[Action::Open, Action::Sort, Action::SortReverse, Action::Copy], MOTIONS].concat()
+        [&[Action::Open, Action::Block, Action::Sort, Action::SortReverse, Action::Copy], MOTIONS].concat()
     }
 
     pub(super) fn update(&mut self, action: &Action, world: &World<'_>) -> Reply {
@@ -93,6 +94,10 @@ impl Edges {
                 Some(edge) => return Reply::Open(Box::new(super::detail::of_edge(world, edge))),
                 None => return Reply::Ignored,
             },
+            Action::Block => {
+                let edge = self.edge(world, self.list.index);
+                return world.block(edge.and_then(|edge| draft::edge(&edge.src, &edge.dst)));
+            }
             Action::Copy => match self.edge(world, self.list.index) {
                 Some(edge) => return Reply::Effect(Effect::Copy(format!("{} {}", edge.src, edge.dst))),
                 None => return Reply::Ignored,
@@ -135,6 +140,7 @@ fn cell(world: &World<'_>, edge: &EdgeView, column: usize) -> Cell {
     match column {
         0 => workload(world, &edge.src),
         1 => workload(world, &edge.dst),
+        2 if world.is_edge_blocked(&edge.src, &edge.dst) => Cell::new("blocked", Role::ServerError),
         2 => Cell::new(escape(&edge.protocol), Role::Dim),
         3 => count(edge.calls).into(),
         4 => rate(edge.rate).into(),

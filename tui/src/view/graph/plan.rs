@@ -316,7 +316,15 @@ mod tests {
     fn plan(snapshot: &Snapshot) -> Plan {
         let (labels, filter) = (Labels::of(snapshot), Filter::default());
         let mut plan = Plan::default();
-        plan.refresh(&World { snapshot, labels: &labels, filter: &filter, read_only: false, plain: false });
+        plan.refresh(&World {
+            snapshot,
+            labels: &labels,
+            filter: &filter,
+            read_only: false,
+            plain: false,
+            wards: &[],
+            enforces: true,
+        });
         plan
     }
 
@@ -389,6 +397,8 @@ mod tests {
             filter: &filter,
             read_only: false,
             plain: false,
+            wards: &[],
+            enforces: true,
         });
         assert_eq!(
             before,

@@ -2,6 +2,7 @@
 
 use crate::effect::{Outcome, count};
 use crate::rule::{in_force, now, present};
+use crate::service::stamp;
 use apisec_abi::enforce::{
     AllowedKey, ConnectKey, EffectKey, PLACES, SHAPE_ADDR, SHAPE_NETNS, SHAPE_PORT, SHAPES, SHARED, Slots,
     WHO_ANY, WHO_ANY_BUT, WHO_CGROUP, WHO_PROCESS,
@@ -29,6 +30,13 @@ static ALLOWED: HashMap<AllowedKey, u64, 65_536, 1> = HashMap::new();
 /// The kernel has `bpf_get_netns_cookie` for this hook. Set before loading.
 #[unsafe(no_mangle)]
 static HAS_NETNS_COOKIE: u32 = 0;
+
+/// Whether namespace cookies can be read.
+#[inline(always)]
+pub fn has_netns_cookie() -> bool {
+    // SAFETY: a constant that user space sets before loading.
+    unsafe { core::ptr::read_volatile(&raw const HAS_NETNS_COOKIE) != 0 }
+}
 
 /// One attempt to connect, every part exact.
 struct Attempt {
@@ -65,7 +73,7 @@ pub fn apisec_deny6(ctx: SockAddrContext) -> i32 {
 
 /// An IPv4 address in network order as IPv6.
 #[inline(always)]
-fn mapped(address: u32) -> [u8; 16] {
+pub fn mapped(address: u32) -> [u8; 16] {
     let [a, b, c, d] = address.to_ne_bytes();
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
@@ -75,13 +83,20 @@ fn decide(ctx: &SockAddrContext, addr: [u8; 16]) -> i32 {
     // SAFETY: the context is valid.
     let (kind, port) = unsafe { ((*ctx.sock_addr).type_, (*ctx.sock_addr).user_port) };
     let Some(present) = present() else { return ALLOW };
-    if kind != SOCK_STREAM || present.shapes == 0 {
+    if kind != SOCK_STREAM {
+        return ALLOW;
+    }
+    if present.requests != 0 {
+        // SAFETY: the context is valid.
+        stamp(unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk });
+    }
+    if present.shapes == 0 {
         return ALLOW;
     }
     // SAFETY: no preconditions; the context is valid.
     let (cgroup, netns) = unsafe {
-        let has_cookie = core::ptr::read_volatile(&raw const HAS_NETNS_COOKIE) != 0;
-        (bpf_get_current_cgroup_id(), if has_cookie { bpf_get_netns_cookie(ctx.sock_addr.cast()) } else { 0 })
+        let netns = if has_netns_cookie() { bpf_get_netns_cookie(ctx.sock_addr.cast()) } else { 0 };
+        (bpf_get_current_cgroup_id(), netns)
     };
     let attempt = Attempt {
         addr,

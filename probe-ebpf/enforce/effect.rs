@@ -11,6 +11,7 @@ static EFFECTS: LruPerCpuHashMap<EffectKey, Effect, 4_096> = LruPerCpuHashMap::n
 #[derive(Clone, Copy)]
 pub enum Outcome {
     Blocked,
+    Undecided,
 }
 
 /// Counts one outcome.
@@ -26,6 +27,7 @@ pub fn count(key: &EffectKey, outcome: Outcome, now: u64, tgid: u32) {
     unsafe {
         match outcome {
             Outcome::Blocked => (*effect).blocked += 1,
+            Outcome::Undecided => (*effect).undecided += 1,
         }
         (*effect).last = now;
         (*effect).tgid = tgid;

@@ -3,11 +3,19 @@
 //! Kernel programs of apisec-top that refuse: an object of its own, loaded when the first policy is applied.
 //!
 //! Whatever matches, a rule past its deadline refuses nothing ([`rule`]), and every refusal is counted
-//! ([`effect`]). One file per hook: [`connect`].
+//! ([`effect`]). Connections are refused in [`connect`], requests in [`request`], with [`service`], [`head`],
+//! [`target`], [`judge`] and [`answer`] as its parts. What reads requests needs Linux 5.17 (`bpf_loop`).
 
+mod answer;
 mod connect;
 mod effect;
+mod head;
+mod judge;
+mod request;
 mod rule;
+mod service;
+mod target;
+mod work;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

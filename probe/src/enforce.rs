@@ -100,6 +100,10 @@ pub enum How {
 pub struct Applied {
     /// Entries that were written.
     pub entries: usize,
+    /// Open connections whose requests are read from now on.
+    pub adopted: usize,
+    /// Open connections that were closed, because their program waits for them in a way that cannot be read.
+    pub destroyed: usize,
     /// What was done less well than asked, in plain words.
     pub warnings: Vec<String>,
 }
@@ -111,6 +115,9 @@ pub struct Undone {
     pub held: bool,
     /// What it had done, for the history.
     pub effects: Vec<Effect>,
+    /// Connections that could not be given back whole within a second and a half, or whose program waits for them
+    /// in a blocking read, and were closed.
+    pub destroyed: usize,
 }
 
 /// What is in force.
@@ -122,6 +129,8 @@ pub struct Held {
     pub pins: Vec<PathBuf>,
     /// Names of the programs that are loaded for it.
     pub programs: Vec<String>,
+    /// Sockets whose requests are read.
+    pub sockets: usize,
 }
 
 /// A policy that is in force.

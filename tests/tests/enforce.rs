@@ -2,6 +2,7 @@
 //! of enforcement that the kernel has.
 
 mod connect;
+mod request;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

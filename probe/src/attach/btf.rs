@@ -72,6 +72,31 @@ pub fn offsets() -> Option<Offsets> {
     *OFFSETS.get_or_init(|| read(&std::fs::read(VMLINUX).ok()?))
 }
 
+/// Where the stream parser of sockmap keeps what the programs that read requests need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOffsets {
+    /// Of length and place of the message it is at, in `struct sk_buff`.
+    pub message: u32,
+    /// `sk_buff.sk`
+    pub socket: u32,
+    /// `tcp_sock.write_seq`
+    pub written: u32,
+}
+
+/// The same of the running kernel, read once; `None` where it is not known (before 5.16).
+pub fn stream_offsets() -> Option<StreamOffsets> {
+    static OFFSETS: OnceLock<Option<StreamOffsets>> = OnceLock::new();
+    *OFFSETS.get_or_init(|| {
+        let btf = std::fs::read(VMLINUX).ok()?;
+        let types = Types::parse(&btf)?;
+        Some(StreamOffsets {
+            message: types.offset("sk_buff", "cb")?.checked_add(types.offset("sk_skb_cb", "strp")?)?,
+            socket: types.offset("sk_buff", "sk")?,
+            written: types.offset("tcp_sock", "write_seq").unwrap_or_default(),
+        })
+    })
+}
+
 /// What is missing when the kernel has no BTF.
 pub fn degradation() -> Option<Degradation> {
     offsets().is_none().then(|| Degradation {
@@ -231,6 +256,7 @@ mod tests {
         assert_eq!((sock.remote4, sock.local4), (0, 4));
         assert_eq!((sock.remote_port, sock.local_port, sock.family), (12, 14, 16));
         assert!(sock.cookie > sock.family);
+        assert!(stream_offsets().is_none_or(|offsets| (8..0x200).contains(&offsets.message)));
     }
 
     proptest! {

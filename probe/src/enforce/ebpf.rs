@@ -4,9 +4,14 @@
 //! that applied them; every process that opens the backend finds the same ones. The programs honour the deadlines
 //! themselves. When the last policy goes, so does all of that.
 
+mod attach;
 mod connect;
 mod kernel;
+mod open;
 mod pin;
+mod quarantine;
+mod request;
+mod ruled;
 mod table;
 
 pub use pin::Folder;
@@ -16,7 +21,7 @@ use super::{
     Ability, Applied, Backend, Effect, EffectCaller, EnforceError, Held, HeldPolicy, How, Kind, Lifetime,
     Removed, Undone,
 };
-use crate::attach::neighbours;
+use crate::attach::{btf, neighbours};
 use apisec_abi::enforce as abi;
 use kernel::Kernel;
 use std::net::{IpAddr, Ipv6Addr};
@@ -80,12 +85,16 @@ impl Backend for Ebpf {
     }
 
     fn abilities(&self) -> Vec<Ability> {
-        let later = |kind| Ability { kind, how: How::Unable("not built yet".into()) };
+        let requests = if btf::stream_offsets().is_some() {
+            How::Inline
+        } else {
+            How::Unable("reading requests needs Linux 5.17 or newer, with BTF".into())
+        };
         vec![
             Ability { kind: "connect", how: How::Inline },
-            later("request"),
-            later("rate"),
-            later("quarantine"),
+            Ability { kind: "request", how: requests.clone() },
+            Ability { kind: "rate", how: requests },
+            Ability { kind: "quarantine", how: How::Inline },
         ]
     }
 
@@ -98,14 +107,14 @@ impl Backend for Ebpf {
                     self.own = Some(Kernel::load(None)?);
                 }
                 let Some(kernel) = &mut self.own else { return Ok(Applied::default()) };
-                put(kernel, step)
+                put(kernel, step, None)
             }
             Lifetime::Deadline => {
                 let mut kernel = match self.held()? {
                     Some(kernel) => kernel,
                     None => Kernel::load(Some(&self.folder))?,
                 };
-                let outcome = put(&mut kernel, step);
+                let outcome = put(&mut kernel, step, Some(&self.folder));
                 self.sweep(kernel)?;
                 outcome
             }
@@ -138,11 +147,12 @@ impl Backend for Ebpf {
     }
 
     fn inspect(&self) -> Result<Held, EnforceError> {
-        let policies = match (&self.own, self.lifetime) {
-            (Some(kernel), Lifetime::Process) => kernel.policies()?,
-            (None, Lifetime::Process) => Vec::new(),
+        let read = |kernel: &Kernel| Ok((kernel.policies()?, kernel.read()));
+        let (policies, sockets) = match (&self.own, self.lifetime) {
+            (Some(kernel), Lifetime::Process) => read(kernel)?,
+            (None, Lifetime::Process) => (Vec::new(), 0),
             (_, Lifetime::Deadline) => {
-                self.held()?.map_or_else(|| Ok(Vec::new()), |kernel| kernel.policies())?
+                self.held()?.map_or_else(|| Ok((Vec::new(), 0)), |kernel| read(&kernel))?
             }
         };
         let held = |(policy, deadline, rules)| HeldPolicy { policy, deadline: Deadline(deadline), rules };
@@ -150,6 +160,7 @@ impl Backend for Ebpf {
         Ok(Held {
             policies: policies.into_iter().map(held).collect(),
             pins: self.folder.pins(),
+            sockets,
             programs: programs.into_iter().filter(|name| kernel::PROGRAMS.contains(&name.as_str())).collect(),
         })
     }
@@ -188,6 +199,10 @@ impl Ebpf {
     }
 }
 
+/// What sockmap does to programs that it was not made for.
+const BLOCKING: &str = "a server that waits in blocking reads (a thread for each connection, such as Python's \
+    http.server) or that splices from its sockets may lose connections while its requests are read";
+
 fn check(step: &Step) -> Result<(), EnforceError> {
     if step.policy == 0 {
         return Err(EnforceError::Unable("a policy has a number above 0".into()));
@@ -200,9 +215,9 @@ fn check(step: &Step) -> Result<(), EnforceError> {
 }
 
 /// Writes the rules, and last their deadline: before it they refuse nothing.
-fn put(kernel: &mut Kernel, step: &Step) -> Result<Applied, EnforceError> {
+fn put(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Applied, EnforceError> {
     take(kernel, step.policy)?;
-    let outcome = write(kernel, step);
+    let outcome = write(kernel, step, folder);
     if outcome.is_err() {
         // Nothing of it stays; the first error is the one to tell.
         let _second = take(kernel, step.policy);
@@ -210,27 +225,43 @@ fn put(kernel: &mut Kernel, step: &Step) -> Result<Applied, EnforceError> {
     outcome
 }
 
-fn write(kernel: &mut Kernel, step: &Step) -> Result<Applied, EnforceError> {
+fn write(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Applied, EnforceError> {
     let mut applied = Applied::default();
+    let mut requests = false;
     for rule in &step.rules {
-        let entries = match rule {
-            Rule::Connect(connect) => connect::entries(connect)?,
-            Rule::Request(_) | Rule::Rate(_) | Rule::Quarantine(_) => {
-                return Err(EnforceError::Unable("this kind of rule is not built yet".into()));
+        applied.entries += match rule {
+            Rule::Connect(connect) => {
+                let entries = connect::entries(connect)?;
+                let slot = kernel.slot(step.policy)?;
+                kernel.connect(slot, &entries)?;
+                entries.len()
+            }
+            Rule::Quarantine(quarantine) => quarantine::write(kernel, step.policy, quarantine)?,
+            Rule::Request(_) | Rule::Rate(_) => {
+                requests = true;
+                let entries = match rule {
+                    Rule::Rate(rate) => request::limited(rate)?,
+                    Rule::Request(request) => request::entries(request)?,
+                    Rule::Connect(_) | Rule::Quarantine(_) => continue,
+                };
+                kernel.equip(folder)?;
+                let slot = kernel.slot(step.policy)?;
+                kernel.request(slot, &entries)?
             }
         };
-        let slot = kernel.slot(step.policy)?;
-        kernel.connect(slot, &entries)?;
-        applied.entries += entries.len();
     }
     kernel.renew(step.policy, step.deadline.0)?;
+    if requests {
+        (applied.adopted, applied.destroyed) = kernel.adopt();
+        applied.warnings.push(BLOCKING.into());
+    }
     Ok(applied)
 }
 
 fn take(kernel: &mut Kernel, policy: u32) -> Result<Undone, EnforceError> {
     let held = kernel.withdraw(policy)?;
     let effects = kernel.forget(policy).iter().map(effect).collect();
-    Ok(Undone { held, effects })
+    Ok(Undone { held, effects, destroyed: kernel.released.destroyed })
 }
 
 fn effect((key, effect): &(abi::EffectKey, abi::Effect)) -> Effect {

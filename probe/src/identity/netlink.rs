@@ -126,7 +126,7 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The cookie of the network namespace of a socket (`SO_NETNS_COOKIE`, Linux 5.14); 0 where unknown.
 #[expect(unsafe_code, reason = "getsockopt has no safe wrapper for this option")]
-pub(super) fn netns_cookie(netlink: &Netlink) -> u64 {
+pub(crate) fn netns_cookie(netlink: &Netlink) -> u64 {
     let mut cookie = 0_u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
     // SAFETY: the descriptor lives as long as `netlink`; the kernel writes at most `length` bytes.

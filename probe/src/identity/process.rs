@@ -118,7 +118,7 @@ pub(super) fn netns(pid: u32) -> Option<u64> {
 }
 
 /// The number in a link such as `socket:[123]`.
-pub(super) fn inode_in(link: &str, prefix: &str) -> Option<u64> {
+pub(crate) fn inode_in(link: &str, prefix: &str) -> Option<u64> {
     link.strip_prefix(prefix)?.strip_suffix(']')?.parse().ok()
 }
 

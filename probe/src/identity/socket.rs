@@ -18,15 +18,15 @@ const ATTRIBUTE_V6ONLY: u16 = 11;
 
 /// A TCP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     /// Its own address; IPv4-mapped addresses are given as IPv4.
-    pub(super) local: SocketAddr,
+    pub(crate) local: SocketAddr,
     /// Its peer, port 0 for a listener.
-    pub(super) remote: SocketAddr,
+    pub(crate) remote: SocketAddr,
     /// Inode in sockfs, 0 when no process holds it.
-    pub(super) inode: u64,
+    pub(crate) inode: u64,
     /// Kernel socket cookie.
-    pub(super) cookie: u64,
+    pub(crate) cookie: u64,
     /// An IPv6 socket that does not take IPv4.
     pub(super) v6only: bool,
 }
@@ -37,7 +37,7 @@ pub(super) fn listening(each: impl FnMut(Socket)) -> io::Result<()> {
 }
 
 /// All established sockets of this namespace.
-pub(super) fn established(each: impl FnMut(Socket)) -> io::Result<()> {
+pub(crate) fn established(each: impl FnMut(Socket)) -> io::Result<()> {
     dump(ESTABLISHED, each)
 }
 

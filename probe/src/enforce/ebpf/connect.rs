@@ -27,7 +27,7 @@ pub(super) fn entries(rule: &Connect) -> Result<Vec<ConnectKey>, EnforceError> {
     Ok(to.iter().flat_map(|target| from.iter().map(|(who, id)| key(target, *who, *id))).collect())
 }
 
-fn who(caller: &Caller) -> Result<(u8, u64), EnforceError> {
+pub(super) fn who(caller: &Caller) -> Result<(u8, u64), EnforceError> {
     match caller {
         Caller::Cgroup(id) => Ok((WHO_CGROUP, *id)),
         Caller::Process(pid) => Ok((WHO_PROCESS, u64::from(*pid))),
@@ -38,7 +38,7 @@ fn who(caller: &Caller) -> Result<(u8, u64), EnforceError> {
     }
 }
 
-fn key(target: &Target, who: u8, from: u64) -> ConnectKey {
+pub(super) fn key(target: &Target, who: u8, from: u64) -> ConnectKey {
     ConnectKey {
         addr: target.addr.map_or([0; 16], octets),
         from,

@@ -1,23 +1,53 @@
 //! The programs and maps of enforcement in the kernel: loaded for this process, or pinned for all.
 
+use super::attach::{StreamHook, attach_to_map};
 use super::pin::{Folder, LINK};
-use super::table::{Effects, Plain, Policies, Presence, Rules, Slotted, broken, not_written, total};
-use crate::attach::{cgroup, chain, reason};
+use super::request;
+use super::ruled::{Released, Ruled};
+use super::table::{Allowed, Effects, Plain, Policies, Presence, Rules, Slotted, broken, not_written, total};
+use crate::attach::{btf, cgroup, chain, reason};
 use crate::enforce::EnforceError;
-use apisec_abi::enforce::{ConnectKey, Effect, EffectKey, Owned, Present, Rule, SLOTS, shape};
+use apisec_abi::enforce::{
+    AllowedKey, ConnectKey, Effect, EffectKey, Owned, Present, Rule, SLOTS, Slots, shape,
+};
 use aya::maps::{Map, MapData, MapError};
 use aya::programs::links::FdLink;
-use aya::programs::{CgroupAttachMode, CgroupSockAddr};
+use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramFd, SkSkb, SockOps};
 use aya::{Ebpf, EbpfLoader};
+use std::fs::File;
 
 /// The kernel programs, as built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/enforce.bpf.o"));
 
-/// Their names.
-pub(super) const PROGRAMS: [&str; 2] = ["apisec_deny4", "apisec_deny6"];
+/// Their names, as far as the kernel keeps them.
+pub(super) const PROGRAMS: [&str; 5] =
+    ["apisec_deny4", "apisec_deny6", "apisec_enrol", "apisec_parse", "apisec_verdict"];
+/// Those that every rule needs.
+const CONNECT: [&str; 2] = ["apisec_deny4", "apisec_deny6"];
+/// The one that rules about requests need beside the two that are bound to a map.
+const ENROL: &str = "apisec_enrol";
 
-/// The maps. The first ones are tried first when what is pinned is opened.
-const MAPS: [&str; 6] = ["RULES", "POLICIES", "PRESENT", "EFFECTS", "CONNECT", "ALLOWED"];
+/// The maps that are shared with user space, or by programs that are loaded one after the other.
+const MAPS: [&str; 18] = [
+    "RULES",
+    "POLICIES",
+    "PRESENT",
+    "EFFECTS",
+    "CONNECT",
+    "ALLOWED",
+    "SERVICES",
+    "SERVICE",
+    "SHAPES",
+    "PATHS",
+    "REQUESTS",
+    "CALLERS",
+    "SOCKETS",
+    "STREAMS",
+    "BUCKETS",
+    "HANDSHAKES",
+    "CLIENTS",
+    "CLOSE",
+];
 
 /// What is in the kernel.
 pub(super) struct Kernel {
@@ -25,9 +55,13 @@ pub(super) struct Kernel {
     policies: Policies,
     presence: Presence,
     effects: Effects,
-    connect: Slotted<ConnectKey>,
+    connect: Slotted<ConnectKey, Slots>,
+    allowed: Allowed,
+    ruled: Ruled,
+    /// What became of connections whose requests were read.
+    pub(super) released: Released,
     /// Links that end with this process; empty when they are pinned.
-    _links: Vec<FdLink>,
+    links: Vec<FdLink>,
 }
 
 impl Kernel {
@@ -35,7 +69,7 @@ impl Kernel {
     pub(super) fn pinned(folder: &Folder) -> Result<Option<Self>, EnforceError> {
         let pins = folder.pins();
         let complete = MAPS.iter().all(|name| pins.contains(&folder.pin(name)))
-            && PROGRAMS.iter().all(|name| pins.contains(&folder.pin(&format!("{LINK}{name}"))));
+            && CONNECT.iter().all(|name| pins.contains(&folder.pin(&format!("{LINK}{name}"))));
         if !complete {
             return Ok(None);
         }
@@ -61,33 +95,44 @@ impl Kernel {
     }
 
     fn attach(folder: Option<&Folder>) -> Result<Self, EnforceError> {
-        let place = cgroup::root()
-            .map_err(|error| EnforceError::refused("rules are bound to cgroup2", error.what))?;
-        let mut loader = EbpfLoader::new();
-        loader.override_global("HAS_NETNS_COOKIE", &1_u32, true);
-        if let Some(folder) = folder {
-            for name in MAPS {
-                loader.map_pin_path(name, folder.pin(name));
-            }
-        }
-        let mut ebpf = loader
-            .load(OBJECT)
-            .map_err(|error| EnforceError::refused("the maps of enforcement", chain(&error)))?;
+        let place = place()?;
+        let mut ebpf = object(folder)?;
         let mut links = Vec::new();
-        for name in PROGRAMS {
+        for name in CONNECT {
             links.push((name, link(&mut ebpf, name, &place)?));
         }
-        let mut kernel = |links| Self::of(|name| take(&mut ebpf, name), links);
+        let ready = if folder.is_none() { prepare(&mut ebpf, &place).ok() } else { None };
+        let mut kernel = Self::of(|name| take(&mut ebpf, name), Vec::new())?;
         let Some(folder) = folder else {
-            return kernel(links.into_iter().map(|(_, link)| link).collect());
+            if let Some(ready) = ready {
+                kernel.links.push(ready.bind(&kernel.ruled)?);
+            }
+            kernel.links.extend(links.into_iter().map(|(_, link)| link));
+            return Ok(kernel);
         };
-        let kernel = kernel(Vec::new())?;
         for (name, link) in links {
-            let path = folder.pin(&format!("{LINK}{name}"));
-            link.pin(path)
-                .map_err(|error| EnforceError::refused(format!("{name} cannot be pinned"), chain(&error)))?;
+            pin(link, name, folder)?;
         }
         Ok(kernel)
+    }
+
+    /// Loads what reads requests, unless it is there.
+    pub(super) fn equip(&mut self, folder: Option<&Folder>) -> Result<(), EnforceError> {
+        let there = match folder {
+            Some(folder) => folder.pins().contains(&folder.pin(&format!("{LINK}{ENROL}"))),
+            None => self.links.len() > CONNECT.len(),
+        };
+        match folder {
+            _ if there => Ok(()),
+            None => {
+                Err(EnforceError::Unable("this kernel does not take the programs that read requests".into()))
+            }
+            Some(folder) => {
+                let mut ebpf = object(Some(folder))?;
+                let link = prepare(&mut ebpf, &place()?)?.bind(&self.ruled)?;
+                pin(link, ENROL, folder)
+            }
+        }
     }
 
     fn of(
@@ -100,7 +145,10 @@ impl Kernel {
             presence: map("PRESENT")?.try_into().map_err(|error| broken(&error))?,
             effects: map("EFFECTS")?.try_into().map_err(|error| broken(&error))?,
             connect: Slotted::new(map("CONNECT")?)?,
-            _links: links,
+            allowed: map("ALLOWED")?.try_into().map_err(|error| broken(&error))?,
+            ruled: Ruled::of(map)?,
+            released: Released::default(),
+            links,
         })
     }
 
@@ -153,6 +201,40 @@ impl Kernel {
         self.present(Present { shapes: present.shapes | shapes, ..present })
     }
 
+    /// Excepts targets or callers from a rule.
+    pub(super) fn except(&mut self, slot: u32, keys: &[AllowedKey]) -> Result<(), EnforceError> {
+        for key in keys {
+            let key = Plain(AllowedKey { slot, ..*key });
+            self.allowed.insert(key, 1, 0).map_err(|error| not_written(&error))?;
+        }
+        let present = self.presence.get(&0, 0).map_or_else(|_| Present::default(), |present| present.0);
+        let exceptions = u32::from(present.exceptions != 0 || !keys.is_empty());
+        self.present(Present { exceptions, ..present })
+    }
+
+    /// Writes what a rule about requests matches.
+    pub(super) fn request(&mut self, slot: u32, entries: &request::Entries) -> Result<usize, EnforceError> {
+        self.ruled.add(slot, entries)
+    }
+
+    /// Reads the requests of connections that are open already: how many, and how many were closed instead.
+    pub(super) fn adopt(&mut self) -> (usize, usize) {
+        self.ruled.adopt()
+    }
+
+    /// How many sockets' requests are read.
+    pub(super) fn read(&self) -> usize {
+        self.ruled.read()
+    }
+
+    fn refresh(&mut self) -> Result<(), EnforceError> {
+        let (some, released) = self.ruled.refresh(&self.rules)?;
+        self.released.intact += released.intact;
+        self.released.destroyed += released.destroyed;
+        let present = self.presence.get(&0, 0).map_or_else(|_| Present::default(), |present| present.0);
+        self.present(Present { requests: u32::from(some), ..present })
+    }
+
     fn present(&mut self, present: Present) -> Result<(), EnforceError> {
         self.presence.set(0, Plain(present), 0).map_err(|error| not_written(&error))
     }
@@ -167,7 +249,7 @@ impl Kernel {
             let rule = self.rules.get(&slot, 0).map_err(|error| broken(&error))?.0;
             self.rules.set(slot, Plain(Rule { deadline, ..rule }), 0).map_err(|error| not_written(&error))?;
         }
-        Ok(())
+        self.refresh()
     }
 
     /// Takes a policy out of force, at once, and then out of the maps; whether it was there.
@@ -179,8 +261,16 @@ impl Kernel {
         self.renew(policy, 0)?;
         let mut shapes = 0;
         self.connect.remove(&slots, |key| shapes |= 1 << shape(key))?;
+        let excepted: Vec<_> = self.allowed.keys().filter_map(Result::ok).collect();
+        let (gone, left): (Vec<_>, Vec<_>) =
+            excepted.into_iter().partition(|key| slots.contains(&key.0.slot));
+        for key in gone {
+            self.allowed.remove(&key).map_err(|error| not_written(&error))?;
+        }
         let present = self.presence.get(&0, 0).map_or_else(|_| Present::default(), |present| present.0);
-        self.present(Present { shapes, ..present })?;
+        self.present(Present { shapes, exceptions: u32::from(!left.is_empty()), ..present })?;
+        self.ruled.remove(&slots)?;
+        self.refresh()?;
         for slot in &slots {
             self.rules.set(*slot, Plain(Rule::default()), 0).map_err(|error| not_written(&error))?;
         }
@@ -194,6 +284,10 @@ impl Kernel {
         for policy in policies {
             let _removed_below = self.renew(policy, 0);
         }
+        self.ruled.disarm();
+        let released = self.ruled.release_all();
+        self.released.intact += released.intact;
+        self.released.destroyed += released.destroyed;
     }
 
     /// What the policies did.
@@ -213,7 +307,78 @@ impl Kernel {
     }
 }
 
-fn link(ebpf: &mut Ebpf, name: &'static str, place: &std::fs::File) -> Result<FdLink, EnforceError> {
+fn place() -> Result<File, EnforceError> {
+    cgroup::root().map_err(|error| EnforceError::refused("rules are bound to cgroup2", error.what))
+}
+
+/// The object with its maps: those that are pinned in the folder, or new ones.
+fn object(folder: Option<&Folder>) -> Result<Ebpf, EnforceError> {
+    let offsets = btf::stream_offsets().unwrap_or_default();
+    let mut loader = EbpfLoader::new();
+    loader.override_global("HAS_NETNS_COOKIE", &1_u32, true);
+    loader.override_global("OFFSET_MESSAGE", &offsets.message, true);
+    loader.override_global("OFFSET_SKB_SOCKET", &offsets.socket, true);
+    loader.override_global("OFFSET_WRITTEN", &offsets.written, true);
+    if let Some(folder) = folder {
+        for name in MAPS {
+            loader.map_pin_path(name, folder.pin(name));
+        }
+    }
+    loader.load(OBJECT).map_err(|error| EnforceError::refused("the maps of enforcement", chain(&error)))
+}
+
+/// What reads requests, loaded but not yet bound to the map of sockets.
+struct Ready {
+    parser: ProgramFd,
+    verdict: ProgramFd,
+    enrol: FdLink,
+}
+
+impl Ready {
+    /// From then on requests are read; gives the link that enrols sockets.
+    fn bind(self, ruled: &Ruled) -> Result<FdLink, EnforceError> {
+        attach_to_map(&self.parser, ruled.sockets(), StreamHook::Parser)?;
+        attach_to_map(&self.verdict, ruled.sockets(), StreamHook::Verdict)?;
+        Ok(self.enrol)
+    }
+}
+
+fn prepare(ebpf: &mut Ebpf, place: &File) -> Result<Ready, EnforceError> {
+    if btf::stream_offsets().is_none() {
+        let what = "reading requests needs Linux 5.17 or newer, with BTF (/sys/kernel/btf/vmlinux)";
+        return Err(EnforceError::Unable(what.into()));
+    }
+    let parser = stream(ebpf, "apisec_parse")?;
+    let verdict = stream(ebpf, "apisec_verdict")?;
+    let refused = |why: String| EnforceError::refused(format!("the program {ENROL}"), why);
+    let program = ebpf.program_mut(ENROL).ok_or_else(|| refused("missing from this build".into()))?;
+    let program: &mut SockOps = program.try_into().map_err(|error| refused(reason(&error)))?;
+    let attach = |program: &mut SockOps| {
+        program.load()?;
+        let id = program.attach(place, CgroupAttachMode::Single)?;
+        program.take_link(id)
+    };
+    let link = attach(program).map_err(|error| refused(reason(&error)))?;
+    let enrol = FdLink::try_from(link).map_err(|error| refused(chain(&error)))?;
+    Ok(Ready { parser, verdict, enrol })
+}
+
+fn stream(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, EnforceError> {
+    let refused = |why: String| EnforceError::refused(format!("the program {name}"), why);
+    let program = ebpf.program_mut(name).ok_or_else(|| refused("missing from this build".into()))?;
+    let program: &mut SkSkb = program.try_into().map_err(|error| refused(reason(&error)))?;
+    program.load().map_err(|error| refused(reason(&error)))?;
+    let fd = program.fd().map_err(|error| refused(reason(&error)))?;
+    fd.try_clone().map_err(|error| refused(error.to_string()))
+}
+
+fn pin(link: FdLink, name: &str, folder: &Folder) -> Result<(), EnforceError> {
+    let path = folder.pin(&format!("{LINK}{name}"));
+    let pinned = link.pin(path).map(drop);
+    pinned.map_err(|error| EnforceError::refused(format!("{name} cannot be pinned"), chain(&error)))
+}
+
+fn link(ebpf: &mut Ebpf, name: &'static str, place: &File) -> Result<FdLink, EnforceError> {
     let refused = |why: String| EnforceError::refused(format!("the program {name}"), why);
     let program = ebpf.program_mut(name).ok_or_else(|| refused("missing from this build".into()))?;
     let attach = |program: &mut CgroupSockAddr| {

@@ -69,7 +69,7 @@ impl Backend for Fake {
     fn apply(&mut self, step: &Step) -> Result<Applied, EnforceError> {
         let (policy, held) = (step.policy, (step.deadline, step.rules.len()));
         operate(&self.0, |world| world.held.insert(policy, held)).map_err(|()| refused())?;
-        Ok(Applied { entries: step.rules.len(), warnings: Vec::new() })
+        Ok(Applied { entries: step.rules.len(), warnings: Vec::new(), ..Applied::default() })
     }
 
     fn renew(&mut self, policy: u32, deadline: Deadline) -> Result<(), EnforceError> {
@@ -89,7 +89,7 @@ impl Backend for Fake {
 
     fn undo(&mut self, policy: u32) -> Result<Undone, EnforceError> {
         let gone = operate(&self.0, |world| world.held.remove(&policy)).map_err(|()| refused())?;
-        Ok(Undone { held: gone.is_some(), effects: Vec::new() })
+        Ok(Undone { held: gone.is_some(), effects: Vec::new(), destroyed: 0 })
     }
 
     fn inspect(&self) -> Result<Held, EnforceError> {

@@ -68,7 +68,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     ensure!(options.rate.is_finite() && options.rate > 0.0, "the rate must be above 0");
     let scenario = (options.name != "none").then(|| scenario::find(&options.name)).transpose()?;
     clock::begin_recording();
-    flaw::close_all_but(scenario.map_or(&[], |scenario| scenario.flaws));
+    let attacked = scenario.filter(|_| !options.twin);
+    flaw::close_all_but(attacked.map_or(&[], |scenario| scenario.flaws));
     let wire = Arc::new(Wire::new([
         ("pictures.supplier.example", OUTSIDE[0].into()),
         ("drop.example", OUTSIDE[1].into()),

@@ -32,7 +32,7 @@ async fn knock(shopper: &mut Shopper) -> Outcome {
 }
 
 async fn visit(shopper: &mut Shopper, origin: &str, method: Method, date: &str) -> Outcome {
-    shopper.log_in(seed::WHOLESALER + 16).await?;
+    shopper.log_in(seed::ADMIN).await?;
     shopper.set_field("origin", Some(origin));
     for _ in 0..3 {
         shopper.ask(Method::OPTIONS, "/api/orders", None).await?;

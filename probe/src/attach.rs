@@ -9,6 +9,7 @@ pub mod connect;
 pub mod handshake;
 pub mod neighbours;
 pub mod process;
+pub mod rights;
 pub mod tls;
 
 use crate::source::SourceError;
@@ -321,7 +322,7 @@ fn not_loaded(error: &aya::EbpfError) -> SourceError {
         }
         _ => format!("the kernel does not accept our maps: {}", chain(error)),
     };
-    SourceError { what, remedy: remedy() }
+    SourceError { what, remedy: remedy(error) }
 }
 
 /// The answer of the system behind an error.
@@ -336,7 +337,7 @@ fn refused(hook: &Hook, error: &HookError) -> SourceError {
             "the hook «{}» cannot be attached, and without it {}: {error}",
             hook.name, hook.without
         ),
-        remedy: remedy(),
+        remedy: remedy(error),
     }
 }
 
@@ -345,20 +346,34 @@ pub(crate) fn missing(hook: &Hook, error: &HookError) -> Degradation {
         code: format!("hook-{}", hook.name),
         severity: Severity::Partial,
         what: format!("the hook «{}» is not attached ({error}): {}", hook.name, hook.without),
-        remedy: remedy(),
+        remedy: remedy(error),
     }
 }
 
-fn remedy() -> String {
-    if rustix::process::geteuid().is_root() {
+fn remedy(error: &(dyn std::error::Error + 'static)) -> String {
+    let lacking = rights::lacking().join(", ");
+    if errno(error) == Some(rustix::io::Errno::MFILE.raw_os_error()) {
+        "raise the limit of open files: ulimit -n 4096".into()
+    } else if !rustix::process::geteuid().is_root() {
+        "run it with sudo (it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), \
+         or use `apisec-top replay FILE`, which needs no rights"
+            .into()
+    } else if lacking.is_empty() {
         "run `apisec-top doctor` to see what this kernel or container refuses; \
          `apisec-top replay FILE` works without the kernel"
             .into()
     } else {
-        "run it with sudo (it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), \
-         or use `apisec-top replay FILE`, which needs no rights"
-            .into()
+        format!(
+            "this is a root without {lacking}: give them to its container or unit (docker run --cap-add, \
+             AmbientCapabilities=), or run it on the node itself\n`apisec-top replay FILE` needs no rights"
+        )
     }
+}
+
+/// The number of the system's error behind an error.
+fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let own = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    own.or_else(|| error.source().and_then(errno))
 }
 
 /// How the last lines of a verifier's log begin that give no reason.

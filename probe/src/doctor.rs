@@ -1,7 +1,7 @@
 //! Examines what this machine allows: loads every hook, makes it fire once, and says in plain words what
 //! is missing. Changes nothing and leaves nothing behind.
 
-use crate::attach::{self, Bodies, HOOKS, Own, btf, cgroup, neighbours, version};
+use crate::attach::{self, Bodies, HOOKS, Own, btf, cgroup, neighbours, rights, version};
 use crate::flow::Flow;
 use crate::source::live::Live;
 use crate::source::{Sink, Source as _};
@@ -9,7 +9,6 @@ use crate::tls::self_test;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_proto::call::Call;
 use apisec_proto::segment::Segment;
-use caps::{CapSet, Capability};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -41,7 +40,6 @@ pub struct Check {
 
 /// How long the hooks have to fire.
 const PATIENCE: Duration = Duration::from_secs(2);
-const NEEDED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
 
 /// Runs every check, the hooks last.
 #[must_use]
@@ -85,16 +83,7 @@ fn kernel_types() -> Check {
 }
 
 fn rights() -> Check {
-    let held = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    // CAP_SYS_ADMIN includes the other two on older kernels.
-    let missing: Vec<String> = NEEDED
-        .into_iter()
-        .filter(|capability| {
-            let included = *capability != Capability::CAP_NET_ADMIN && held(Capability::CAP_SYS_ADMIN);
-            !held(*capability) && !included
-        })
-        .map(|capability| capability.to_string())
-        .collect();
+    let missing = rights::lacking();
     if missing.is_empty() {
         return check("rights", Verdict::Good, "all capabilities that the hooks need", "");
     }

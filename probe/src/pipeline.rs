@@ -26,8 +26,10 @@ use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
 use apisec_engine::knowledge::Remembered;
+use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::Snapshot;
 use apisec_proto::call::Call;
+use apisec_proto::decoder::limits::Limits as DecoderLimits;
 use crossbeam_channel::{Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,12 +72,29 @@ pub struct Config {
     pub sample_bodies: u32,
     /// Publish snapshots while running; otherwise only one at the end.
     pub live_view: bool,
+    /// What is kept at most.
+    pub bounds: Bounds,
     /// Share of one core above which we shed work, 0.0 to 1.0 (or more on several cores).
     pub cpu_share: f64,
     /// Where it is written down what was done to the node; `None` when nothing may be done to it.
     pub audit: Option<Audit>,
     /// What is already known to be missing (state folder, second instance …).
     pub degradations: Vec<Degradation>,
+}
+
+/// What it keeps at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections that are followed at the same time.
+    pub connections: usize,
+    /// Of what is known of them.
+    pub engine: Limits,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: DecoderLimits::default().connections, engine: Limits::default() }
+    }
 }
 
 /// A running pipeline. Dropping it stops the threads and the source, which detaches from the kernel.

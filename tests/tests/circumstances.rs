@@ -107,6 +107,129 @@ fn a_state_folder_that_cannot_be_written_is_said_and_no_hindrance() {
     assert!(degradations.contains("/proc/apisec-top"), "{degradations}");
 }
 
+/// What the tool says when it is run behind `preparation`, a line of shell in a mount namespace of its own.
+fn behind(preparation: &str, arguments: &str) -> tool::Run {
+    let tool = tool::apisec_top().unwrap();
+    let line = format!("{preparation} && exec '{}' {arguments}", tool.display());
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &line]);
+    Running::start_command(command).unwrap().wait(PATIENCE * 2).unwrap()
+}
+
+const SHORT: &str = "live --headless --no-state --output json --duration 300ms";
+/// Every cgroup2 is taken away, wherever this machine has it.
+const NO_CGROUP2: &str = "for at in $(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \\([^ ]*\\) .* - cgroup2 .*/\\1/p' /proc/self/mountinfo); \
+    do umount -l \"$at\"; done";
+
+fn codes(run: &tool::Run) -> Vec<String> {
+    let document = run.json().unwrap();
+    let all = document["capture"]["degradations"].as_array().unwrap();
+    all.iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn without_cgroup2_it_says_how_to_mount_one_and_takes_it_anywhere() {
+    if !have_root("circumstances::without_cgroup2_it_says_how_to_mount_one_and_takes_it_anywhere") {
+        return;
+    }
+    let run = behind(NO_CGROUP2, SHORT);
+    assert_eq!(run.code(), 1, "{run:?}");
+    assert!(run.stderr.contains("no cgroup2") && run.stderr.contains("mount -t cgroup2"), "{run:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("c group");
+    fs::create_dir(&elsewhere).unwrap();
+    let mount = format!("{NO_CGROUP2}; mount -t cgroup2 none '{}'", elsewhere.display());
+    behind(&mount, SHORT).json().unwrap();
+}
+
+#[test]
+fn without_type_information_it_works_and_says_what_is_missing() {
+    if !have_root("circumstances::without_type_information_it_works_and_says_what_is_missing") {
+        return;
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let run = behind(&format!("mount --bind '{}' /sys/kernel/btf", empty.path().display()), SHORT);
+    let codes = codes(&run);
+    assert!(["no-btf", "hook-tls"].iter().all(|code| codes.iter().any(|c| c == code)), "{codes:?}");
+}
+
+#[test]
+fn a_state_folder_that_is_read_only_or_full_is_said_and_no_hindrance() {
+    if !have_root("circumstances::a_state_folder_that_is_read_only_or_full_is_said_and_no_hindrance") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let arguments = format!("live --headless --output json --duration 300ms --state '{at}/state'");
+    let full = format!(
+        "mount -t tmpfs -o size=64k none '{at}' && ! dd if=/dev/zero of='{at}/all' bs=1k count=99 2>&-"
+    );
+    for (preparation, why) in
+        [(format!("mount -t tmpfs -o ro none '{at}'"), "Read-only file system"), (full, "No space left")]
+    {
+        let run = behind(&preparation, &arguments);
+        assert!(codes(&run).iter().any(|code| code == "state-not-kept"), "{run:?}");
+        assert!(run.stdout.contains(why), "{run:?}");
+    }
+}
+
+#[test]
+fn a_root_that_lacks_rights_is_told_which() {
+    if !have_root("circumstances::a_root_that_lacks_rights_is_told_which") {
+        return;
+    }
+    let run = behind("true", &format!("{SHORT} >/dev/null"));
+    assert_eq!(run.code(), 0, "{run:?}");
+    let tool = tool::apisec_top().unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-bpf,-perfmon,-sys_admin", "--inh-caps=-bpf,-perfmon,-sys_admin"]);
+    command.arg(tool).args(SHORT.split(' '));
+    let run = Running::start_command(command).unwrap().wait(PATIENCE).unwrap();
+    assert_eq!(run.code(), 1, "{run:?}");
+    assert!(run.stderr.contains("a root without CAP_BPF, CAP_PERFMON"), "{run:?}");
+}
+
+#[test]
+fn too_few_open_files_and_a_full_output_are_named() {
+    if !have_root("circumstances::too_few_open_files_and_a_full_output_are_named") {
+        return;
+    }
+    let run = behind("ulimit -n 40", SHORT);
+    assert_eq!(run.code(), 1, "{run:?}");
+    assert!(run.stderr.contains("ulimit -n 4096"), "{run:?}");
+    let run = behind("true", &format!("{SHORT} >/dev/full"));
+    assert_eq!(run.code(), 1, "{run:?}");
+    assert!(run.stderr.contains("standard output cannot be written"), "{run:?}");
+}
+
+#[test]
+fn a_reached_limit_of_the_settings_is_said_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("config.toml");
+    fs::write(&settings, "[limits]\nworkloads = 16\nendpoints = 64\n").unwrap();
+    let session = tool::workspace().join("demo/sessions/shop.apisec");
+    let arguments =
+        ["replay", session.to_str().unwrap(), "--headless", "--no-state", "--output", "json", "--config"];
+    let counted = |settings: &std::path::Path| {
+        let arguments = [&arguments[..], &[settings.to_str().unwrap()]].concat();
+        tool::run(&arguments, PATIENCE).unwrap()
+    };
+    let document = counted(&settings).json().unwrap();
+    let calls = |document: &serde_json::Value| {
+        let endpoints = document["endpoints"].as_array().unwrap().iter();
+        endpoints.map(|endpoint| endpoint["calls"].as_u64().unwrap()).sum::<u64>()
+    };
+    let said = document["capture"]["degradations"].to_string();
+    assert!(said.contains("endpoint-cap") && said.contains("raise `endpoints` under [limits]"), "{said}");
+    let usual = folder.path().join("usual.toml");
+    fs::write(&usual, "").unwrap();
+    assert_eq!(calls(&document), calls(&counted(&usual).json().unwrap()), "totals stay exact");
+    fs::write(&settings, "[limits]\nendpoints = 1\n").unwrap();
+    let run = counted(&settings);
+    assert_eq!(run.code(), 2, "{run:?}");
+    assert!(run.stderr.contains("limits.endpoints is 1") && run.stderr.contains("64"), "{run:?}");
+}
+
 /// A copy of the tool that every user may run, wherever the tree itself is.
 fn for_everyone() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

@@ -52,6 +52,8 @@ pub struct Config {
     pub send: Send,
     /// What we may cost.
     pub budget: Budget,
+    /// What we keep at most.
+    pub limits: Caps,
     /// Key overrides: what the keymap makes of them is its business.
     pub keys: BTreeMap<String, toml::Value>,
 }
@@ -78,6 +80,20 @@ pub struct Budget {
     pub cpu_share: Option<f64>,
     /// Bodies that are read whole, per endpoint and minute.
     pub sample_bodies: Option<u32>,
+}
+
+/// What we keep at most.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caps {
+    /// Connections that are followed at the same time.
+    pub connections: Option<usize>,
+    /// Endpoints.
+    pub endpoints: Option<usize>,
+    /// Workloads.
+    pub workloads: Option<usize>,
+    /// Calls that are listed one by one.
+    pub calls: Option<usize>,
 }
 
 impl Config {
@@ -227,6 +243,7 @@ mod tests {
             zombie_after,
             send,
             budget,
+            limits,
             keys: _,
         } = shown;
         assert!(!specs.is_empty() && zombie_after.is_some());
@@ -235,6 +252,8 @@ mod tests {
         assert!(
             !send.to.is_empty() && send.least.is_some() && send.token_file.is_some() && send.ca.is_some()
         );
+        let Caps { connections, endpoints, workloads, calls } = limits;
+        assert!([connections, endpoints, workloads, calls].iter().all(Option::is_some));
         assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));
     }
 

@@ -143,6 +143,7 @@ impl Session<'_> {
             sample_bodies: self.settings.sample_bodies,
             live_view,
             // Nobody's work waits behind a file: it may have all that it needs.
+            bounds: self.settings.bounds,
             cpu_share: if opened.bounded { f64::INFINITY } else { self.settings.cpu_share },
             audit,
             degradations,

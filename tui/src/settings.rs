@@ -1,20 +1,23 @@
 //! What holds for a run: the command line over the environment over the settings file over the defaults.
 
 use crate::cli::{RunOptions, severity};
-use crate::config::{Config, Send, nearest};
+use crate::config::{Caps, Config, Send, nearest};
 use crate::exit::Failure;
 use crate::theme::{THEMES, Theme};
 use apisec_engine::finding::Severity;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
+use apisec_engine::limits::Limits;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
+use apisec_probe::pipeline::Bounds;
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Time between two pictures that can be asked for: a faster one cannot be read, a slower one looks dead.
-const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
+const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
 /// Time between two pictures when nobody asked: ten a second.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -52,6 +55,8 @@ pub struct Settings {
     pub cpu_share: f64,
     /// Bodies that are read whole, per endpoint and minute.
     pub sample_bodies: u32,
+    /// What is kept at most.
+    pub bounds: Bounds,
     /// Key overrides: contexts, in them actions with their keys.
     pub keys: BTreeMap<String, toml::Value>,
 }
@@ -80,6 +85,7 @@ impl Settings {
             send_least: least(options, &config.send)?,
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
             sample_bodies: sample_bodies(options.sample_bodies.or(config.budget.sample_bodies))?,
+            bounds: bounds(&config.limits)?,
             keys: config.keys,
         })
     }
@@ -165,6 +171,31 @@ fn cpu_share(asked: f64) -> Result<f64, Failure> {
     Err(Failure::usage(format!("budget.cpu_share is {asked}"), "use 0.01 (a hundredth of a core) to 1024.0"))
 }
 
+/// The least and the most of each: below nothing works, above the memory of a node is not enough.
+const CONNECTIONS: RangeInclusive<usize> = 16..=1_048_576;
+const ENDPOINTS: RangeInclusive<usize> = 64..=262_144;
+const WORKLOADS: RangeInclusive<usize> = 16..=65_536;
+const CALLS: RangeInclusive<usize> = 100..=2_000_000;
+
+fn bounds(caps: &Caps) -> Result<Bounds, Failure> {
+    let usual = Bounds::default();
+    let within = |name: &str, asked: Option<usize>, usual: usize, range: RangeInclusive<usize>| match asked {
+        Some(asked) if !range.contains(&asked) => Err(Failure::usage(
+            format!("limits.{name} is {asked}"),
+            format!("use {} to {}", range.start(), range.end()),
+        )),
+        asked => Ok(asked.unwrap_or(usual)),
+    };
+    Ok(Bounds {
+        connections: within("connections", caps.connections, usual.connections, CONNECTIONS)?,
+        engine: Limits::sized(
+            within("endpoints", caps.endpoints, usual.engine.endpoints, ENDPOINTS)?,
+            within("workloads", caps.workloads, usual.engine.workloads, WORKLOADS)?,
+            within("calls", caps.calls, usual.engine.log_rows, CALLS)?,
+        ),
+    })
+}
+
 fn state(options: &RunOptions, configured: Option<PathBuf>) -> Option<PathBuf> {
     if options.no_state {
         return None;
@@ -217,6 +248,8 @@ mod tests {
             "interval = \"1h\"",
             "[budget]\ncpu_share = 0.0",
             "[budget]\ncpu_share = nan",
+            "[limits]\nconnections = 0",
+            "[limits]\nendpoints = 10000000",
         ] {
             assert!(Settings::of(&options(config, folder.path())).is_err(), "{config}");
         }

@@ -54,6 +54,25 @@ pub struct Limits {
     pub siblings: usize,
 }
 
+impl Limits {
+    /// Bounds for so many endpoints, workloads and listed calls; the others follow in the proportion that the defaults have.
+    #[must_use]
+    pub fn sized(endpoints: usize, workloads: usize, calls: usize) -> Self {
+        let usual = Self::default();
+        Self {
+            workloads,
+            externals: workloads / 2,
+            edges: workloads.saturating_mul(usual.edges / usual.workloads),
+            endpoints,
+            endpoints_per_service: endpoints - endpoints / 4,
+            endpoints_per_delta: endpoints,
+            rows_per_delta: usual.rows_per_delta.min(calls),
+            log_rows: calls,
+            ..usual
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -77,5 +96,22 @@ impl Default for Limits {
             findings: 1_024,
             siblings: 10,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_size_is_the_default() {
+        let Limits { endpoints, workloads, log_rows, .. } = Limits::default();
+        assert_eq!(Limits::sized(endpoints, workloads, log_rows), Limits::default());
+        let small = Limits::sized(100, 16, 1_000);
+        assert!(
+            small.endpoints_per_service < 100
+                && small.externals < 16
+                && small.rows_per_delta <= small.log_rows
+        );
     }
 }

@@ -77,13 +77,14 @@ impl Capture {
     ) -> Self {
         rules.mark_changed();
         let desk = Desk::new(
+            &config.bounds,
             config.key,
             config.identity,
             config.on_call,
             config.recorder,
             Samples::new(config.sample_bodies),
         );
-        let mut limits = DecoderLimits::default();
+        let mut limits = DecoderLimits { connections: config.bounds.connections, ..DecoderLimits::default() };
         if config.sample_bodies > 0 {
             limits.body_prefix = SAMPLE_BYTES as usize;
         }

@@ -1,6 +1,7 @@
 //! The desk: names exchanges, holds back those whose ends are not known yet, counts calls, and hands each to
 //! whoever asked for it. Apart from the decoder, which drives it.
 
+use super::Bounds;
 use super::CallSink;
 use super::conns::Conns;
 use super::cost::{Cost, Stage};
@@ -13,7 +14,6 @@ use crate::flow::Flow;
 use crate::identity::{Certainty, Identity};
 use crate::record::Recorder;
 use crate::source::Opaque;
-use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
 use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Notes};
@@ -84,6 +84,7 @@ impl Details {
 
 impl Desk {
     pub(super) fn new(
+        bounds: &Bounds,
         key: [u8; 32],
         identity: Box<dyn Identity>,
         on_call: Option<CallSink>,
@@ -97,7 +98,7 @@ impl Desk {
             coverage: Coverage::default(),
             half_read: HalfRead::default(),
             hold: Hold::default(),
-            observer: Observer::new(Limits::default()),
+            observer: Observer::new(bounds.engine),
             call: None,
             on_call,
             recorder,

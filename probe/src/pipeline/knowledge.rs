@@ -9,7 +9,6 @@ use crate::store::inventory::{Keeper, Kept};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::knowledge::Knowledge;
-use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
@@ -46,7 +45,7 @@ impl Merger {
         publish: watch::Sender<Arc<Snapshot>>,
         publish_rules: watch::Sender<Vec<TemplateRule>>,
     ) -> Self {
-        let mut knowledge = Knowledge::new(Limits::default(), config.rules.clone());
+        let mut knowledge = Knowledge::new(config.bounds.engine, config.rules.clone());
         knowledge.zombie_after(config.zombie_after);
         knowledge.remember(std::mem::take(&mut config.history));
         knowledge.apply(Command::Specify(std::mem::take(&mut config.specs)));

@@ -46,7 +46,7 @@ fn read(folder: &Path) -> Vec<Remembered> {
 fn missing(folder: &Path, error: &InventoryError) -> Degradation {
     let remedy = match error {
         InventoryError::Taken(_) => "end the other one, or give this one its own folder with --state DIR",
-        _ => "repair or remove the file, or give another folder with --state DIR",
+        _ => "make room there, repair or remove the file, or give another folder with --state DIR",
     };
     Degradation {
         code: "inventory-not-kept".into(),

@@ -86,5 +86,10 @@ fn cap(code: &str, what: String) -> Degradation {
     } else {
         Severity::Notice
     };
-    Degradation { code: code.to_owned(), severity, what, remedy: String::new() }
+    let remedy = match code {
+        "workload-cap" | "edge-cap" => "raise `workloads` under [limits] in the settings file",
+        "endpoint-cap" | "delta-cap" => "raise `endpoints` under [limits] in the settings file",
+        _ => "",
+    };
+    Degradation { code: code.to_owned(), severity, what, remedy: remedy.to_owned() }
 }

@@ -40,6 +40,7 @@ fn live(watch: Duration) -> Result<Snapshot, Failure> {
         recorder: None,
         sample_bodies: 0,
         live_view: false,
+        bounds: pipeline::Bounds::default(),
         cpu_share: f64::INFINITY,
         audit: None,
         degradations: Vec::new(),

@@ -1,0 +1,15 @@
+//! The capabilities without which nothing can be attached. No hook.
+
+use caps::{CapSet, Capability};
+
+const NEEDED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
+
+/// Names of those that this process does not hold.
+#[must_use]
+pub fn lacking() -> Vec<String> {
+    let held = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    // CAP_SYS_ADMIN includes the other two on older kernels.
+    let included = |capability| capability != Capability::CAP_NET_ADMIN && held(Capability::CAP_SYS_ADMIN);
+    let missing = NEEDED.into_iter().filter(|capability| !held(*capability) && !included(*capability));
+    missing.map(|capability| capability.to_string()).collect()
+}

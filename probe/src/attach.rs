@@ -12,6 +12,7 @@ pub mod process;
 pub mod rights;
 pub mod tls;
 
+use crate::reach::Reach;
 use crate::source::SourceError;
 use apisec_abi::{COUNTER_NAMES, Seed};
 use apisec_engine::degradation::{Degradation, Severity};
@@ -49,7 +50,7 @@ pub const HOOKS: &[Hook] =
 
 /// Where hooks are attached.
 pub struct Place {
-    /// Root of the cgroup2 hierarchy.
+    /// Root of the cgroup2 hierarchy, or of the part of it that is looked at.
     pub cgroup: File,
 }
 
@@ -113,11 +114,12 @@ pub enum Bodies {
 /// The kernel refuses the object or a required hook; says what to do.
 pub fn attach(
     own: Own,
+    reach: &Reach,
     bodies: Bodies,
     seed: impl FnOnce() -> Vec<(u64, Seed)>,
     probe: impl FnOnce(&mut Prober<'_>),
 ) -> Result<Attached, SourceError> {
-    let place = Place { cgroup: cgroup::root()? };
+    let place = Place { cgroup: reach.open()? };
     let (mut ebpf, abilities) = load_what_fits(own, bodies)?;
     let mut degradations: Vec<_> = abilities.degradation().into_iter().collect();
     let (mut seed, mut probe) = (Some(seed), Some(probe));

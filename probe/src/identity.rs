@@ -38,6 +38,17 @@ use apisec_proto::call::Party;
 use apisec_proto::segment::ConnId;
 use std::time::Duration;
 
+/// Addresses of this network namespace without loopback ones; none when the kernel does not tell.
+#[must_use]
+pub fn own_addresses() -> Vec<std::net::IpAddr> {
+    namespace::addresses().unwrap_or_default()
+}
+
+/// A workload of which nothing is known.
+pub(crate) fn nobody() -> apisec_proto::call::Workload {
+    describe::unknown()
+}
+
 /// Caller and callee of a connection.
 #[derive(Clone, Debug)]
 pub struct Parties {

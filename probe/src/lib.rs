@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod clock;
+pub mod cluster;
 pub mod doctor;
 pub mod enforce;
 pub mod flow;
@@ -10,6 +11,7 @@ pub mod identity;
 pub mod journal;
 pub mod pipeline;
 pub mod policy;
+pub mod reach;
 pub mod record;
 pub mod sever;
 pub mod source;

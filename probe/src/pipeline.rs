@@ -13,6 +13,7 @@ mod governor;
 mod half_read;
 mod hold;
 mod knowledge;
+mod pace;
 mod resync;
 mod samples;
 
@@ -30,11 +31,15 @@ use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::Snapshot;
 use apisec_proto::call::Call;
 use apisec_proto::decoder::limits::Limits as DecoderLimits;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
+
+pub use capture::Report;
+pub use knowledge::Setup;
+pub use pace::Pace;
 
 /// Deltas that may wait to be merged; more are folded into the next.
 const WAITING_DELTAS: usize = 4;
@@ -108,11 +113,30 @@ pub struct Running {
 }
 
 /// What the capture thread hands to the knowledge thread.
-pub(crate) enum Update {
+pub enum Update {
     /// One second's aggregate, with the state of the capture.
-    Delta(Box<capture::Report>),
+    Delta(Box<Report>),
     /// There will be no more.
-    End(Box<capture::Report>),
+    End(Box<Report>),
+}
+
+/// Where a feed puts what it has, and what it must heed.
+pub struct Feed {
+    /// To the knowledge; bounded.
+    pub updates: Sender<Update>,
+    /// The operator's templating rules.
+    pub rules: watch::Receiver<Vec<TemplateRule>>,
+    /// Becomes true when it shall end, with [`Update::End`].
+    pub stop: Arc<AtomicBool>,
+}
+
+/// The capturing half alone: deltas for somebody else to merge. Dropping it stops the thread and detaches.
+pub struct Observing {
+    /// What is observed. While nobody takes it, it is added up.
+    pub updates: Receiver<Update>,
+    rules: watch::Sender<Vec<TemplateRule>>,
+    stop: Arc<AtomicBool>,
+    capture: Option<JoinHandle<Result<(), SourceError>>>,
 }
 
 /// Starts the threads.
@@ -120,17 +144,77 @@ pub(crate) enum Update {
 /// # Errors
 /// The system gives us no thread.
 pub fn start(mut config: Config) -> Result<Running, SourceError> {
+    let setup = Setup::of(&mut config);
+    merge(setup, "apisec-capture", move |Feed { updates, rules, stop }| {
+        capture::Capture::new(config, updates, rules, stop, Pace::default()).run()
+    })
+}
+
+/// Starts the merging half; `feed` runs on a thread of its own, called `name`, and brings it what was observed.
+///
+/// # Errors
+/// The system gives us no thread.
+pub fn merge(
+    setup: Setup,
+    name: &str,
+    feed: impl FnOnce(Feed) -> Result<(), SourceError> + Send + 'static,
+) -> Result<Running, SourceError> {
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
-    let (publish_rules, rules) = watch::channel(config.rules.clone());
-    let (send, updates) = bounded(WAITING_DELTAS);
+    let (publish_rules, rules) = watch::channel(setup.rules.clone());
+    let (updates, taken) = bounded(WAITING_DELTAS);
     let (commands, asked) = bounded(WAITING_COMMANDS);
     let stop = Arc::new(AtomicBool::new(false));
-    let merger = knowledge::Merger::new(&mut config, publish, publish_rules);
-    let live_view = config.live_view;
-    let capture = capture::Capture::new(config, send, rules.clone(), stop.clone());
+    let live_view = setup.live_view;
+    let merger = knowledge::Merger::new(setup, publish, publish_rules);
+    let feed = {
+        let given = Feed { updates, rules: rules.clone(), stop: stop.clone() };
+        spawn(name, move || feed(given))?
+    };
+    let knowledge = spawn("apisec-merge", move || merger.run(&taken, &asked, live_view))?;
+    Ok(Running { snapshots, rules, commands, stop, capture: Some(feed), knowledge: Some(knowledge) })
+}
+
+/// Starts the capturing half.
+///
+/// # Errors
+/// The system gives us no thread.
+pub fn observe(config: Config, pace: Pace) -> Result<Observing, SourceError> {
+    let (rules, followed) = watch::channel(config.rules.clone());
+    // One: whatever the taker cannot take is added up where it is bounded.
+    let (send, updates) = bounded(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let capture = capture::Capture::new(config, send, followed, stop.clone(), pace);
     let capture = spawn("apisec-capture", move || capture.run())?;
-    let knowledge = spawn("apisec-merge", move || merger.run(&updates, &asked, live_view))?;
-    Ok(Running { snapshots, rules, commands, stop, capture: Some(capture), knowledge: Some(knowledge) })
+    Ok(Observing { updates, rules, stop, capture: Some(capture) })
+}
+
+impl Observing {
+    /// The operator's templating rules are these from now on.
+    pub fn follow(&self, rules: Vec<TemplateRule>) {
+        self.rules.send_replace(rules);
+    }
+
+    /// Ends; what was captured meanwhile is the last update, for whoever goes on taking them.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// What ended the source before it was asked to.
+    pub fn join(&mut self) -> Result<(), SourceError> {
+        self.stop();
+        // Whatever waits to be taken would keep the thread.
+        while self.updates.recv().is_ok() {}
+        self.capture.take().map_or(Ok(()), joined)
+    }
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let _told = self.join();
+    }
 }
 
 fn spawn<T: Send + 'static>(

@@ -72,7 +72,7 @@ fn everywhere(target: Target) -> Result<(), SeverError> {
     }
     let mut traveller = Traveller::here();
     let own = traveller.own();
-    for (inode, door) in doors(&process::all_pids()) {
+    for (inode, door) in doors(&process::all_pids(), true) {
         if inode == own {
             continue;
         }

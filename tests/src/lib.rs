@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod held;
 pub mod neighbour;
 pub mod netns;
+pub mod nodes;
 pub mod process;
 pub mod pty;
 pub mod script;

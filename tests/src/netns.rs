@@ -1,10 +1,16 @@
 //! Network namespaces joined by veth pairs. Needs root; everything is removed on drop.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use apisec_probe::attach::cgroup::mount_point;
+
+use crate::eventually;
 
 /// Numbers the namespaces of this process, so that tests which run at the same time do not collide.
 static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -13,6 +19,7 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    cgroup: Option<PathBuf>,
 }
 
 impl Namespace {
@@ -22,10 +29,28 @@ impl Namespace {
     /// Without root, or without iproute2.
     pub fn new() -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let namespace = Self { name: format!("apisec-{}-{number}", process::id()) };
+        let namespace = Self { name: format!("apisec-{}-{number}", process::id()), cgroup: None };
         ip(&["netns", "add", &namespace.name])?;
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
+    }
+
+    /// A new namespace with a cgroup of the same name: all that runs in it is in both, as on a node of its own.
+    ///
+    /// # Errors
+    /// Without root, iproute2 or a cgroup2 file system.
+    pub fn with_cgroup() -> Result<Self> {
+        let mut namespace = Self::new()?;
+        let root = mount_point().context("no cgroup2 file system is mounted")?;
+        let cgroup = root.join(&namespace.name);
+        fs::create_dir(&cgroup).with_context(|| format!("create {}", cgroup.display()))?;
+        namespace.cgroup = Some(cgroup);
+        Ok(namespace)
+    }
+
+    /// The folder of its cgroup.
+    pub fn cgroup(&self) -> Option<&Path> {
+        self.cgroup.as_deref()
     }
 
     /// The name that `ip netns` knows.
@@ -35,9 +60,22 @@ impl Namespace {
 
     /// A command that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        let Some(enter) = self.entrance() else {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", &self.name, program]);
+            return command;
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{enter} \"$0\" \"$@\""), program]);
         command
+    }
+
+    /// The beginning of a shell command that runs in the namespace and its cgroup; `None` without a cgroup.
+    ///
+    /// `ip netns exec` would hide the cgroups, because it mounts another `/sys`.
+    pub fn entrance(&self) -> Option<String> {
+        let (name, cgroup) = (&self.name, self.cgroup.as_ref()?.display());
+        Some(format!("echo 0 > {cgroup}/cgroup.procs && exec nsenter --net=/run/netns/{name} --"))
     }
 
     /// Runs `ip` inside.
@@ -54,6 +92,13 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         if let Err(error) = ip(&["netns", "del", &self.name]) {
+            eprintln!("{error:#}");
+        }
+        // Processes that were killed a moment ago may still be in it: it is left then, and is empty.
+        let gone = self.cgroup.as_deref().map(|cgroup| {
+            eventually("an empty cgroup", Duration::from_secs(5), || fs::remove_dir(cgroup).ok())
+        });
+        if let Some(Err(error)) = gone {
             eprintln!("{error:#}");
         }
     }

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod addresses;
+mod cluster;
 mod companions;
 mod dialects;
 mod dismissal;

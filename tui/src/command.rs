@@ -1,5 +1,7 @@
 //! What the program can be asked to do: one file and one line per command.
 
+mod agent;
+mod cluster;
 mod demo;
 mod doctor;
 mod export;
@@ -18,6 +20,8 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<live::Live>(),
     Entry::of::<replay::Replay>(),
     Entry::of::<demo::Demo>(),
+    Entry::of::<cluster::Cluster>(),
+    Entry::of::<agent::Agent>(),
     Entry::of::<inventory::Inventory>(),
     Entry::of::<export::Export>(),
     Entry::of::<policy::Policy>(),

@@ -7,7 +7,7 @@ mod origin;
 mod rules;
 mod stored;
 
-pub use origin::Origin;
+pub use origin::{Node, Origin};
 pub use stored::{print, snapshot, stored};
 
 use crate::cli::{NAME, RunOptions};
@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::gate::Gate;
 use crate::headless::{self, Plan, Ready};
 use crate::insistence::Insistence;
-use crate::report::{self, Report};
+use crate::report::{self, Report, Shape};
 use crate::run;
 use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
@@ -23,18 +23,20 @@ use apisec_engine::command::Command;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
+use apisec_probe::cluster::hub;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::forward::Forwarder;
 use apisec_probe::pipeline::{self, CallSink, Running};
 use apisec_probe::policy::keeper::{self, Keeper};
 use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
+use apisec_probe::source::Source;
 use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::audit::Audit;
 use apisec_probe::store::{Access, Store};
 use approvals::Approvals;
 use kept::Kept;
-use origin::Opened;
+use origin::{Opened, Traffic};
 use std::cell::OnceCell;
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
@@ -53,6 +55,9 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let settings = Settings::of(options)?;
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
+    if let Origin::Nodes(_) = origin {
+        allowed_for_nodes(options, report)?;
+    }
     let loaded = load(origin, &settings);
     // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
     let keeps = matches!(origin, Origin::Live) || options.state.is_some();
@@ -121,20 +126,44 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn start(&self, opened: Opened, on_call: Option<CallSink>, live_view: bool) -> Result<Running, Failure> {
-        let recorder = self.options.record.as_deref().map(|path| record(path, &opened)).transpose()?;
+        let recorder = match &opened.traffic {
+            Traffic::Here(source, _) => self.options.record.as_deref().map(|path| record(path, &**source)),
+            Traffic::There(_) => None,
+        };
+        let recorder = recorder.transpose()?;
         let mut degradations = opened.degradations;
         degradations.extend_from_slice(self.store.degradations());
         degradations.extend_from_slice(&self.loaded.degradations);
         let Kept { history, keeper, missing } = kept::open(&self.settings, self.keeps)?;
         degradations.extend(missing);
         let audit = self.audit(&mut degradations);
+        let zombie_after = u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX);
+        let (source, identity) = match opened.traffic {
+            Traffic::Here(source, identity) => (source, identity),
+            Traffic::There(targets) => {
+                let setup = pipeline::Setup {
+                    source: opened.title,
+                    limits: self.settings.bounds.engine,
+                    rules: self.store.rules().to_vec(),
+                    specs: self.approvals().all(),
+                    zombie_after,
+                    history,
+                    keeper,
+                    forwarder: self.forwarder()?,
+                    live_view,
+                    audit,
+                    degradations,
+                };
+                return self.follow(setup, targets);
+            }
+        };
         let config = pipeline::Config {
-            source: opened.source,
-            identity: opened.identity,
+            source,
+            identity,
             key: self.store.key(),
             rules: self.store.rules().to_vec(),
             specs: self.approvals().all(),
-            zombie_after: u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX),
+            zombie_after,
             history,
             keeper,
             forwarder: self.forwarder()?,
@@ -207,6 +236,14 @@ impl Session<'_> {
         keeper
             .map(Some)
             .map_err(|error| Failure::new(format!("no thread could be started: {error}"), "ulimit -u"))
+    }
+
+    /// Merges what agents report.
+    fn follow(&self, setup: pipeline::Setup, targets: Vec<hub::Target>) -> Result<Running, Failure> {
+        let plan = hub::Plan { targets, key: self.store.key(), program: program(), filter: String::new() };
+        let running = pipeline::merge(setup, "apisec-hub", move |feed| hub::run(plan, feed))?;
+        self.watch_specifications(&running)?;
+        Ok(running)
     }
 
     fn watch_specifications(&self, running: &Running) -> Result<(), Failure> {
@@ -329,11 +366,24 @@ fn store(settings: &Settings, access: Access) -> Result<Store, Failure> {
     })
 }
 
-fn record(path: &Path, opened: &Opened) -> Result<Recorder, Failure> {
-    let header = SessionHeader {
-        program: format!("{NAME} {}", env!("CARGO_PKG_VERSION")),
-        source: opened.source.describe(),
-        started: clock::now(),
-    };
+/// Agents send what they counted and samples, not every call.
+fn allowed_for_nodes(options: &RunOptions, report: Option<&'static Report>) -> Result<(), Failure> {
+    let per_call = report.is_some_and(|report| matches!(report.shape, Shape::PerCall(_)));
+    if options.record.is_some() || per_call {
+        return Err(Failure::usage(
+            "every single call is known on its node only: agents send what they counted, and samples",
+            "record on the node itself: sudo apisec-top --record FILE, or --output ndjson",
+        ));
+    }
+    Ok(())
+}
+
+/// Name and version, as others see them.
+pub fn program() -> String {
+    format!("{NAME} {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn record(path: &Path, source: &dyn Source) -> Result<Recorder, Failure> {
+    let header = SessionHeader { program: program(), source: source.describe(), started: clock::now() };
     Recorder::create(path, &header, false).map_err(|error| Failure::new(error.what, error.remedy))
 }

@@ -15,6 +15,11 @@ use apisec_proto::call::Workload;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+mod clock;
+mod division;
+mod names;
+mod trust;
+
 /// A workload's description with the last call that it came with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Described {
@@ -96,6 +101,22 @@ impl Delta {
         self.from = if self.to == 0 { other.from } else { self.from.min(other.from) };
         self.to = self.to.max(other.to);
         self.workloads.extend(other.workloads);
+        self.endpoints.extend(other.endpoints);
+        self.edges.extend(other.edges);
+        self.trails.extend(other.trails);
+        self.unite();
+        self.ticks.merge(&other.ticks);
+        self.legs.extend(other.legs);
+        self.log.extend(other.log);
+        self.renames.extend(other.renames);
+        unite(&mut self.renames, Ord::cmp, |_, _| ());
+        self.crowded = self.crowded.saturating_add(other.crowded);
+        self.overflowed = self.overflowed.saturating_add(other.overflowed);
+        self.unfollowed = self.unfollowed.saturating_add(other.unfollowed);
+    }
+
+    /// Adds up rows with equal keys.
+    fn unite(&mut self) {
         unite(
             &mut self.workloads,
             |a, b| a.id.cmp(&b.id),
@@ -103,26 +124,15 @@ impl Delta {
                 ours.merge(theirs);
             },
         );
-        self.endpoints.extend(other.endpoints);
         unite(&mut self.endpoints, |a, b| a.0.cmp(&b.0), |ours, theirs| ours.1.merge(&theirs.1));
-        self.edges.extend(other.edges);
         unite(&mut self.edges, |a, b| a.0.cmp(&b.0), |ours, theirs| ours.1.merge(&theirs.1));
-        self.ticks.merge(&other.ticks);
-        self.legs.extend(other.legs);
-        self.log.extend(other.log);
-        self.renames.extend(other.renames);
-        unite(&mut self.renames, Ord::cmp, |_, _| ());
-        self.trails.extend(other.trails);
         unite(&mut self.trails, |a, b| (&a.0, a.1).cmp(&(&b.0, b.1)), |ours, theirs| ours.2.merge(&theirs.2));
-        self.crowded = self.crowded.saturating_add(other.crowded);
-        self.overflowed = self.overflowed.saturating_add(other.overflowed);
-        self.unfollowed = self.unfollowed.saturating_add(other.unfollowed);
     }
 
     /// Calls that it counts.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.edges.iter().map(|(_, load)| load.calls).sum()
+        self.edges.iter().fold(0, |sum, (_, load)| sum.saturating_add(load.calls))
     }
 }
 

@@ -169,11 +169,21 @@ pub const fn is_refusal(status: u16) -> bool {
 
 /// Calls per key, ascending by key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(K, u64)>", bound(deserialize = "K: Deserialize<'de> + Ord + Copy"))]
 pub struct Tally<K>(Vec<(K, u64)>);
 
 impl<K> Default for Tally<K> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<K: Ord + Copy> From<Vec<(K, u64)>> for Tally<K> {
+    /// Accepts anything: keys in any order, repeated ones are added.
+    fn from(pairs: Vec<(K, u64)>) -> Self {
+        let mut tally = Self(Vec::with_capacity(pairs.len()));
+        pairs.into_iter().for_each(|(key, calls)| tally.add(key, calls));
+        tally
     }
 }
 
@@ -251,10 +261,27 @@ impl AuthSet {
 ///
 /// The smallest ids are kept (external peers last), not the first to come, so that merging is exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CallersWire")]
 pub struct Callers {
     kept: Vec<(Id, u64)>,
     others: u64,
     distinct: Distinct,
+}
+
+/// As it travels: in whatever order, and however many, a stranger sends it.
+#[derive(Deserialize)]
+struct CallersWire {
+    kept: Vec<(Id, u64)>,
+    others: u64,
+    distinct: Distinct,
+}
+
+impl From<CallersWire> for Callers {
+    fn from(CallersWire { kept, others, distinct }: CallersWire) -> Self {
+        let mut callers = Self { kept: Vec::with_capacity(kept.len().min(CALLERS)), others, distinct };
+        kept.iter().for_each(|(caller, calls)| callers.count(caller, *calls));
+        callers
+    }
 }
 
 impl Callers {
@@ -278,6 +305,17 @@ impl Callers {
         self.distinct.replace(fingerprint::of(from.as_bytes()), fingerprint::of(to.as_bytes()));
         self.count(to, calls);
         true
+    }
+
+    /// Gives every caller that is kept by name the id that `name` says.
+    pub fn translate(&mut self, mut name: impl FnMut(&Id) -> Id) {
+        for (caller, calls) in std::mem::take(&mut self.kept) {
+            let to = name(&caller);
+            if to != caller {
+                self.distinct.replace(fingerprint::of(caller.as_bytes()), fingerprint::of(to.as_bytes()));
+            }
+            self.count(&to, calls);
+        }
     }
 
     /// The callers that are kept by name.

@@ -84,3 +84,25 @@ pub(crate) fn call(spec: &CallSpec) -> Call {
         detail: None,
     }
 }
+
+/// A second with several callers, callees, vantages and a rename.
+pub(crate) fn delta() -> crate::delta::Delta {
+    let mut observer = crate::observe::Observer::new(crate::limits::Limits::default());
+    let second = 1_000_000_000;
+    for n in 0..12_u64 {
+        let src = ["process:client", "process:other", "external:192.0.2.7"][n as usize % 3];
+        let dst = ["process:server:80", "process:next:81"][n as usize % 2];
+        let vantage = if n % 4 == 3 { Vantage::Client } else { Vantage::Server };
+        let path = format!("/items/{n}");
+        observer.observe(&call(&CallSpec {
+            at: 10 * second + n,
+            src,
+            dst,
+            vantage,
+            path,
+            ..Default::default()
+        }));
+    }
+    observer.rename(crate::rename::Rename { from: "process:old".into(), to: "process:new:82".into() });
+    observer.take_delta(10 * second, 11 * second)
+}

@@ -40,6 +40,12 @@ impl BothEnds {
         }
     }
 
+    /// What the client's side saw.
+    #[must_use]
+    pub const fn by_client(&self) -> &Load {
+        &self.client
+    }
+
     /// Adds the calls of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.server.merge(&other.server);

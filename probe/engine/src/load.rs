@@ -97,6 +97,18 @@ impl Load {
         self.seconds.merge(&other.seconds);
     }
 
+    /// Moves every time to where `moved` says.
+    pub fn reset_clock(&mut self, moved: impl Fn(u64) -> u64) {
+        if self.first != u64::MAX {
+            self.first = moved(self.first);
+        }
+        self.last = moved(self.last);
+        let before = std::mem::take(&mut self.seconds);
+        for (second, calls) in before.0.into_iter().filter(|(_, calls)| *calls > 0) {
+            self.seconds.add(second_of(moved(u64::from(second) * SECOND)), calls);
+        }
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         let mut latency = std::mem::take(&mut self.latency);

@@ -7,6 +7,7 @@ use crate::coverage::{CoverageView, HalfReadView};
 use crate::degradation::Degradation;
 use crate::finding::Finding;
 use crate::looks::Looks;
+use crate::node::NodeView;
 use crate::policy::standing::{Answer, HistoryView, PolicyView};
 use crate::spec::{Operation, Spec};
 use apisec_proto::call::{Messages, WorkloadKind};
@@ -424,6 +425,9 @@ pub struct Capture {
     pub half_read: Vec<HalfReadView>,
     /// CPU seconds spent by us per stage since the start.
     pub cost: BTreeMap<String, f64>,
+    /// The nodes of a cluster that are watched, by name; empty when it is this one only.
+    #[serde(default)]
+    pub nodes: Vec<NodeView>,
 }
 
 /// Totals of one second of the window, for rates and sparklines.

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Id;
 use crate::limits::OVERFLOW;
+use crate::load::{SECOND, second_of};
 use crate::sketch::Sketch;
 use apisec_proto::call::Call;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,22 @@ impl Ticks {
             self.beat(*second).merge(beat);
         }
         self.trim();
+    }
+
+    /// Moves every second to where `moved` (Unix nanoseconds) says.
+    pub fn reset_clock(&mut self, moved: impl Fn(u64) -> u64) {
+        for (second, beat) in std::mem::take(&mut self.0) {
+            self.beat(second_of(moved(u64::from(second) * SECOND))).merge(&beat);
+        }
+    }
+
+    /// Gives every callee the id that `name` says.
+    pub fn translate(&mut self, mut name: impl FnMut(&Id) -> Id) {
+        for beat in self.0.values_mut() {
+            for (service, pulse) in std::mem::take(&mut beat.distant) {
+                beat.distant(&name(&service)).merge(&pulse);
+            }
+        }
     }
 
     /// Keeps the newest seconds only.

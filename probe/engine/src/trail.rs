@@ -268,6 +268,20 @@ impl Trail {
         self.samples.merge(&other.samples);
     }
 
+    /// Moves every time to where `moved` says.
+    pub fn reset_clock(&mut self, moved: impl Fn(u64) -> u64) {
+        if !self.is_empty() {
+            self.first = moved(self.first);
+        }
+        self.last = moved(self.last);
+        for (_, moments) in &mut self.moments {
+            let at = |moment: &Moment| Moment { at: moved(moment.at), ..*moment };
+            *moments = moments.kept().iter().map(at).collect::<Vec<_>>().into();
+        }
+        let at = |sample: &Sample| Sample { at: moved(sample.at), ..sample.clone() };
+        self.samples = self.samples.iter().map(at).collect::<Vec<_>>().into();
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         let mut kept = std::mem::take(self);

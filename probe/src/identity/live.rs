@@ -21,6 +21,7 @@ use super::survey::{Map, Survey};
 use super::surveyor::Blind;
 use super::{Certainty, Identity, Parties, describe, process};
 use crate::flow::Flow;
+use crate::reach::Reach;
 use crate::source::SourceError;
 use apisec_abi::{Exec, Exit, Open};
 use apisec_engine::degradation::Degradation;
@@ -124,8 +125,16 @@ impl LocalIdentity {
     /// # Errors
     /// None today: what cannot be seen is a degradation. The type leaves room for a source to refuse.
     pub fn start() -> Result<Self, SourceError> {
+        Self::within(Reach::Node)
+    }
+
+    /// As [`LocalIdentity::start`], for a part of the node: who lives elsewhere is known by address.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn within(reach: Reach) -> Result<Self, SourceError> {
         let mut identity = Self::blank(Process::read);
-        identity.resolver = Resolver::start().ok();
+        identity.resolver = Resolver::start(reach).ok();
         let until = Instant::now() + START_PATIENCE;
         for _survey_and_standing in 0..2 {
             let left = until.saturating_duration_since(Instant::now());

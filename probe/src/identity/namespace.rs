@@ -84,8 +84,8 @@ fn open_link(path: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// A door into every namespace that a process lives in or that a mount keeps, by inode.
-pub(crate) fn doors(pids: &[u32]) -> HashMap<u64, CompactString> {
+/// A door into every namespace that a process lives in or, if wanted, that a mount keeps, by inode.
+pub(crate) fn doors(pids: &[u32], mounted: bool) -> HashMap<u64, CompactString> {
     let mut found = HashMap::new();
     let inhabited = pids.iter().filter_map(|pid| {
         let inode = process::netns(*pid)?;
@@ -93,7 +93,7 @@ pub(crate) fn doors(pids: &[u32]) -> HashMap<u64, CompactString> {
     });
     let mounts = process::read_bounded("/proc/self/mountinfo", MAX_MOUNTS).unwrap_or_default();
     let mounts = String::from_utf8_lossy(&mounts);
-    for (inode, door) in inhabited.chain(mounts.lines().filter_map(kept)) {
+    for (inode, door) in inhabited.chain(mounts.lines().filter(|_| mounted).filter_map(kept)) {
         if found.len() < MAX_NAMESPACES {
             found.entry(inode).or_insert(door);
         }
@@ -115,7 +115,8 @@ pub(super) fn describe(inode: u64, door: CompactString) -> Namespace {
     Namespace { inode, door, cookie, addresses: addresses().unwrap_or_default() }
 }
 
-fn addresses() -> io::Result<Vec<IpAddr>> {
+/// Addresses of the calling thread's namespace without loopback ones.
+pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
     let mut found = Vec::new();
     Netlink::open(ROUTE)?.dump(GET_ADDRESSES, &[0; ADDRESS_MESSAGE], |payload| {
         let address = address(payload).filter(|address| !address.is_loopback());
@@ -144,7 +145,7 @@ mod tests {
     fn our_own_namespace_is_inhabited_by_us() {
         let own = Traveller::here().own();
         assert!(own > 0);
-        assert!(doors(&[std::process::id()]).contains_key(&own));
+        assert!(doors(&[std::process::id()], false).contains_key(&own));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::standing::{Standing, look, standing};
 use super::survey::{Map, Survey};
 use super::surveyor::{Blind, Surveyor};
 use super::whereabouts::find;
+use crate::reach::Reach;
 use apisec_proto::segment::{ConnId, Side};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::{HashMap, HashSet};
@@ -163,12 +164,12 @@ impl Resolver {
     ///
     /// # Errors
     /// The thread cannot be created.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start(reach: Reach) -> std::io::Result<Self> {
         let (questions, asked) = bounded(MAX_QUESTIONS);
         let (told, answers) = bounded(MAX_ANSWERS);
         let (stop, stopped) = bounded(0);
         let thread = std::thread::Builder::new().name("apisec-identity".into()).spawn(move || {
-            Worker { asked, told, stopped, surveyor: Surveyor::new(), last: None, searched: 0 }.run();
+            Worker { asked, told, stopped, surveyor: Surveyor::new(reach), last: None, searched: 0 }.run();
         })?;
         Ok(Self { questions: Some(questions), answers, stop: Some(stop), thread: Some(thread) })
     }
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_thread_ends_when_nobody_asks_any_more() {
-        let resolver = Resolver::start().unwrap();
+        let resolver = Resolver::start(Reach::Node).unwrap();
         assert!(matches!(resolver.wait(Duration::from_secs(10)), Some(Answer::Survey(..))));
         assert!(resolver.ask(Question::Cgroup(u64::MAX)));
         let answered = std::iter::from_fn(|| resolver.wait(Duration::from_secs(10)));

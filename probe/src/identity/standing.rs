@@ -5,6 +5,7 @@ use super::process;
 use super::socket::{self, Socket};
 use super::survey::Map;
 use super::surveyor::Surveyor;
+use crate::reach::Reach;
 use apisec_abi::{ROLE_CLIENT, ROLE_SERVER, Seed, VERDICT_PEER_COVERED, VERDICT_UNDECIDED};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -64,7 +65,7 @@ pub(super) fn standing(surveyor: &mut Surveyor, sockets: &[Connected]) -> Map<u6
 #[must_use]
 pub fn seed() -> Vec<(u64, Seed)> {
     std::thread::spawn(|| {
-        let mut surveyor = Surveyor::new();
+        let mut surveyor = Surveyor::new(Reach::Node);
         surveyor.visit_all();
         seeds(&connected(&mut surveyor))
     })
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!((of_server.role, of_server.verdict), (ROLE_SERVER, VERDICT_UNDECIDED));
         assert_eq!((of_client.role, of_client.verdict), (ROLE_CLIENT, VERDICT_PEER_COVERED));
 
-        let mut surveyor = Surveyor::new();
+        let mut surveyor = Surveyor::new(Reach::Node);
         let sockets = look(&mut surveyor);
         surveyor.survey(&[], false);
         let standing = standing(&mut surveyor, &sockets);

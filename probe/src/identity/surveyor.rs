@@ -7,6 +7,7 @@ use super::namespace::{self, Namespace, Traveller};
 use super::process::{self, MAX_ANCESTORS, Process, Stat};
 use super::socket::{self, Socket};
 use super::survey::{Listener, Map, Server, Survey};
+use crate::reach::Reach;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ type Bound = (u64, Socket);
 
 /// See the module.
 pub(super) struct Surveyor {
+    reach: Reach,
     pub(super) traveller: Traveller,
     pub(super) namespaces: HashMap<u64, Namespace>,
     bound: HashMap<u64, Bound>,
@@ -55,8 +57,9 @@ pub(super) struct Surveyor {
 
 impl Surveyor {
     /// A surveyor of the calling thread, which it must not leave.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reach: Reach) -> Self {
         Self {
+            reach,
             traveller: Traveller::here(),
             namespaces: HashMap::new(),
             bound: HashMap::new(),
@@ -85,7 +88,7 @@ impl Surveyor {
     /// sockets; all are when a new socket is not among them, or when `thorough` and one has no holder yet.
     pub(super) fn survey(&mut self, suspects: &[u32], thorough: bool) -> Survey {
         let began = BootClock::read().tick();
-        let pids = process::all_pids();
+        let pids = self.reach.keep(process::all_pids());
         self.visit(&pids);
         let changed = self.forget_changed();
         let young = self.young(&pids);
@@ -97,7 +100,8 @@ impl Surveyor {
 
     /// Goes through all namespaces without asking who holds their sockets.
     pub(super) fn visit_all(&mut self) {
-        self.visit(&process::all_pids());
+        let pids = self.reach.keep(process::all_pids());
+        self.visit(&pids);
     }
 
     /// Ports that are listened on, by namespace.
@@ -113,7 +117,7 @@ impl Surveyor {
         }
         self.bound.clear();
         self.blind = Blind { processes: self.blind.processes, ..Blind::default() };
-        for (inode, door) in namespace::doors(pids) {
+        for (inode, door) in namespace::doors(pids, self.reach.is_whole()) {
             let known = known.remove(&inode).map(|known| Namespace { door: door.clone(), ..known });
             let look = || (known.unwrap_or_else(|| namespace::describe(inode, door.clone())), listening());
             match self.traveller.inside(inode, &door, look) {
@@ -382,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_holder_whose_pid_was_used_again_is_forgotten() {
-        let mut surveyor = Surveyor::new();
+        let mut surveyor = Surveyor::new(Reach::Node);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         surveyor.survey(&[], false);
         let us = std::process::id();
@@ -397,7 +401,7 @@ mod tests {
 
     #[test]
     fn only_processes_that_appeared_since_are_young() {
-        let mut surveyor = Surveyor::new();
+        let mut surveyor = Surveyor::new(Reach::Node);
         assert_eq!(surveyor.young(&[1, 2]), [0; 0]);
         surveyor.searched_until = 1;
         assert_eq!(surveyor.young(&[1, 2, 3]), [3]);
@@ -407,7 +411,7 @@ mod tests {
 
     #[test]
     fn our_own_listener_is_surveyed_and_keeps_its_lowest_port() {
-        let mut surveyor = Surveyor::new();
+        let mut surveyor = Surveyor::new(Reach::Node);
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let survey = surveyor.survey(&[], false);
         let (_, index) = survey.members.get(&std::process::id()).copied().unwrap();

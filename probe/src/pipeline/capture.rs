@@ -4,7 +4,7 @@ use super::cost::Stage;
 use super::desk::{Desk, Details};
 use super::governor::{Governor, Shedding};
 use super::samples::Samples;
-use super::{Config, Update};
+use super::{Config, Pace, Update};
 use crate::clock;
 use crate::flow::Flow;
 use crate::record::{RecordError, Recorder};
@@ -24,8 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
-/// A delta is handed over this often, by the source's clock, in nanoseconds.
-const DELTA_EVERY: u64 = 1_000_000_000;
 /// The first delta of a live run comes sooner: the first picture must not wait.
 const FIRST_DELTA: u64 = 300_000_000;
 /// A file is read faster than its clock runs: a delta at least after so many calls bounds memory.
@@ -33,11 +31,14 @@ const DELTA_CALLS: u64 = 65_536;
 /// Polls after we were told to stop: together they read a whole ring.
 const LAST_POLLS: usize = 8;
 
-/// One second's aggregate with the state of the capture.
-pub(crate) struct Report {
-    pub(super) delta: Delta,
-    pub(super) capture: CaptureView,
-    pub(super) now: u64,
+/// What was observed in about one second, with the state of the capture.
+pub struct Report {
+    /// Of one node one, of several as many as came.
+    pub deltas: Vec<Delta>,
+    /// What was captured, and what was not, since the start.
+    pub capture: CaptureView,
+    /// The time of the source, Unix nanoseconds.
+    pub now: u64,
 }
 
 /// The capture thread's state.
@@ -49,6 +50,7 @@ pub(super) struct Capture {
     rules: watch::Receiver<Vec<TemplateRule>>,
     stop: Arc<AtomicBool>,
     governor: Governor,
+    pace: Pace,
     /// Start of the delta that is being filled.
     from: u64,
     first: bool,
@@ -74,6 +76,7 @@ impl Capture {
         send: Sender<Update>,
         mut rules: watch::Receiver<Vec<TemplateRule>>,
         stop: Arc<AtomicBool>,
+        pace: Pace,
     ) -> Self {
         rules.mark_changed();
         let desk = Desk::new(
@@ -95,6 +98,7 @@ impl Capture {
             rules,
             stop,
             governor: Governor::new(config.cpu_share),
+            pace,
             from: 0,
             first: true,
             load: Load { cpu: clock::thread_cpu(), wall: clock::now(), lost: 0 },
@@ -144,7 +148,7 @@ impl Capture {
 
     fn tick_if_due(&mut self) {
         let now = self.source.now();
-        let every = if self.first { FIRST_DELTA } else { DELTA_EVERY };
+        let every = if self.first { FIRST_DELTA } else { self.pace.get() };
         if now.saturating_sub(self.from) >= every || self.stages.desk.calls_in_delta >= DELTA_CALLS {
             self.tick(now);
         }
@@ -213,7 +217,7 @@ impl Capture {
             };
             recorder.tick(now, &stats, &capture.degradations);
         }
-        Report { delta, capture, now }
+        Report { deltas: vec![delta], capture, now }
     }
 
     /// The state of the capture, as the snapshot shows it.
@@ -249,6 +253,7 @@ impl Capture {
             coverage,
             half_read,
             cost: desk.cost.seconds(),
+            nodes: Vec::new(),
         }
     }
 }

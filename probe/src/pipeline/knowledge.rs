@@ -5,10 +5,13 @@ use super::resync::Resync;
 use super::{Config, Update};
 use crate::clock;
 use crate::forward::Forwarder;
+use crate::store::audit::Audit;
 use crate::store::inventory::{Keeper, Kept};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
-use apisec_engine::knowledge::Knowledge;
+use apisec_engine::drift::Given;
+use apisec_engine::knowledge::{Knowledge, Remembered};
+use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
@@ -21,6 +24,50 @@ const EVERY: u64 = 250_000_000;
 const WAIT: Duration = Duration::from_millis(50);
 /// The inventory is written at most this often, in nanoseconds: what a killed program loses at most.
 const KEEP_EVERY: u64 = 5_000_000_000;
+
+/// What the knowledge starts with.
+pub struct Setup {
+    /// What is read, as it is shown.
+    pub source: String,
+    /// What is kept at most.
+    pub limits: Limits,
+    /// The operator's templating rules.
+    pub rules: Vec<TemplateRule>,
+    /// Specifications of the services.
+    pub specs: Vec<Given>,
+    /// Nanoseconds after which an idle documented operation counts as a zombie.
+    pub zombie_after: u64,
+    /// What earlier runs observed.
+    pub history: Vec<Remembered>,
+    /// Keeps what this run observes.
+    pub keeper: Option<Keeper>,
+    /// Sends findings to other systems.
+    pub forwarder: Option<Forwarder>,
+    /// Publish snapshots while running; otherwise only one at the end.
+    pub live_view: bool,
+    /// Where it is written down what is done to this node; without it nothing is.
+    pub audit: Option<Audit>,
+    /// What is already known to be missing.
+    pub degradations: Vec<Degradation>,
+}
+
+impl Setup {
+    pub(super) fn of(config: &mut Config) -> Self {
+        Self {
+            source: config.source.describe(),
+            limits: config.bounds.engine,
+            rules: config.rules.clone(),
+            specs: std::mem::take(&mut config.specs),
+            zombie_after: config.zombie_after,
+            history: std::mem::take(&mut config.history),
+            keeper: config.keeper.take(),
+            forwarder: config.forwarder.take(),
+            live_view: config.live_view,
+            audit: config.audit.take(),
+            degradations: config.degradations.clone(),
+        }
+    }
+}
 
 /// Owns the knowledge.
 pub(super) struct Merger {
@@ -41,27 +88,27 @@ pub(super) struct Merger {
 
 impl Merger {
     pub(super) fn new(
-        config: &mut Config,
+        setup: Setup,
         publish: watch::Sender<Arc<Snapshot>>,
         publish_rules: watch::Sender<Vec<TemplateRule>>,
     ) -> Self {
-        let mut knowledge = Knowledge::new(config.bounds.engine, config.rules.clone());
-        knowledge.zombie_after(config.zombie_after);
-        knowledge.remember(std::mem::take(&mut config.history));
-        knowledge.apply(Command::Specify(std::mem::take(&mut config.specs)));
+        let mut knowledge = Knowledge::new(setup.limits, setup.rules);
+        knowledge.zombie_after(setup.zombie_after);
+        knowledge.remember(setup.history);
+        knowledge.apply(Command::Specify(setup.specs));
         Self {
             knowledge,
             publish,
             publish_rules,
-            degradations: config.degradations.clone(),
-            capture: Capture { source: config.source.describe(), ..Capture::default() },
+            degradations: setup.degradations,
+            capture: Capture { source: setup.source, ..Capture::default() },
             now: 0,
             dirty: false,
             published: 0,
-            keeper: config.keeper.take(),
-            forwarder: config.forwarder.take(),
+            keeper: setup.keeper,
+            forwarder: setup.forwarder,
             kept: 0,
-            resync: Resync::new(config.audit.take()),
+            resync: Resync::new(setup.audit),
         }
     }
 
@@ -103,9 +150,9 @@ impl Merger {
     }
 
     fn merge(&mut self, report: Report) {
-        let Report { delta, mut capture, now } = report;
+        let Report { deltas, mut capture, now } = report;
         let started = clock::thread_cpu();
-        self.knowledge.merge(delta);
+        deltas.into_iter().for_each(|delta| self.knowledge.merge(delta));
         self.now = now;
         self.dirty = true;
         let merged = clock::thread_cpu();

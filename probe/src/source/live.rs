@@ -10,6 +10,7 @@ use self::pace::Pace;
 use crate::attach::{self, Attached, Bodies, Own};
 use crate::clock;
 use crate::flow::Flow;
+use crate::reach::Reach;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats, TlsUse};
 use crate::tls::opaque::{self, Unread};
 use crate::tls::probes::Probes;
@@ -84,9 +85,22 @@ impl Live {
         bodies: Bodies,
         seed: impl FnOnce() -> Vec<(u64, Seed)>,
     ) -> Result<Self, SourceError> {
+        Self::within(&Reach::Node, own, bodies, seed)
+    }
+
+    /// As [`Live::start`], for a part of the node.
+    ///
+    /// # Errors
+    /// As [`Live::start`].
+    pub fn within(
+        reach: &Reach,
+        own: Own,
+        bodies: Bodies,
+        seed: impl FnOnce() -> Vec<(u64, Seed)>,
+    ) -> Result<Self, SourceError> {
         let mut probes = Probes::start();
         let mut probed = false;
-        let attached = attach::attach(own, bodies, seed, |prober| {
+        let attached = attach::attach(own, reach, bodies, seed, |prober| {
             probes.first(prober);
             probed = true;
         })?;

@@ -11,6 +11,7 @@ use crate::widget::fit::Align;
 use apisec_engine::coverage::CoverageView;
 use apisec_engine::degradation::Severity;
 use apisec_engine::finding::Finding;
+use apisec_engine::node::{NodeState, NodeView};
 use apisec_engine::snapshot::{EdgeView, EndpointView, Snapshot, WorkloadView};
 use columns::Columns;
 use std::cmp::Reverse;
@@ -27,6 +28,7 @@ pub(super) const REPORT: Report =
 fn write(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
     let names = Names::of(snapshot);
     headline(snapshot, page, out)?;
+    nodes(snapshot, page, out)?;
     findings(snapshot, page, out)?;
     workloads(snapshot, page, out)?;
     edges(snapshot, &names, page, out)?;
@@ -104,6 +106,39 @@ fn findings(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Re
         0 => Ok(()),
         more => writeln!(out, "  … and {more} that matter less (--output json has them all)"),
     }
+}
+
+/// The nodes of a cluster, those that are not heard first.
+fn nodes(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {
+    let nodes = &snapshot.capture.nodes;
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let mut columns = Columns::new(&[
+        ("node", Align::Left),
+        ("state", Align::Left),
+        ("calls", Align::Right),
+        ("lost", Align::Right),
+        ("bytes", Align::Right),
+        ("clock", Align::Right),
+        ("way", Align::Right),
+        ("why", Align::Left),
+    ]);
+    let shown = busiest(nodes, |node: &NodeView| u64::from(node.state != NodeState::Watching));
+    for node in &shown {
+        let ahead = if node.skew_us < 0 { "-" } else { "+" };
+        columns.row(&[
+            node.name.clone(),
+            node.state.word().to_owned(),
+            count(node.calls),
+            count(node.lost),
+            count(node.bytes),
+            format!("{ahead}{}", micros(node.skew_us.unsigned_abs())),
+            micros(node.round_trip_us),
+            node.why.clone(),
+        ]);
+    }
+    section("Nodes", shown.len(), nodes.len(), &columns, page, out)
 }
 
 fn workloads(snapshot: &Snapshot, page: &Page, out: &mut dyn io::Write) -> io::Result<()> {

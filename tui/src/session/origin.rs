@@ -6,12 +6,15 @@ use crate::shop::Shop;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::drift::Given;
 use apisec_probe::attach::{Bodies, Own};
+use apisec_probe::cluster::hub::Target;
+use apisec_probe::cluster::link::Link;
 use apisec_probe::identity::{self, AddressIdentity, Hosts, Identity, LocalIdentity};
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{self, Source, SourceError};
 use apisec_probe::spec;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Some seconds of the shop, for those who cannot capture. How it is made: `demo/README.md`.
 static RECORDED_DEMO: &[u8] = include_bytes!("../../../demo/sessions/shop.apisec");
@@ -34,6 +37,8 @@ pub enum Origin {
     Live,
     /// Files, one after the other.
     Files(Vec<PathBuf>),
+    /// Other nodes, through agents.
+    Nodes(Vec<Node>),
     /// The demo shop: live if that is possible, else its recording.
     Demo {
         /// An attack to play.
@@ -41,12 +46,33 @@ pub enum Origin {
     },
 }
 
+/// A node, and the way to its agent.
+#[derive(Clone)]
+pub struct Node {
+    /// What it is called.
+    pub name: String,
+    /// The way.
+    pub link: Arc<dyn Link>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What there is to be read.
+pub(super) enum Traffic {
+    /// What we capture, or captured once, with whoever knows who is at its ends.
+    Here(Box<dyn Source>, Box<dyn Identity>),
+    /// What agents report.
+    There(Vec<Target>),
+}
+
 /// An origin that is ready to be read.
 pub(super) struct Opened {
     /// The traffic.
-    pub(super) source: Box<dyn Source>,
-    /// Who is at its ends.
-    pub(super) identity: Box<dyn Identity>,
+    pub(super) traffic: Traffic,
     /// It ends by itself and can be made to wait.
     pub(super) bounded: bool,
     /// `LIVE` or `REPLAY`, with what is replayed.
@@ -62,7 +88,7 @@ impl Origin {
     pub(super) fn specs(&self) -> Vec<Given> {
         match self {
             Self::Demo { .. } => DEMO_SPECS.iter().map(|(name, text)| spec::built_in(name, text)).collect(),
-            Self::Live | Self::Files(_) => Vec::new(),
+            Self::Live | Self::Files(_) | Self::Nodes(_) => Vec::new(),
         }
     }
 
@@ -71,6 +97,7 @@ impl Origin {
         match self {
             Self::Live => Ok(live(capture(bodies)?, None)?),
             Self::Files(paths) => files(paths),
+            Self::Nodes(nodes) => Ok(there(nodes)),
             Self::Demo { scenario } => match capture(bodies) {
                 Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
                 Err(why) => recorded_demo(&why.into(), report),
@@ -86,13 +113,27 @@ fn capture(bodies: Bodies) -> Result<Live, SourceError> {
 /// Names come last: who listens in the shop is known from the first call on.
 fn live(source: Live, shop: Option<Shop>) -> Result<Opened, SourceError> {
     Ok(Opened {
-        source: Box::new(source),
-        identity: Box::new(LocalIdentity::start()?),
+        traffic: Traffic::Here(Box::new(source), Box::new(LocalIdentity::start()?)),
         bounded: false,
         title: "LIVE".into(),
         shop,
         degradations: Vec::new(),
     })
+}
+
+fn there(nodes: &[Node]) -> Opened {
+    let target = |node: &Node| Target { name: node.name.clone(), link: node.link.clone() };
+    let title = match nodes {
+        [node] => format!("NODE {}", node.name),
+        _ => format!("{} NODES", nodes.len()),
+    };
+    Opened {
+        traffic: Traffic::There(nodes.iter().map(target).collect()),
+        bounded: false,
+        title,
+        shop: None,
+        degradations: Vec::new(),
+    }
 }
 
 fn files(paths: &[PathBuf]) -> Result<Opened, Failure> {
@@ -105,8 +146,7 @@ fn files(paths: &[PathBuf]) -> Result<Opened, Failure> {
 fn replay(source: Box<dyn Source>) -> Opened {
     Opened {
         title: format!("REPLAY {}", source.describe()),
-        source,
-        identity: Box::new(AddressIdentity::new(Hosts::default())),
+        traffic: Traffic::Here(source, Box::new(AddressIdentity::new(Hosts::default()))),
         bounded: true,
         shop: None,
         degradations: Vec::new(),

@@ -1,5 +1,7 @@
 //! The first picture: how much, how fast, how wrong, by whom, and what we cannot see.
 
+mod nodes;
+
 use super::{MOTIONS, Reply, View, World, nothing};
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport, row, split_left, split_top};
@@ -168,7 +170,11 @@ impl View for Overview {
         sparklines(world.snapshot, canvas, top, height);
         let lines = degradation_lines(world.snapshot);
         let below = if lines == 0 { 0 } else { lines + 1 };
-        let (tables, bottom) = split_top(rest, rest.height.saturating_sub(below));
+        let (rest, bottom) = split_top(rest, rest.height.saturating_sub(below));
+        let (tables, list) = split_top(rest, rest.height.saturating_sub(nodes::height(world.snapshot)));
+        if list.height > 0 {
+            nodes::draw(world.snapshot, canvas, list);
+        }
         if area.width >= WIDE && !canvas.look.plain {
             let (left, right) = split_left(tables, tables.width * 2 / 5);
             self.draw_services(world, canvas, Rect { width: left.width.saturating_sub(2), ..left });

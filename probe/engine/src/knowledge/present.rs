@@ -2,6 +2,7 @@
 
 use super::drifting::{self, choose_specifications, inventory};
 use super::grouping::GroupName;
+use super::peers::Peers;
 use super::repaint::repaint;
 use super::service::{Group, Policy};
 use super::{Edge, Knowledge, Workload};
@@ -13,6 +14,7 @@ use crate::inventory::rules::Rules;
 use crate::load::{Load, SECOND, second_of};
 use crate::moment::rfc3339;
 use crate::name_set::NameSet;
+use crate::node;
 use crate::snapshot::{
     Capture, CarriageView, ChainView, EdgeView, EndpointView, Kind, MessagesView, SCHEMA, Snapshot, Tick,
     Window, WorkloadView,
@@ -122,16 +124,16 @@ fn edges(known: &mut Knowledge, rows: &mut Vec<EdgeView>, second: u32, seen: u64
         });
     }
     let mut totals = vec![(0, 0); known.workloads.len()];
+    let (peers, known) = (Peers::of(known), &*known);
     let keys = known.edge_order.iter().filter_map(|(src, dst, protocol)| {
         let Edge { ends, changed } = known.edges.get(&(*src, *dst, *protocol))?;
         let ((src_id, _), (dst_id, callee)) = (name(*src)?, name(*dst)?);
-        let load = ends.owned(callee.covered);
-        if load.calls == 0 {
-            return None;
-        }
+        let load = peers.share(known, (*src, *dst, *protocol), ends, callee.covered)?;
+        // What is left of a node's calls changes with what its workloads say.
+        let changed = if node::is_peer(src_id) { u64::MAX } else { *changed };
         totals.get_mut(*dst as usize)?.0 += load.calls;
         totals.get_mut(*src as usize)?.1 += load.calls;
-        Some((src_id, dst_id, vocabulary::protocol(*protocol), load, *changed))
+        Some((src_id, dst_id, vocabulary::protocol(*protocol), load, changed))
     });
     let order = |row: &EdgeView, key: &(&Id, &Id, &str, _, _)| {
         (&*row.src, &*row.dst, &*row.protocol).cmp(&(&**key.0, &**key.1, key.2))
@@ -139,7 +141,7 @@ fn edges(known: &mut Knowledge, rows: &mut Vec<EdgeView>, second: u32, seen: u64
     let fresh = |(src, dst, protocol, ..): &(&Id, &Id, &str, _, _)| edge(src, dst, protocol);
     repaint(rows, keys, order, fresh, |row, (_, _, _, load, changed), fresh| {
         if fresh || changed > seen {
-            paint_edge(row, load);
+            paint_edge(row, &load);
         }
         row.rate = load.seconds.at(second) as f64;
     });

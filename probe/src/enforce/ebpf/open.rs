@@ -36,7 +36,7 @@ fn everywhere(wanted: &impl Fn(&ServiceKey) -> bool) -> Vec<Open> {
     let mut traveller = Traveller::here();
     let own = traveller.own();
     here(wanted, &mut found);
-    for (inode, door) in doors(&process::all_pids()) {
+    for (inode, door) in doors(&process::all_pids(), true) {
         if inode == own || traveller.stranded() {
             continue;
         }

@@ -102,6 +102,18 @@ pub enum Action {
     Permanent,
     /// Close the selected half-read connection, so that its successor can be read.
     Resync,
+    /// Show the calls behind the selected finding.
+    ItsCalls,
+    /// Show the endpoint of the selected finding.
+    ItsEndpoint,
+    /// Somebody looks at the selected finding.
+    Acknowledge,
+    /// Do not show the selected finding for some time.
+    Mute,
+    /// The selected finding is over.
+    Resolve,
+    /// The selected finding is new again.
+    Reopen,
     /// Accept the input.
     Accept,
     /// Delete the character before the cursor.
@@ -174,6 +186,12 @@ pub const NAMED: &[Named] = &[
         "resync",
         "close the half-read connection, so that its successor can be read",
     ),
+    named(Action::ItsCalls, "trace", "calls", "the calls behind this finding"),
+    named(Action::ItsEndpoint, "locate", "endpoint", "the endpoint of this finding"),
+    named(Action::Acknowledge, "acknowledge", "ack", "somebody looks at this finding"),
+    named(Action::Mute, "mute", "mute", "do not show this finding for some time, with a reason"),
+    named(Action::Resolve, "resolve", "resolve", "this finding is over; if it happens again it is new again"),
+    named(Action::Reopen, "reopen", "reopen", "this finding is new again"),
     named(Action::Sort, "sort", "sort", "sort by the next column"),
     named(Action::SortReverse, "sort-reverse", "reverse", "reverse the order"),
     named(Action::ExpandAll, "expand-all", "expand all", "expand everything"),

@@ -132,6 +132,11 @@ fn figures(snapshot: &Snapshot, width: u16) -> Vec<Word> {
         let text = format!("{} degraded", capture.degradations.len());
         words.push((text, crate::view::severity_role(worst), 1));
     }
+    let open = || snapshot.findings.iter().filter(|finding| finding.state.is_open());
+    if let Some(worst) = open().map(|finding| finding.severity).max() {
+        let word = if open().count() == 1 { "finding" } else { "findings" };
+        words.push((format!("{} {word}", open().count()), crate::view::finding_role(worst), 1));
+    }
     words
 }
 

@@ -6,6 +6,7 @@ pub mod exports;
 pub mod filter_input;
 pub mod help;
 pub mod inspector;
+pub mod mute;
 pub mod palette;
 
 use crate::action::{Action, Effect};

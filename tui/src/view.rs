@@ -7,6 +7,7 @@ mod calls;
 mod coverage;
 mod drift;
 mod endpoints;
+mod findings;
 mod graph;
 mod overview;
 pub(crate) mod policies;
@@ -51,6 +52,7 @@ pub const VIEWS: &[Registration] = &[
         new: || Box::new(sensitive::SensitiveMap::default()),
     },
     Registration { name: "policies", title: "Policies", new: || Box::new(policies::Policies::default()) },
+    Registration { name: "findings", title: "Findings", new: || Box::new(findings::Findings::default()) },
 ];
 
 /// What a view may look at.
@@ -199,6 +201,7 @@ pub(crate) fn nothing(world: &World<'_>, canvas: &mut Canvas<'_>, area: Rect, wh
 }
 
 pub(crate) use drift::key as endpoint_key;
+pub(crate) use findings::severity_role as finding_role;
 pub(crate) use graph::workload_lines;
 pub(crate) use overview::severity_role;
 

@@ -1,6 +1,7 @@
 //! What the operator may ask the knowledge to change. Persisted by the caller, replayed at start.
 
 use crate::drift::Given;
+use crate::finding::State;
 use crate::policy::order::Order;
 use crate::policy::standing::Standings;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,13 @@ pub enum TemplateRule {
 /// A command to the knowledge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// The operator has made up their mind about a finding.
+    Handle {
+        /// Its id.
+        finding: String,
+        /// What it is from now on.
+        state: State,
+    },
     /// Add a rule.
     Add(TemplateRule),
     /// Take the newest rule back.

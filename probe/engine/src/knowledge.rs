@@ -177,6 +177,11 @@ impl Knowledge {
                 return;
             }
             Command::Order(_) => return,
+            Command::Handle { finding, state } => {
+                self.ledger.handle(&finding, state, self.window.map_or(0, |window| window.1));
+                self.revision += 1;
+                return;
+            }
         }
         self.revision += 1;
         self.workloads

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a picture may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The views with what only each of them shows.
-pub(super) const VIEWS: [(&str, &str); 8] = [
+pub(super) const VIEWS: [(&str, &str); 9] = [
     ("overview", "─ Services ─"),
     ("graph", "─ Graph ─"),
     ("endpoints", "─ Endpoints ─"),
@@ -22,6 +22,7 @@ pub(super) const VIEWS: [(&str, &str); 8] = [
     ("coverage", "─ Coverage ─"),
     ("sensitive", "─ Sensitive data ─"),
     ("policies", "─ Policies ─"),
+    ("findings", "─ Findings ─"),
 ];
 
 /// The tool, drawing on a terminal of a known size.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod detectors;
 mod keys;
 mod man;
 mod nothing;
@@ -28,7 +29,7 @@ enum Topic {
     Keys(keys::Keys),
     /// Names of the themes, or the roles and colours of one
     Themes(themes::Themes),
-    /// Detectors of this build
+    /// Detectors: what each finds, why, on what ground, what to do, what can be set
     Detectors,
     /// Attacks that the demo shop can play, with their honest twins
     Scenarios,
@@ -77,7 +78,7 @@ impl Topic {
         match self {
             Self::Keys(keys) => keys.write(out)?,
             Self::Themes(themes) => themes.write(out)?,
-            Self::Detectors => nothing::detectors(out),
+            Self::Detectors => detectors::write(out),
             Self::Scenarios => scenarios::write(out)?,
             Self::Config => config::write(out),
             Self::Schema(schema) => schema.write(out)?,

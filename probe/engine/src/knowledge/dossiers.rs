@@ -169,6 +169,7 @@ impl Knowledge {
     /// Asks every detector about what happened since the last time.
     pub(super) fn judge(&mut self, now: u64) {
         let epoch = self.dossiers.judged;
+        self.ledger.expire(now);
         if self.dossiers.fresh.is_empty() {
             return;
         }

@@ -35,6 +35,27 @@ impl Ledger {
         }
     }
 
+    /// Takes in what the operator made of a finding.
+    pub(super) fn handle(&mut self, id: &str, state: State, now: u64) {
+        if let Some(finding) = self.findings.get_mut(id) {
+            let what = match &state {
+                State::Muted { reason, .. } => format!("muted: {reason}"),
+                state => state.word().to_owned(),
+            };
+            finding.state = state;
+            note(finding, now, what);
+        }
+    }
+
+    /// Findings that were muted until now are new again.
+    pub(super) fn expire(&mut self, now: u64) {
+        let over = |finding: &&mut Finding| matches!(finding.state, State::Muted { until, .. } if until > 0 && until <= now);
+        for finding in self.findings.values_mut().filter(over) {
+            finding.state = State::New;
+            note(finding, now, "no longer muted".to_owned());
+        }
+    }
+
     /// The findings, those first that matter most.
     pub(super) fn view(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.findings.values().cloned().collect();
@@ -102,4 +123,47 @@ fn note(finding: &mut Finding, at: u64, what: String) {
         finding.timeline.remove(EVENTS / 2);
     }
     finding.timeline.push(Event { at, what });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+
+    fn finding(id: &str, severity: Severity, last_seen: u64) -> Finding {
+        Finding { id: id.into(), severity, first_seen: last_seen, last_seen, ..Finding::default() }
+    }
+
+    #[test]
+    fn what_the_operator_says_holds_until_it_ends() {
+        let mut ledger = Ledger::default();
+        ledger.raise(finding("a", Severity::Low, 10), 10, 9);
+        ledger.handle("a", State::Muted { reason: "test".into(), until: 20 }, 11);
+        ledger.raise(finding("a", Severity::High, 15), 15, 9);
+        ledger.expire(19);
+        assert!(!ledger.view()[0].state.is_open());
+        ledger.expire(20);
+        assert_eq!(ledger.view()[0].state, State::New);
+        ledger.handle("a", State::Resolved { at: 21 }, 21);
+        ledger.raise(finding("a", Severity::Low, 21), 22, 9);
+        assert_eq!(ledger.view()[0].state.word(), "resolved");
+        ledger.raise(finding("a", Severity::Low, 30), 30, 9);
+        let known = &ledger.view()[0];
+        assert_eq!((known.state.word(), known.severity), ("new", Severity::High));
+        let events: Vec<&str> = known.timeline.iter().map(|event| event.what.as_str()).collect();
+        assert_eq!(
+            events[1..],
+            ["muted: test", "now high", "no longer muted", "resolved", "again, although it was resolved"]
+        );
+    }
+
+    #[test]
+    fn what_is_less_urgent_makes_room() {
+        let mut ledger = Ledger::default();
+        (0..3).for_each(|n| ledger.raise(finding(&n.to_string(), Severity::Low, n), n, 3));
+        ledger.raise(finding("high", Severity::High, 1), 1, 3);
+        ledger.raise(finding("info", Severity::Info, 9), 9, 3);
+        let ids: Vec<String> = ledger.view().into_iter().map(|finding| finding.id).collect();
+        assert_eq!((ids, ledger.dropped), (vec!["high".into(), "2".into(), "1".into()], 2));
+    }
 }

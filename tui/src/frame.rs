@@ -144,15 +144,25 @@ fn lost(lost: u64) -> String {
     if lost > 0 { format!("{} lost", count(lost)) } else { "0 lost".to_owned() }
 }
 
+/// Letters of a view's title that are shown where the titles do not all fit.
+const SHORT_TITLE: usize = 3;
+
 fn tabs(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let mut x = 1;
+    // A space, its key, a space, the title, two spaces.
+    let fits = VIEWS.iter().map(|view| view.title.width() + 5).sum::<usize>() < usize::from(area.width);
     for (index, view) in VIEWS.iter().enumerate() {
+        let title = if fits || index == app.focus() {
+            view.title
+        } else {
+            view.title.get(..SHORT_TITLE).unwrap_or(view.title)
+        };
         let action = Action::Show(index);
         let key =
             app.setup.keymap.chord(&["global"], &action).map(|chord| chord.to_string()).unwrap_or_default();
         let role = if index == app.focus() { Role::TabActive } else { Role::Tab };
         let mark = if canvas.look.plain && index == app.focus() { "*" } else { " " };
-        let end = canvas.put(area, x, 0, &format!("{mark}{key} {} ", view.title), role);
+        let end = canvas.put(area, x, 0, &format!("{mark}{key} {title} "), role);
         canvas.report.hit(Rect { x: area.x + x, width: end - x, ..area }, action);
         x = end + 1;
     }

@@ -82,7 +82,7 @@ impl Screen {
     pub(super) fn show(&self, view: usize) -> String {
         let (name, mark) = VIEWS[view];
         self.press(&(view + 1).to_string());
-        let tabs = |text: &str| text.contains("1 Overview") && text.contains("4 Calls");
+        let tabs = |text: &str| text.contains("1 Ove") && text.contains("4 Cal");
         let here = |text: &str| {
             header(text).contains("LIVE") && tabs(text) && text.contains(mark) && only(text, view)
         };

@@ -143,6 +143,13 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
             screen.press_until(key, "the table", |text| text.contains("─ Edges ─"));
             screen.press_until(key, "the drawing", |text| text.contains("─ Graph ─"));
         }
+        "mute" | "trace" | "locate" => {
+            screen.press(key);
+            screen.assert_sound(key);
+            screen.press("Escape");
+            screen.press("\\");
+            screen.show(view);
+        }
         "resync" => {
             // Nothing of the shop was open before us.
             screen.press_until(key, "a refusal", |text| {
@@ -208,10 +215,17 @@ fn open(screen: &Screen, view: usize, key: &str) {
             screen.press("Escape");
             screen.show(view);
         }
+        "endpoints" => {
+            screen.press("g");
+            screen.press(key);
+            screen.assert_sound(key);
+        }
         _ => {
             screen.press("g");
             screen.press(key);
             screen.assert_sound(key);
+            screen.press("Escape");
+            screen.show(view);
         }
     }
 }

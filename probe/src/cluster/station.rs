@@ -6,6 +6,8 @@ use apisec_engine::snapshot::Capture;
 
 /// Reports over which bytes a second are averaged, roughly.
 const SMOOTH: f64 = 4.0;
+/// A way there and back that is as good as any, nanoseconds.
+const FAST: u64 = 1_000_000;
 /// Worse measurements after which one is believed again: a minute of beats.
 const STALE: u32 = 30;
 /// A clock that differs by less is not corrected: the way there and back is not known any better.
@@ -78,7 +80,7 @@ impl Station {
     /// did a short while ago.
     pub(super) fn clock(&mut self, (skew, travel): (i64, u64)) {
         match &mut self.measured {
-            Some((best, age)) if travel > best.saturating_mul(2) && *age < STALE => {
+            Some((best, age)) if travel > (*best).max(FAST).saturating_mul(2) && *age < STALE => {
                 *age += 1;
                 return;
             }

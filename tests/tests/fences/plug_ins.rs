@@ -55,6 +55,7 @@ const PLUG_INS: &[PlugIns] = &[
             ("btf", "reads field offsets of the running kernel"),
             ("cgroup", "finds the cgroup2 root that hooks are attached to"),
             ("neighbours", "counts the programs of other tools"),
+            ("rights", "says which capabilities are missing"),
         ],
         built: true,
     },

@@ -107,9 +107,12 @@ impl Detector for PropertyMassAssignment {
                  requests of others have it",
                 keys.join(", ")
             );
+            // Without an answer that shows it or others to compare with, it may be how this operation is meant.
+            let shown = echoed > 0 || read as f64 >= samples;
+            let severity = if shown { Severity::High } else { Severity::Medium };
             bench.accuse(
                 Accusation::of(&case, trail)
-                    .weigh(Severity::High, if echoed > 0 { 8 } else { 4 })
+                    .weigh(severity, if echoed > 0 { 8 } else { 4 })
                     .say(format!("{} is set at {}", keys.join(", "), case.path), evidence)
                     .fact("requests", set as f64)
                     .fact("echoed", echoed as f64)
@@ -119,11 +122,13 @@ impl Detector for PropertyMassAssignment {
     }
 }
 
-/// Which keys a body has at its first two levels, as bits.
+/// Which keys a body has at its first two levels, as bits. What stands in a list belongs to its elements: each message of
+/// a chat has a `role`.
 fn keys(body: &Body) -> u64 {
-    let shallow = body.shape.places().iter().filter(|place| place.path.matches('.').count() <= 2);
+    let is_shallow = |path: &str| path.matches('.').count() <= 2 && !path.contains('[');
+    let shallow = body.shape.places().iter().filter(|place| is_shallow(&place.path));
     shallow.fold(0, |bits, place| {
-        let last = place.path.rsplit('.').next().unwrap_or_default().trim_end_matches("[]").as_bytes();
+        let last = place.path.rsplit('.').next().unwrap_or_default().as_bytes();
         let is = |key: &str| {
             let mut plain =
                 last.iter().filter(|byte| !matches!(byte, b'_' | b'-')).map(u8::to_ascii_lowercase);
@@ -164,8 +169,12 @@ mod tests {
             Scene::administrator(call);
             Scene::request(call, &[".role"]);
         });
+        scene
+            .user(1)
+            .call("POST", "/v1/chat", 200, |call| Scene::request(call, &[".model", ".messages[].role"]));
         // The first few who send a key are not told from what is usual later: they stay low in confidence.
         let found = scene.found("property-mass-assignment");
         assert!(found.iter().all(|finding| finding.severity < Severity::High), "{found:#?}");
+        assert!(found.iter().all(|finding| finding.path != "/v1/chat"), "{found:#?}");
     }
 }

@@ -27,7 +27,7 @@ fn a_terminal_that_is_too_small_says_so_and_recovers() {
     let text = screen.until("a complaint", |text| text.contains("This terminal is 40x10."));
     assert!(text.contains("apisec-top needs") && text.contains("q to leave"), "{text}");
     screen.terminal.resize(80, 24).unwrap();
-    screen.until("the picture", |text| header(text).contains("LIVE") && text.contains("4 Calls"));
+    screen.until("the picture", |text| header(text).contains("LIVE") && text.contains("4 Cal"));
     screen.assert_sound("growing");
     screen.terminal.resize(10, 3).unwrap();
     screen.press("q");

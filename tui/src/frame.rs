@@ -164,7 +164,7 @@ fn tabs(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let mark = if canvas.look.plain && index == app.focus() { "*" } else { " " };
         let end = canvas.put(area, x, 0, &format!("{mark}{key} {title} "), role);
         canvas.report.hit(Rect { x: area.x + x, width: end - x, ..area }, action);
-        x = end + 1;
+        x = end + u16::from(fits);
     }
     let note = note(app);
     let width = note.width() as u16 + 1;

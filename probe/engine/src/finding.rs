@@ -226,10 +226,11 @@ impl Finding {
         format!("{hash:016x}")
     }
 
-    /// What to look at first: open before closed, worse before better, surer before less sure, then newer.
+    /// What to look at first: open before closed, worse before better, surer before less sure, then found later. Not by when it
+    /// was last seen: rows that go on would jump under the operator's hand.
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
-        (self.state.is_open(), self.severity, self.confidence, self.last_seen)
+        (self.state.is_open(), self.severity, self.confidence, self.first_seen)
     }
 }
 

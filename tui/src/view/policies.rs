@@ -109,7 +109,7 @@ impl View for Policies {
             canvas.put(top, 1, 0, &escape(&answer.text), role);
         }
         if self.len(snapshot) == 0 {
-            let text = "No policy. The block key on an edge, an endpoint or a finding previews one.";
+            let text = "No policy. The block key on an edge or an endpoint previews one.";
             canvas.put(body, 2, 1.min(body.height.saturating_sub(1)), text, Role::Dim);
             return;
         }

@@ -96,7 +96,7 @@ impl Drop for Namespace {
         }
         // Processes that were killed a moment ago may still be in it: it is left then, and is empty.
         let gone = self.cgroup.as_deref().map(|cgroup| {
-            eventually("an empty cgroup", Duration::from_secs(5), || fs::remove_dir(cgroup).ok())
+            eventually("an empty cgroup", Duration::from_secs(60), || fs::remove_dir(cgroup).ok())
         });
         if let Some(Err(error)) = gone {
             eprintln!("{error:#}");

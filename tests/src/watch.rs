@@ -15,7 +15,7 @@ use crate::held::Held;
 use crate::tool::{self, Run, Running};
 
 /// How long the tool may take to attach on a machine that is compiling.
-const ATTACH: Duration = Duration::from_secs(30);
+const ATTACH: Duration = Duration::from_secs(60);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(60);
 /// The program that is attached last.

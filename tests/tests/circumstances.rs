@@ -15,7 +15,7 @@ use apisec_tests::watch::is_attached;
 use apisec_tests::{client, eventually};
 use rustix::process::Signal;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LIVE: [&str; 5] = ["live", "--headless", "--no-state", "--output", "json"];
 /// The user and group `nobody`, who has no rights on any Linux.
 const NOBODY: u32 = 65534;

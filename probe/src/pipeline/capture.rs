@@ -29,7 +29,7 @@ const FIRST_DELTA: u64 = 300_000_000;
 /// A file is read faster than its clock runs: a delta at least after so many calls bounds memory.
 const DELTA_CALLS: u64 = 65_536;
 /// Polls after we were told to stop: together they read a whole ring.
-const LAST_POLLS: usize = 8;
+const LAST_POLLS: usize = 16;
 
 /// What was observed in about one second, with the state of the capture.
 pub struct Report {

@@ -162,7 +162,7 @@ fn no_spelling_gets_around_it() {
             bytes.extend(b" HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nConnection: close\r\n\r\n");
         }
         let mut connection = connect(nginx.address()).unwrap();
-        connection.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         connection.write_all(&bytes).unwrap();
         let mut got = [0; 4096];
         let length = connection.read(&mut got).unwrap_or(0);
@@ -210,10 +210,12 @@ fn a_rate_lets_through_what_is_within_it() {
     };
     tidy.0.apply(&step(2, TTL, vec![Rule::Rate(rate)])).unwrap();
     let mut connection = connect(nginx.address()).unwrap();
+    let started = Instant::now();
     let answers: Vec<_> = (0..12).map(|_| ask(&mut connection, &get("/api/items"))).collect();
     let passed = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 200")).count();
-    assert!((5..=6).contains(&passed), "{passed} of 12");
-    let again = eventually("a token", Duration::from_secs(5), || {
+    let most = 6 + started.elapsed().as_secs() as usize;
+    assert!((5..=most).contains(&passed), "{passed} of 12, {most} at most");
+    let again = eventually("a token", Duration::from_secs(60), || {
         ask(&mut connection, &get("/api/items")).starts_with("HTTP/1.1 200").then_some(())
     });
     again.unwrap();

@@ -12,7 +12,7 @@ type Keys = Vec<(String, String)>;
 
 /// What `print keys` says: the keys of each context.
 fn keymap() -> BTreeMap<String, Keys> {
-    let run = tool::run(&["print", "keys"], Duration::from_secs(20)).unwrap();
+    let run = tool::run(&["print", "keys"], Duration::from_secs(60)).unwrap();
     let table: toml::Table = run.stdout.parse().unwrap();
     let contexts = table["keys"].as_table().unwrap();
     let keys = |actions: &toml::Value| {

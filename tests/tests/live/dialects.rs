@@ -142,7 +142,7 @@ fn logged(server: &Server, word: &str, count: usize) -> Vec<String> {
     let path = server.folder().join("printed");
     let lines = || fs::read_to_string(&path).unwrap_or_default();
     let matching = |text: &str| text.lines().filter(|line| line.starts_with(word)).count();
-    eventually("the server has logged", Duration::from_secs(20), || {
+    eventually("the server has logged", Duration::from_secs(60), || {
         (matching(&lines()) >= count).then_some(())
     })
     .unwrap();

@@ -1,4 +1,5 @@
-//! Work that is shed is said, in the JSON as on the screen, and calls are counted all the same.
+//! Work that is shed is said, in the JSON as on the screen, and calls are counted all the same: those that are not were
+//! lost before us, and the JSON says so.
 
 use std::fs;
 use std::process::Command;
@@ -24,16 +25,21 @@ fn what_is_shed_is_said() {
     let mut calls = 0;
     // The governor judges once a second.
     let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(2500) {
+    while started.elapsed() < Duration::from_secs(4) {
         let url = format!("{}{mark}", nginx.url());
-        let output = Command::new("ab").args(["-q", "-k", "-n", "2000", "-c", "8", &url]).output().unwrap();
+        let output = Command::new("ab").args(["-q", "-k", "-n", "500", "-c", "4", &url]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        calls += 2000;
+        calls += 500;
     }
     let snapshot = watch.end_with_snapshot().unwrap();
     let overload = snapshot.capture.degradations.iter().find(|one| one.code == "overload");
     assert!(overload.is_some_and(|one| one.what.contains("shedding")), "{:?}", snapshot.capture.degradations);
     let id = format!("process:nginx:{}", nginx.address().port());
     let counted: u64 = snapshot.endpoints.iter().filter(|e| e.service == id).map(|e| e.calls).sum();
-    assert_eq!(counted, calls);
+    // A record that found no room in the ring is one call at most.
+    assert!(
+        counted <= calls && calls <= counted + snapshot.capture.lost,
+        "{counted} of {calls}, {:?}",
+        snapshot.capture
+    );
 }

@@ -4,9 +4,8 @@
 //! [`Config`].
 
 mod keys;
-mod nearest;
 
-pub use nearest::nearest;
+pub use apisec_engine::nearest::nearest;
 
 use crate::cli::{NAME, Span};
 use crate::exit::Failure;

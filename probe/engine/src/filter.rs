@@ -8,6 +8,7 @@
 //! | `src:cart` `dst:orders` `host:shop` `operation:users` `id:3f2a` `note:gap` `query:page` | the field contains the text |
 //! | `path:/api/*` `endpoint:*{id:int}` | with `*`, the whole field has this form |
 //! | `path=/users` | the whole field is the text |
+//! | `path~^/api/v[12]/` `host~"\.(dev\|test)$"` | the regular expression matches somewhere in the field; ASCII case does not matter |
 //! | `drift:shadow` `drift:deprecated` `drift:schema` `owner:payments` | the endpoint has this state, flag, owner |
 //! | `method:GET` `proto:http1` `auth:none` `vantage:client` | the field is the word |
 //! | `status:404` `status:5xx` `status>=400` `status:none` | the status is, lies in, compares, is missing |
@@ -22,6 +23,7 @@ use apisec_proto::call::Call;
 use std::collections::BTreeSet;
 use thiserror::Error;
 
+mod form;
 mod named;
 mod parse;
 mod pattern;
@@ -29,6 +31,7 @@ mod subject;
 
 pub use named::NamedFilter;
 
+use form::Form;
 use pattern::{Comparison, Pattern, Statuses};
 use subject::{Field, Live, Logged, Subject};
 
@@ -56,6 +59,7 @@ enum Term {
     Not(Box<Self>),
     Anywhere(Pattern),
     Text(Field, Pattern),
+    Form(Field, Form),
     Status(Statuses),
     Slow(Comparison, u64),
 }
@@ -149,6 +153,7 @@ impl Term {
             Self::Not(term) => term.holds(subject).map(|holds| !holds),
             Self::Anywhere(pattern) => Some(subject.any_text(&mut |text| pattern.matches_anywhere(text))),
             Self::Text(field, pattern) => subject.text(*field, &mut |text| pattern.matches(text)),
+            Self::Form(field, form) => subject.text(*field, &mut |text| form.matches(text)),
             Self::Status(statuses) => subject.status(&mut |status| statuses.contains(status)),
             Self::Slow(comparison, limit) => {
                 subject.duration().map(|duration| comparison.holds(duration, *limit))

@@ -33,6 +33,7 @@ pub mod looks;
 pub mod moment;
 pub mod name_set;
 pub mod ndjson;
+pub mod nearest;
 pub mod node;
 pub mod observe;
 pub mod policy;

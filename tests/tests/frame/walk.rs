@@ -68,6 +68,9 @@ fn walk(columns: u16, rows: u16, quit: &str) {
             }
         }
     }
+    mouse(&screen);
+    palette(&screen);
+    sizes(&screen, columns, rows);
     dialogs(&screen, &keymap["dialog"]);
     inputs(&screen, &keymap["input"]);
     assert!(keymap["global"].iter().any(|(key, action)| key == quit && action == "quit"));
@@ -237,6 +240,47 @@ fn suspend(screen: &Screen, key: &str) {
     assert_eq!(screen.terminal.figure("cursor_flag").unwrap(), "1");
     screen.terminal.type_text("clear; fg").unwrap();
     screen.press_until("Enter", "the picture", |text| header(text).contains("LIVE"));
+}
+
+/// A click on the name of a view shows it, one on a row selects it, one beside a dialog closes it.
+fn mouse(screen: &Screen) {
+    for (view, word) in [(1, "2 Gra"), (3, "4 Cal"), (2, "3 End")] {
+        let text = screen.assert_sound("the walk");
+        let (row, line) = text.lines().enumerate().find(|(_, line)| line.contains(word)).unwrap();
+        let column = line.split(word).next().unwrap().chars().count() + 2;
+        screen.terminal.click(column as u16 + 1, row as u16 + 1).unwrap();
+        screen.until(VIEWS[view].0, |text| text.contains(VIEWS[view].1));
+        screen.assert_sound("a click");
+    }
+    screen.press_until("?", "the keys", |text| text.contains("─ Keys in "));
+    screen.terminal.click(1, 12).unwrap();
+    screen.until("no dialog", |text| !text.contains("─ Keys in "));
+}
+
+/// What is typed finds a command, what is mistyped is told the nearest, and Enter runs what was found.
+fn palette(screen: &Screen) {
+    screen.press_until(":", "the commands", |text| text.contains("─ Commands ─"));
+    screen.terminal.type_text("nxet-theme").unwrap();
+    screen.until("a suggestion", |text| text.contains("Did you mean next-theme?"));
+    screen.press("C-u");
+    screen.terminal.type_text("next-theme").unwrap();
+    screen.until("one command", |text| text.contains(":next-theme") && !text.contains("Did you mean"));
+    screen.press_until("Enter", "a theme", |text| footer(text).starts_with(" theme "));
+}
+
+/// Other sizes are drawn as well as this one.
+fn sizes(screen: &Screen, columns: u16, rows: u16) {
+    for (wide, high) in [(120, 30), (60, 20), (250, 70), (columns, rows)] {
+        screen.terminal.resize(wide, high).unwrap();
+        screen.until("the new size", |text| {
+            let lines: Vec<_> = text.lines().map(|line| line.chars().count()).collect();
+            lines.len() == usize::from(high)
+                && header(text).contains("LIVE")
+                && footer(text).contains(" quit")
+                && lines.iter().all(|line| *line <= usize::from(wide))
+        });
+    }
+    screen.assert_sound("the old size");
 }
 
 /// Every key of a dialog, in the list of keys and in the inspector of a call.

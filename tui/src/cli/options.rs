@@ -26,7 +26,9 @@ pub struct RunOptions {
 
     /// Show only what matches, such as `path:/cart* status>=500`
     ///
-    /// Applies to the lines of ndjson and to the rows of json and table; totals stay whole.
+    /// Applies to the lines of ndjson and to the rows of json and table; totals stay whole. Fields (src, dst, method, operation,
+    /// path, endpoint, host, proto, auth, id, note, vantage, query, drift, owner) contain what follows `:`, are what follows `=`,
+    /// or match the regular expression that follows `~`; status and slow compare; ! | ( ) combine.
     #[arg(long, short, value_name = "EXPR")]
     pub filter: Option<String>,
 

@@ -1,4 +1,4 @@
-//! What the keys do here, computed from what can be done now.
+//! What the keys do here, computed from what can be done now, and what a filter can say.
 
 use super::{Layer, LayerReply};
 use crate::action::Action;
@@ -15,6 +15,20 @@ const WIDTH: u16 = 72;
 /// Width of the column of keys.
 const KEYS: u16 = 18;
 
+/// Filters that show all that a filter can say.
+const FILTERS: [(&str, &str); 10] = [
+    ("Filters:", ""),
+    ("cart", "the text anywhere; \"in quotes\" with blanks"),
+    ("src:web dst:cart", "caller and callee; terms side by side all hold"),
+    ("path:/api/*", "the whole path has this form; path=/x is it exactly"),
+    ("path~^/v[12]/", "a regular expression, in quotes with blanks"),
+    ("status>=400", "also status:404 status:5xx status:none"),
+    ("slow>50ms", "took longer; of endpoints and edges the p99"),
+    ("drift:shadow", "also method: proto: auth: host: note: owner: id:"),
+    ("!src:web", "not; ( ) groups"),
+    ("src:a | src:b", "either"),
+];
+
 /// The dialog.
 pub struct Help {
     title: String,
@@ -27,6 +41,8 @@ impl Help {
     /// Shows `entries`: keys, and what they do.
     #[must_use]
     pub fn new(view: &str, entries: Vec<(String, String)>) -> Self {
+        let filters = FILTERS.map(|(filter, what)| (filter.to_owned(), what.to_owned()));
+        let entries = entries.into_iter().chain([Default::default()]).chain(filters).collect();
         Self { title: format!("Keys in {view}"), entries, list: List::default() }
     }
 }

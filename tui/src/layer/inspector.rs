@@ -1,12 +1,12 @@
-//! One thing in all its fields: names on the left, values on the right.
+//! One thing in all its fields: names on the left, values on the right, on as many rows as they need.
 
 use super::{Layer, LayerReply};
 use crate::action::{Action, Effect};
-use crate::canvas::{Canvas, Viewport, row};
+use crate::canvas::{Canvas, Viewport};
 use crate::theme::Role;
 use crate::view::World;
-use crate::widget::dialog::dialog;
-use crate::widget::fit::Align;
+use crate::widget::dialog::{self, dialog};
+use crate::widget::fit::{Align, wrap};
 use crate::widget::list::List;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
@@ -15,6 +15,9 @@ use unicode_width::UnicodeWidthStr as _;
 const WIDTH: u16 = 100;
 /// Widest column of names; longer ones are cut.
 const WIDEST_NAME: usize = 28;
+
+/// Columns between a name and its value.
+const GAP: usize = 2;
 
 /// A field to show. The text is escaped.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,23 @@ impl Line {
 
     fn is_heading(&self) -> bool {
         self.role == Role::Title
+    }
+
+    /// Rows that it needs where its value has so many columns.
+    fn height(&self, columns: usize) -> usize {
+        if self.is_heading() { 1 } else { wrap(&self.value, columns).len() }
+    }
+
+    fn draw(&self, canvas: &mut Canvas<'_>, area: Rect, names: u16, values: usize) {
+        if self.is_heading() {
+            canvas.put(area, 0, 0, &self.name, Role::Title);
+            return;
+        }
+        let name = Rect { width: names.min(area.width), height: 1, ..area };
+        canvas.cell(name, &self.name, Align::Left, canvas.style(Role::Dim));
+        for (y, part) in (0..area.height).zip(wrap(&self.value, values)) {
+            canvas.put(area, names + GAP as u16, y, part, self.role);
+        }
     }
 }
 
@@ -79,8 +99,10 @@ impl Layer for Inspector {
     }
 
     fn draw(&self, canvas: &mut Canvas<'_>, area: Rect) {
-        let height = self.lines.len() as u16 + 2;
-        let inner = dialog(canvas, area, self.title, WIDTH, height.min(area.height.saturating_sub(2)));
+        let values = value_width(&self.lines, dialog::inside(area, WIDTH));
+        let height = self.lines.iter().map(|line| line.height(values)).sum::<usize>() + 2;
+        let height = (height as u16).min(area.height.saturating_sub(2));
+        let inner = dialog(canvas, area, self.title, WIDTH, height);
         draw_lines(canvas, inner, &self.lines, &self.list, true);
     }
 
@@ -89,26 +111,34 @@ impl Layer for Inspector {
     }
 }
 
+/// Columns for the names of `lines`.
+fn name_width(lines: &[Line]) -> usize {
+    let names = lines.iter().filter(|line| !line.is_heading()).map(|line| line.name.width());
+    names.max().unwrap_or(0).min(WIDEST_NAME)
+}
+
+/// Columns that are left for values in `width`.
+fn value_width(lines: &[Line], width: u16) -> usize {
+    usize::from(width).saturating_sub(name_width(lines) + GAP)
+}
+
 /// Draws the fields that are visible; `focused` when the keys go there.
 pub fn draw_lines(canvas: &mut Canvas<'_>, area: Rect, lines: &[Line], list: &List, focused: bool) {
-    let names = lines.iter().filter(|line| !line.is_heading()).map(|line| line.name.width());
-    let width = names.max().unwrap_or(0).min(WIDEST_NAME) as u16;
-    let visible = list.visible(lines.len(), usize::from(area.height));
+    let (names, values) = (name_width(lines) as u16, value_width(lines, area.width));
+    let heights: Vec<usize> = lines.iter().map(|line| line.height(values)).collect();
+    let visible = list.visible_of(&heights, usize::from(area.height));
     if focused {
-        canvas.report.viewport = Some(Viewport { offset: visible.start, page: usize::from(area.height) });
+        canvas.report.viewport = Some(Viewport { offset: visible.start, page: visible.len() });
     }
-    for (y, index) in (0u16..).zip(visible) {
+    let all = heights.iter().sum::<usize>() <= usize::from(area.height);
+    let mut y = 0;
+    for index in visible {
         let Some(line) = lines.get(index) else { continue };
-        let here = row(area, y);
-        if line.is_heading() {
-            canvas.put(here, 0, 0, &line.name, Role::Title);
-            continue;
-        }
-        let name = Rect { width: width.min(here.width), ..here };
-        canvas.cell(name, &line.name, Align::Left, canvas.style(Role::Dim));
-        canvas.put(here, width + 2, 0, &line.value, line.role);
-        if focused && lines.len() > usize::from(area.height) && index == list.index {
+        let here = Rect { y: area.y + y, height: (line.height(values) as u16).min(area.height - y), ..area };
+        line.draw(canvas, here, names, values);
+        if focused && !all && index == list.index {
             canvas.paint(here, Role::SelectedIdle);
         }
+        y += here.height;
     }
 }

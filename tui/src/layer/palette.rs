@@ -10,6 +10,7 @@ use crate::view::World;
 use crate::widget::dialog::dialog;
 use crate::widget::input::Line;
 use crate::widget::list::List;
+use apisec_engine::nearest::nearest;
 use ratatui::layout::Rect;
 
 /// Width of the box where the terminal has room for it.
@@ -124,7 +125,9 @@ impl Layer for Palette {
         let visible = self.list.visible(self.matches.len(), usize::from(rest.height));
         canvas.report.viewport = Some(Viewport { offset: visible.start, page: usize::from(rest.height) });
         if self.matches.is_empty() {
-            canvas.put(rest, 1, 0, "No command matches.", Role::Dim);
+            let near = nearest(self.line.text(), self.entries.iter().map(|entry| entry.name.as_str()));
+            let hint = near.map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
+            canvas.put(rest, 1, 0, &format!("No command matches.{hint}"), Role::Dim);
         }
         for (y, index) in (0u16..).zip(visible) {
             self.draw_entry(canvas, row(rest, y), index);

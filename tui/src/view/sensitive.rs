@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::word("OVER", 9, 0),
     Column::word("AUTH", 9, 1),
     Column::word("CALLERS", 7, 2),
-    Column::number("CALLS", 7, 0),
+    Column::number("OF CALLS", 8, 0),
 ];
 
 /// The view.

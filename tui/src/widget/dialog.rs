@@ -23,6 +23,13 @@ pub fn dialog(canvas: &mut Canvas<'_>, area: Rect, title: &str, width: u16, heig
     inner
 }
 
+/// Columns inside a box of at most `width` in `area`.
+#[must_use]
+pub const fn inside(area: Rect, width: u16) -> u16 {
+    let room = area.width.saturating_sub(2);
+    (if room < width { room } else { width }).saturating_sub(4)
+}
+
 /// `width` × `height` in the middle of `area`, with a margin where there is room for one.
 fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let width = width.min(area.width.saturating_sub(2));

@@ -43,6 +43,20 @@ impl List {
         offset..len.min(offset + height)
     }
 
+    /// As [`List::visible`], where rows are as tall as `heights` says; the last one may be cut.
+    #[must_use]
+    pub fn visible_of(&self, heights: &[usize], height: usize) -> Range<usize> {
+        let index = self.index.min(heights.len().saturating_sub(1));
+        let tall = |rows: Range<usize>| heights.get(rows).map_or(0, |rows| rows.iter().sum::<usize>());
+        let last = (0..heights.len()).find(|start| tall(*start..heights.len()) <= height).unwrap_or(index);
+        let mut start = self.viewport.offset.min(index).min(last);
+        while start < index && tall(start..index + 1) > height {
+            start += 1;
+        }
+        let end = (start..heights.len()).find(|end| tall(start..*end) >= height).unwrap_or(heights.len());
+        start..end
+    }
+
     /// Remembers what was visible.
     pub fn drawn(&mut self, viewport: Viewport) {
         self.viewport = viewport;
@@ -75,6 +89,16 @@ mod tests {
         assert_eq!(list.visible(100, 10), 5..15);
         list.index = 15;
         assert_eq!(list.visible(100, 10), 6..16);
+    }
+
+    #[test]
+    fn tall_rows_scroll_until_the_selected_one_is_whole() {
+        let mut list = List { index: 3, ..List::default() };
+        assert_eq!(list.visible_of(&[1, 3, 1, 2, 1], 5), 2..5);
+        list.index = 0;
+        assert_eq!(list.visible_of(&[1, 3, 1, 2, 1], 5), 0..3);
+        assert_eq!(list.visible_of(&[9], 5), 0..1);
+        assert_eq!(list.visible_of(&[], 5), 0..0);
     }
 
     proptest! {

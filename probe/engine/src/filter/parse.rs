@@ -2,6 +2,7 @@
 
 use super::pattern::duration;
 use super::*;
+use crate::nearest::nearest;
 
 /// Longest filter, in bytes; nobody types more.
 const MAX_TEXT: usize = 1024;
@@ -86,6 +87,9 @@ impl<'a> Parser<'a> {
         let name_end = self.rest().find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest().len());
         let name = self.rest().get(..name_end).unwrap_or_default();
         let after = self.rest().get(name_end..).unwrap_or_default();
+        if after.starts_with('~') && !name.is_empty() {
+            return self.form(name);
+        }
         let Some((comparison, len)) =
             operator(after).filter(|_| !name.is_empty() && !ID_KINDS.contains(&name))
         else {
@@ -115,15 +119,33 @@ impl<'a> Parser<'a> {
                 Ok(Term::Text(field, Pattern::new(&value, exact || field.is_word())))
             }
             (_, Some(_)) => wrong(value_at, format!("{name} is text: only {name}:text is possible")),
-            (_, None) => {
-                wrong(start, format!("no field {name:?}; to look for the text, put it in \"quotes\""))
-            }
+            (_, None) => wrong(start, unknown(&name)),
         }
+    }
+
+    /// A field with a regular expression, which goes as far as the next white space unless it is quoted.
+    fn form(&mut self, name: &str) -> Result<Term, FilterError> {
+        let start = self.at;
+        self.at += name.len() + 1;
+        let at = self.at;
+        let name = name.to_ascii_lowercase();
+        let text =
+            if self.rest().starts_with('"') { self.quoted()? } else { self.up_to(char::is_whitespace) };
+        let Some(field) = field(&name) else {
+            return Err(FilterError { at: start, message: unknown(&name) });
+        };
+        if text.is_empty() {
+            return Err(FilterError { at, message: format!("what should {name} look like?") });
+        }
+        Form::parse(&text).map(|form| Term::Form(field, form)).map_err(|message| FilterError { at, message })
     }
 
     /// Everything up to white space, `|` or `)`.
     fn word(&mut self) -> String {
-        let ends = |c: char| c.is_whitespace() || matches!(c, '|' | ')');
+        self.up_to(|c| c.is_whitespace() || matches!(c, '|' | ')'))
+    }
+
+    fn up_to(&mut self, ends: impl Fn(char) -> bool) -> String {
         let word = self.rest().split(ends).next().unwrap_or_default();
         self.at += word.len();
         self.skip_space();
@@ -194,4 +216,13 @@ fn operator(text: &str) -> Option<(Comparison, usize)> {
 
 fn field(name: &str) -> Option<Field> {
     Field::ALL.iter().find(|(_, names)| names.contains(&name)).map(|(field, _)| *field)
+}
+
+/// Says that there is no such field, and which was perhaps meant.
+fn unknown(name: &str) -> String {
+    let names = Field::ALL.iter().flat_map(|(_, names)| names.iter().copied()).chain(["status", "slow"]);
+    match nearest(name, names) {
+        Some(near) => format!("no field {name:?}; did you mean {near}?"),
+        None => format!("no field {name:?}; to look for the text, put it in \"quotes\""),
+    }
 }

@@ -72,6 +72,10 @@ fn what_passes() {
         "! ! cart",
         "(cart)(orders)",
         "!status:none",
+        "path~^/api/orders/\\d+$",
+        "path~(orders|carts)/17",
+        "(src:cart path~\"ORDERS/(16|17)\")",
+        "!host~^internal",
     ] {
         assert!(passes(filter), "{filter}");
     }
@@ -100,6 +104,8 @@ fn what_does_not() {
         "src:web | dst:web",
         "query:size",
         "orders !503",
+        "path~^/orders",
+        "dst~^orders$",
     ] {
         assert!(!passes(filter), "{filter}");
     }
@@ -120,12 +126,26 @@ fn errors_point_at_their_place() {
         ("slow>fast", 5),
         ("\"open", 0),
         ("status>=5xx", 8),
+        ("path~", 5),
+        ("cart path~(orders", 10),
+        ("path~\\w{1000}{1000}", 5),
+        ("statu~5", 0),
     ] {
         assert_eq!(Filter::parse(filter).map_err(|error| error.at), Err(at), "{filter}");
     }
     assert!(Filter::parse(&"a ".repeat(65)).is_err());
     assert!(Filter::parse(&"(".repeat(600)).is_err());
     assert!(Filter::parse(&"é".repeat(600)).is_err());
+}
+
+#[test]
+fn a_mistyped_field_is_told_the_nearest() {
+    for (filter, near) in [("statu:500", "status"), ("pth~^/api", "path"), ("calller:web", "caller")] {
+        let message = Filter::parse(filter).unwrap_err().message;
+        assert!(message.ends_with(&format!("did you mean {near}?")), "{message}");
+    }
+    assert!(!Filter::parse("walrus:1").unwrap_err().message.contains("mean"));
+    assert!(!Filter::parse("path~(a").unwrap_err().message.contains('\n'));
 }
 
 #[test]
@@ -180,7 +200,7 @@ fn a_filtered_snapshot_names_only_what_it_holds() {
 
 proptest! {
     #[test]
-    fn anything_may_be_typed(text in "[a-z:<>=!|()\"*5x é/]{0,40}") {
+    fn anything_may_be_typed(text in "[a-z:<>=!|()\"*5x é/~\\[\\]]{0,40}") {
         match Filter::parse(&text) {
             Ok(filter) => prop_assert_eq!(filter.call(&order(), "/"), filter.call(&order(), "/")),
             Err(error) => prop_assert!(text.is_char_boundary(error.at)),

@@ -4,6 +4,7 @@
 const LONGEST: usize = 64;
 
 /// The nearest of `names`, if it is near enough that a typing mistake is likely: a third of the letters.
+#[must_use]
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let letters = typed.chars().count();
     if letters > LONGEST {

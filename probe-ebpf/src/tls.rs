@@ -11,6 +11,7 @@ mod call;
 mod go;
 pub mod hello;
 pub mod opaque;
+mod rustls;
 mod session;
 mod ship;
 mod tie;

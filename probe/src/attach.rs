@@ -284,6 +284,7 @@ fn load(own: Own, bodies: Bodies, abilities: Abilities) -> Result<Ebpf, SourceEr
         .override_global("OFFSET_SOCKET_SK", &offsets.descriptor.socket_sk, true)
         .override_global("OFFSET_SK_COOKIE", &offsets.sock.cookie, true)
         .override_global("OFFSET_SK_FAMILY", &offsets.sock.family, true)
+        .override_global("OFFSET_SK_STATE", &offsets.sock.state, true)
         .override_global("OFFSET_SK_LOCAL_PORT", &offsets.sock.local_port, true)
         .override_global("OFFSET_SK_REMOTE_PORT", &offsets.sock.remote_port, true)
         .override_global("OFFSET_SK_LOCAL4", &offsets.sock.local4, true)

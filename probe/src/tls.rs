@@ -13,6 +13,7 @@ pub mod library;
 pub mod maps;
 pub mod opaque;
 pub mod probes;
+pub mod rustls;
 pub mod scan;
 pub mod self_test;
 pub mod sessions;

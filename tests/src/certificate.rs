@@ -27,6 +27,8 @@ impl Certificate {
         command.args(["req", "-x509", "-nodes", "-days", "30", "-newkey", "ec", "-pkeyopt"]);
         command.args(["ec_paramgen_curve:prime256v1", "-subj", &format!("/O=Test/CN={NAME}"), "-addext"]);
         command.arg(format!("subjectAltName=DNS:{NAME},IP:127.0.0.1"));
+        // Without it the certificate is one of an authority, which rustls refuses of a server.
+        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         command.arg("-keyout").arg(certificate.key()).arg("-out").arg(certificate.chain());
         let output = command.output()?;
         if !output.status.success() {

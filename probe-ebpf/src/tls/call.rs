@@ -28,6 +28,8 @@ pub struct Thread {
     pub socket: u64,
     /// The socket that it used last before the call began.
     pub before: u64,
+    /// The session of rustls that it wrote to, and whose socket is not known; 0 none.
+    pub wrote: u64,
 }
 
 /// Threads that were in a TLS library lately, by pid and tgid.
@@ -110,7 +112,7 @@ fn begin(session: Option<u64>, buffer: Option<u64>, length_at: Option<u64>) {
     let (buffer, length_at) = (buffer.unwrap_or(0), length_at.unwrap_or(0));
     let id = bpf_get_current_pid_tgid();
     let Some(thread) = THREADS.get_ptr_mut(&id) else {
-        let new = Thread { session, buffer, length_at, socket: 0, before: 0 };
+        let new = Thread { session, buffer, length_at, socket: 0, before: 0, wrote: 0 };
         if THREADS.insert(&id, &new, 0).is_err() {
             crate::counters::add(counter::LOST_TLS_STATE, 1);
         }

@@ -21,6 +21,8 @@ pub struct Session {
     pub born: u64,
     /// The connection it goes over, 0 unknown.
     pub cookie: u64,
+    /// Its socket (kernel address), while the cookie is not 0.
+    pub socket: u64,
     /// Plaintext position, by direction.
     pub position: [u32; 2],
     /// Plaintext copied since the last turn, by direction.
@@ -58,6 +60,7 @@ fn begin(object: u64, fresh: u8) -> Option<*mut Session> {
         // SAFETY: no preconditions.
         born: unsafe { bpf_ktime_get_ns() },
         cookie: 0,
+        socket: 0,
         position: [0; 2],
         copied: [0; 2],
         fresh,

@@ -86,7 +86,7 @@ fn wanted(session: &mut Session, direction: usize, buffer: u64, len: u32) -> u32
 
 /// The first eight bytes at an address of the program; 0 when they cannot be read.
 #[inline(always)]
-fn word(at: u64) -> u64 {
+pub fn word(at: u64) -> u64 {
     let mut value = 0u64;
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_user((&raw mut value).cast(), 8, at as *const _) };

@@ -21,6 +21,9 @@ use aya_ebpf::{
 };
 
 const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+/// `TCP_ESTABLISHED` and `TCP_CLOSE_WAIT`: the program has not closed it.
+const OPEN: [u8; 2] = [1, 8];
 
 /// Byte offsets in the kernel's `struct sock` that user space reads from its BTF; a cookie at 0 means that
 /// there is none. Set before loading.
@@ -28,6 +31,8 @@ const AF_INET: u16 = 2;
 static OFFSET_SK_COOKIE: u32 = 0;
 #[unsafe(no_mangle)]
 pub static OFFSET_SK_FAMILY: u32 = 0;
+#[unsafe(no_mangle)]
+static OFFSET_SK_STATE: u32 = 0;
 #[unsafe(no_mangle)]
 static OFFSET_SK_LOCAL_PORT: u32 = 0;
 #[unsafe(no_mangle)]
@@ -58,6 +63,14 @@ static OFFSET_SOCKET_SK: u32 = 0;
 /// Descriptors that are looked up: the default `fs.nr_open`.
 const MAX_DESCRIPTOR: u64 = 1 << 20;
 
+/// A field of a socket.
+macro_rules! field {
+    ($socket:expr, $kind:ty, $offset:ident) => {
+        // SAFETY: a constant that user space sets before loading.
+        read::<$kind>($socket, unsafe { core::ptr::read_volatile(&raw const $offset) })
+    };
+}
+
 /// A thread reads from, or writes to, a TCP socket: the first argument in every tracepoint that this is
 /// attached to.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
@@ -65,9 +78,46 @@ pub fn apisec_tls_io(ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
     if let Some(thread) = THREADS.get_ptr_mut(&id) {
         // SAFETY: the entry belongs to this thread.
-        unsafe { (*thread).socket = ctx.arg::<u64>(0) };
+        let thread = unsafe { &mut *thread };
+        thread.socket = ctx.arg::<u64>(0);
+        if thread.wrote != 0 {
+            wrote(thread);
+        }
     }
     0
+}
+
+/// The first socket that is used after a write is the one that it goes to.
+#[inline(always)]
+fn wrote(thread: &mut Thread) {
+    let family = field!(thread.socket, u16, OFFSET_SK_FAMILY);
+    if family != AF_INET && family != AF_INET6 {
+        return;
+    }
+    let object = core::mem::take(&mut thread.wrote);
+    if let Some(session) = super::session::of(object) {
+        super::rustls::settle(thread.socket, object, session);
+    }
+}
+
+/// Whether the socket that was at this address is still the same, and its program has not closed it.
+#[inline(always)]
+pub fn is_open(socket: u64, cookie: u64) -> bool {
+    let state = field!(socket, u8, OFFSET_SK_STATE);
+    field!(socket, u64, OFFSET_SK_COOKIE) == cookie && (state == OPEN[0] || state == OPEN[1])
+}
+
+/// A session goes over this socket, as far as is known.
+#[inline(always)]
+pub fn found(socket: u64, object: u64, session: &mut Session) {
+    // SAFETY: a constant that user space sets before loading.
+    let at = unsafe { core::ptr::read_volatile(&raw const OFFSET_SK_COOKIE) };
+    let cookie = if at == 0 { 0 } else { read::<u64>(socket, at) };
+    if cookie != 0 {
+        session.cookie = cookie;
+        session.socket = socket;
+        report(socket, object, session);
+    }
 }
 
 /// Ties the session to the connection that its thread used; tells user space when it is another.
@@ -142,19 +192,14 @@ pub fn follow(socket: u64, object: u64, session: &'static mut Session) -> Option
 
 #[inline(always)]
 fn report(socket: u64, object: u64, session: &mut Session) {
-    macro_rules! field {
-        ($kind:ty, $offset:ident) => {
-            // SAFETY: a constant that user space sets before loading.
-            read::<$kind>(socket, unsafe { core::ptr::read_volatile(&raw const $offset) })
-        };
-    }
-    session.ports = [field!(u16, OFFSET_SK_LOCAL_PORT), u16::from_be(field!(u16, OFFSET_SK_REMOTE_PORT))];
+    session.ports =
+        [field!(socket, u16, OFFSET_SK_LOCAL_PORT), u16::from_be(field!(socket, u16, OFFSET_SK_REMOTE_PORT))];
     let Some(record) = reserve::<{ size_of::<TlsTie>() }>(counter::LOST_IDENTITY) else { return };
-    let v4 = field!(u16, OFFSET_SK_FAMILY) == AF_INET;
+    let v4 = field!(socket, u16, OFFSET_SK_FAMILY) == AF_INET;
     let (local_addr, remote_addr) = if v4 {
-        (mapped(field!(u32, OFFSET_SK_LOCAL4)), mapped(field!(u32, OFFSET_SK_REMOTE4)))
+        (mapped(field!(socket, u32, OFFSET_SK_LOCAL4)), mapped(field!(socket, u32, OFFSET_SK_REMOTE4)))
     } else {
-        (field!([u8; 16], OFFSET_SK_LOCAL6), field!([u8; 16], OFFSET_SK_REMOTE6))
+        (field!(socket, [u8; 16], OFFSET_SK_LOCAL6), field!(socket, [u8; 16], OFFSET_SK_REMOTE6))
     };
     let tie = TlsTie {
         kind: KIND_TLS_TIE,

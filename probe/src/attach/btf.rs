@@ -52,6 +52,8 @@ pub struct SockOffsets {
     pub cookie: u32,
     /// `skc_family`
     pub family: u32,
+    /// `skc_state`
+    pub state: u32,
     /// `skc_num`
     pub local_port: u32,
     /// `skc_dport`
@@ -136,6 +138,7 @@ fn sock(types: &Types<'_>) -> Option<SockOffsets> {
     Some(SockOffsets {
         cookie: at("skc_cookie")?,
         family: at("skc_family")?,
+        state: at("skc_state")?,
         local_port: at("skc_num")?,
         remote_port: at("skc_dport")?,
         local4: at("skc_rcv_saddr")?,

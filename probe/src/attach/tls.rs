@@ -56,10 +56,16 @@ pub enum Probe {
     GoRead,
     /// A `ret` of Go's write.
     GoWrote,
+    /// rustls has decrypted a record.
+    RustlsRead,
+    /// rustls is given plaintext.
+    RustlsWrite,
+    /// It has taken some of it.
+    RustlsTook,
 }
 
 /// Every probe, with the name of its program.
-const PROGRAMS: [(Probe, &str); 11] = [
+const PROGRAMS: [(Probe, &str); 14] = [
     (Probe::Call, "apisec_tls_call"),
     (Probe::CallEx, "apisec_tls_call_ex"),
     (Probe::Handshake, "apisec_tls_hands"),
@@ -71,6 +77,9 @@ const PROGRAMS: [(Probe, &str); 11] = [
     (Probe::GoCall, "apisec_tls_gocal"),
     (Probe::GoRead, "apisec_tls_gorea"),
     (Probe::GoWrote, "apisec_tls_gowro"),
+    (Probe::RustlsRead, "apisec_tls_rured"),
+    (Probe::RustlsWrite, "apisec_tls_ruwro"),
+    (Probe::RustlsTook, "apisec_tls_rutak"),
 ];
 
 /// Where in a file probes belong.

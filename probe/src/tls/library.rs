@@ -2,6 +2,7 @@
 
 use super::go;
 use super::image::{Function, Machine, Parsed};
+use super::rustls::{self, Rustls};
 use super::site::{ARGUMENTS, Body};
 use crate::attach::tls::Probe;
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ pub enum Library {
     GnuTls,
     /// Go's crypto/tls.
     Go,
+    /// rustls, compiled into a Rust program.
+    Rustls,
 }
 
 impl Library {
@@ -25,6 +28,7 @@ impl Library {
             Self::OpenSsl => "OpenSSL",
             Self::GnuTls => "GnuTLS",
             Self::Go => "Go crypto/tls",
+            Self::Rustls => "rustls",
         }
     }
 }
@@ -96,13 +100,15 @@ const ESSENTIAL: [(&str, Library); 2] =
 #[must_use]
 pub fn find(file: &Parsed<'_>) -> Option<Found> {
     let mut defined: HashMap<&'static str, Function> = HashMap::new();
+    let mut rust = Rustls::default();
     file.functions(|name, function| {
         if let Some(known) = FUNCTIONS.iter().find(|known| known.name == name) {
             defined.entry(known.name).or_insert(function);
         }
+        rust.add(name, function);
     });
     let Some((_, library)) = ESSENTIAL.into_iter().find(|(name, _)| defined.contains_key(name)) else {
-        return go::find(file);
+        return go::find(file).or_else(|| rustls::find(file, &rust));
     };
     let mut found = Found { library, sites: Vec::new(), cost: Cost::Emulated };
     for known in FUNCTIONS.iter().filter(|known| known.library == library) {
@@ -149,10 +155,22 @@ fn place(file: &Parsed<'_>, known: &Known, function: Function, found: &mut Found
 mod tests {
     use super::*;
     use crate::tls::image::Image;
+    use std::path::Path;
 
     #[test]
     fn a_program_without_tls_has_none() {
-        let image = Image::open(&std::env::current_exe().unwrap()).unwrap();
+        let image = Image::open(Path::new("/bin/sh")).unwrap();
         assert_eq!(find(&image.parse().unwrap()), None);
+    }
+
+    /// The client of Kubernetes brings rustls into it.
+    #[test]
+    fn our_own_program_has_rustls() {
+        let image = Image::open(&std::env::current_exe().unwrap()).unwrap();
+        let found = find(&image.parse().unwrap()).unwrap();
+        assert_eq!(found.library, Library::Rustls);
+        for probe in [Probe::RustlsRead, Probe::RustlsWrite, Probe::RustlsTook] {
+            assert!(found.sites.iter().any(|(one, _)| *one == probe), "{probe:?}: {found:?}");
+        }
     }
 }

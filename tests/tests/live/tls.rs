@@ -2,6 +2,7 @@
 
 mod coverage;
 mod go;
+mod rustls;
 mod session;
 
 use apisec_engine::ndjson::NdjsonCall;

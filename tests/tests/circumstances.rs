@@ -190,6 +190,23 @@ fn a_root_that_lacks_rights_is_told_which() {
 }
 
 #[test]
+fn without_the_right_to_probe_what_goes_in_clear_is_read_and_the_rest_is_said() {
+    if !have_root("circumstances::without_the_right_to_probe_what_goes_in_clear_is_read_and_the_rest_is_said")
+    {
+        return;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--inh-caps=-all", "--bounding-set=-all,+bpf,+perfmon,+net_admin,+sys_ptrace"]);
+    command.arg(tool::apisec_top().unwrap()).args(SHORT.split(' '));
+    let run = Running::start_command(command).unwrap().wait(PATIENCE).unwrap();
+    assert_eq!(run.code(), 0, "{run:?}");
+    let document = run.json().unwrap();
+    let all = document["capture"]["degradations"].as_array().unwrap();
+    let probes = all.iter().find(|one| one["code"] == "tls-probes").expect("what is missing is said");
+    assert!(probes["remedy"].as_str().unwrap().contains("CAP_SYS_ADMIN"), "{probes}");
+}
+
+#[test]
 fn too_few_open_files_and_a_full_output_are_named() {
     if !have_root("circumstances::too_few_open_files_and_a_full_output_are_named") {
         return;

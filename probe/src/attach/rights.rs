@@ -1,8 +1,14 @@
-//! The capabilities without which nothing can be attached. No hook.
+//! The capabilities without which nothing, or nothing inside TLS, can be attached. No hook.
 
 use caps::{CapSet, Capability};
 
 const NEEDED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
+
+/// Whether the kernel lets this process put probes into files: it asks for more than for any other hook.
+#[must_use]
+pub fn may_probe() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false)
+}
 
 /// Names of those that this process does not hold.
 #[must_use]

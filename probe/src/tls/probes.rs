@@ -2,8 +2,8 @@
 
 use super::library::{Cost, Library};
 use super::scan::{FileId, Find, Holder, Scanner, User, candidates};
-use crate::attach::Prober;
 use crate::attach::tls::Links;
+use crate::attach::{Prober, rights};
 use crate::source::TlsUse;
 use apisec_engine::degradation::{Degradation, Severity};
 use compact_str::{CompactString, format_compact};
@@ -167,7 +167,13 @@ impl Probes {
                 self.refusals,
                 self.refused.join("; ")
             ),
-            remedy: "run `apisec-top doctor` to see what this kernel or container refuses".into(),
+            remedy: if rights::may_probe() {
+                "run `apisec-top doctor` to see what this kernel or container refuses".into()
+            } else {
+                "give it CAP_SYS_ADMIN too: the kernel puts probes into files for nobody without it, \
+                 and TLS libraries of containers are found with it only"
+                    .into()
+            },
         })
     }
 }

@@ -188,7 +188,12 @@ pub(crate) fn cell_style(canvas: &Canvas<'_>, role: Option<Role>, selected: bool
         return own;
     }
     let ground = canvas.style(Role::Selected);
-    let fg = if role.is_none() || own.bg.is_some() { ground.fg } else { own.fg.or(ground.fg) };
+    // What is dim elsewhere could not be read on this ground.
+    let fg = if matches!(role, None | Some(Role::Dim)) || own.bg.is_some() {
+        ground.fg
+    } else {
+        own.fg.or(ground.fg)
+    };
     let loud = ground.fg.is_some() && ground.add_modifier.contains(ratatui::style::Modifier::BOLD);
     Style { fg: if loud { ground.fg } else { fg }, bg: ground.bg, ..own.patch(ground) }
 }

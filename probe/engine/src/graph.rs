@@ -40,6 +40,12 @@ impl BothEnds {
         }
     }
 
+    /// The totals of every vantage.
+    #[must_use]
+    pub const fn both(&self) -> [(Vantage, &Load); 2] {
+        [(Vantage::Server, &self.server), (Vantage::Client, &self.client)]
+    }
+
     /// What the client's side saw.
     #[must_use]
     pub const fn by_client(&self) -> &Load {

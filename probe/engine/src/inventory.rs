@@ -12,3 +12,13 @@ pub mod segment;
 pub mod siblings;
 pub mod template;
 pub mod words;
+
+/// The segment of a path that says which version of an API it belongs to: `v2` of `/api/v2/users`.
+#[must_use]
+pub fn version(path: &str) -> Option<&str> {
+    let is_version = |segment: &&str| {
+        let number = segment.strip_prefix('v').unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    path.split('/').find(is_version)
+}

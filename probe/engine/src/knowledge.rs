@@ -219,6 +219,18 @@ impl Knowledge {
         self.workloads.values().filter_map(|known| known.service.as_deref()).flat_map(Service::observed)
     }
 
+    /// Every edge as observed in this run at either end, for whoever keeps them.
+    pub fn observed_edges(&self) -> impl Iterator<Item = (EdgeKey, &Load)> {
+        let id = |node: Node| self.workloads.get_index(node as usize).map(|(id, _)| id.clone());
+        self.edges.iter().flat_map(move |((src, dst, protocol), edge)| {
+            let ends = edge.ends.both().into_iter().filter(|(_, load)| load.calls > 0);
+            ends.filter_map(move |(vantage, load)| {
+                let (src, dst) = (id(*src)?, id(*dst)?);
+                Some((EdgeKey { src, dst, protocol: *protocol, vantage }, load))
+            })
+        })
+    }
+
     /// The operator's rules, oldest first, for the caller to remember.
     #[must_use]
     pub fn rules(&self) -> &[TemplateRule] {

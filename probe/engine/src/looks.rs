@@ -55,9 +55,12 @@ impl Looks {
     /// Adds the bodies of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.more |= other.more;
-        for theirs in &other.kept {
-            self.look(theirs.status, theirs.format, |look| look.merge(theirs));
-        }
+        other.kept.iter().for_each(|theirs| self.put(theirs));
+    }
+
+    /// Adds bodies of one kind.
+    pub fn put(&mut self, theirs: &Look) {
+        self.look(theirs.status, theirs.format, |look| look.merge(theirs));
     }
 
     /// The kinds, requests first.

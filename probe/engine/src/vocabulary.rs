@@ -1,5 +1,6 @@
 //! The words that the contract uses for protocols and authentication schemes.
 
+use apisec_proto::body::Format;
 use apisec_proto::call::{AuthScheme, Protocol, Vantage};
 use apisec_proto::sensitive::Sensitive;
 
@@ -28,6 +29,22 @@ pub const AUTH_SCHEMES: [(AuthScheme, &str); 8] = [
     (AuthScheme::Other, "other"),
     (AuthScheme::Unread, "unread"),
 ];
+
+/// Every format of bodies with its word.
+pub const FORMATS: [(Format, &str); 6] = [
+    (Format::Binary, "binary"),
+    (Format::Json, "json"),
+    (Format::Form, "form"),
+    (Format::Multipart, "multipart"),
+    (Format::Xml, "xml"),
+    (Format::Text, "text"),
+];
+
+/// The word for a format of bodies.
+#[must_use]
+pub fn format(format: Format) -> &'static str {
+    FORMATS.iter().find(|(known, _)| *known == format).map_or("binary", |(_, word)| word)
+}
 
 /// The word for a protocol.
 #[must_use]

@@ -113,7 +113,9 @@ impl Head<'_> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             6 if is("server") && has_version(value) => call.notes.add(Notes::BANNER),
+            6 if is("sunset") => call.notes.add(Notes::DEPRECATED),
             8 if is("location") => host::elsewhere(value, call, clues),
+            11 if is("deprecation") && value.trim_ascii() != b"false" => call.notes.add(Notes::DEPRECATED),
             12 if is("x-powered-by") => call.notes.add(Notes::BANNER),
             22 if is("x-content-type-options") => self.is_hardened = true,
             23 if is("content-security-policy") => self.is_hardened = true,

@@ -6,7 +6,7 @@ use super::{Config, Update};
 use crate::clock;
 use crate::forward::Forwarder;
 use crate::store::audit::Audit;
-use crate::store::inventory::{Keeper, Kept};
+use crate::store::inventory::{Batch, Keeper};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
@@ -163,19 +163,19 @@ impl Merger {
         self.capture = capture;
     }
 
-    /// Hands all endpoints to whoever keeps them; the disk is not waited for.
+    /// Hands everything to whoever keeps it; the disk is not waited for.
     fn keep_if_due(&mut self) {
         let Some(keeper) = &self.keeper else { return };
         let wall = clock::now();
         if wall.saturating_sub(self.kept) >= KEEP_EVERY && keeper.is_ready() {
-            keeper.offer(self.knowledge.observed().map(|(key, stats)| Kept::of(key, stats)).collect());
+            keeper.offer(Batch::of(&self.knowledge, false));
             self.kept = wall;
         }
     }
 
     fn keep_last(&mut self) {
         if let Some(keeper) = &mut self.keeper {
-            keeper.finish(self.knowledge.observed().map(|(key, stats)| Kept::of(key, stats)).collect());
+            keeper.finish(Batch::of(&self.knowledge, true));
         }
     }
 

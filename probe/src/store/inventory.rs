@@ -1,32 +1,32 @@
 //! The inventory that outlives a run: an SQLite file in the state folder.
 //!
-//! | table | one row is |
-//! | --- | --- |
-//! | `store` | this store: its random id |
-//! | `endpoint` | an operation of a service, with its first and last call (Unix nanoseconds) and its counts |
-//! | `fact` | something seen of it: `kind` is `status`, `caller`, `auth`, `host`, `query`, `request-type` or `response-type` |
+//! `doc/inventory.md` says what stands in its tables.
 //!
 //! `origin` is the id of the store that observed it, so that merging the same store twice changes nothing. `run` is 0 for
 //! everything before the run that writes now; a run writes its own totals again and again, and the next one adds them up. A
 //! batch is one transaction in a write-ahead log: a program that is killed loses at most what it had not written yet.
 //!
-//! One program writes at a time. Names and counts only: no value, token or body of the wire is ever here.
+//! One program writes at a time. Names, counts and shapes only: no value, token or body of the wire is ever here.
 
 mod keeper;
+mod kept;
 mod restore;
+mod sums;
+mod together;
+mod words;
+mod write;
 
 pub use keeper::Keeper;
+pub use kept::{Batch, Kept};
 
-use apisec_engine::drift::state::Evidence;
-use apisec_engine::endpoint::{EndpointKey, EndpointStats};
 use apisec_engine::knowledge::{Past, Remembered};
-use apisec_engine::vocabulary;
-use apisec_proto::call::Vantage;
-use rusqlite::{Connection, OpenFlags, Transaction, params};
-use std::collections::HashMap;
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags, params};
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
+use sums::key;
+use write::Written;
 
 /// Its file in the state folder.
 pub const FILE: &str = "inventory.sqlite";
@@ -34,8 +34,10 @@ pub const FILE: &str = "inventory.sqlite";
 const MAX_REMEMBERED: u32 = 16_384;
 /// Somebody else may be reading or checkpointing for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pages that are copied at once.
+const PAGES: i32 = 1_024;
 /// What brings a file from one version to the next; the place in the list is the version.
-const MIGRATIONS: [&str; 1] = [include_str!("inventory/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("inventory/1.sql"), include_str!("inventory/2.sql")];
 
 /// Why the inventory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,50 +54,6 @@ pub enum InventoryError {
     /// A newer program made it.
     #[error("its version {0} is newer than this program")]
     Newer(usize),
-}
-
-/// An endpoint of one run, as it is written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Which.
-    pub key: EndpointKey,
-    /// First and last call, calls, whether some were accepted.
-    pub past: Past,
-    /// Calls that failed.
-    pub errors: u64,
-    /// Calls without an answer.
-    pub unanswered: u64,
-    /// Kind, value, calls.
-    pub facts: Vec<(&'static str, String, u64)>,
-}
-
-impl Kept {
-    /// What is kept of an endpoint.
-    #[must_use]
-    pub fn of(key: &EndpointKey, stats: &EndpointStats) -> Self {
-        let load = &stats.load;
-        let mut facts: Vec<(&'static str, String, u64)> = Vec::new();
-        facts.extend(stats.statuses.iter().map(|(status, calls)| ("status", status.to_string(), calls)));
-        facts.extend(stats.callers.by_calls().iter().map(|(id, calls)| ("caller", id.to_string(), *calls)));
-        let schemes = vocabulary::AUTH_SCHEMES.iter().filter(|(scheme, _)| stats.auth.contains(*scheme));
-        facts.extend(schemes.map(|(_, word)| ("auth", (*word).to_owned(), 0)));
-        let names = [
-            ("host", stats.hosts.names()),
-            ("query", stats.query.names()),
-            ("request-type", stats.request_types.names()),
-            ("response-type", stats.response_types.names()),
-        ];
-        for (kind, names) in names {
-            facts.extend(names.iter().map(|name| (kind, name.to_string(), 0)));
-        }
-        let past = Past {
-            first: if load.calls == 0 { 0 } else { load.first },
-            last: load.last,
-            calls: load.calls,
-            accepted: Evidence::of(stats).accepted,
-        };
-        Self { key: key.clone(), past, errors: load.errors, unanswered: load.unanswered, facts }
-    }
 }
 
 /// An endpoint as it is listed.
@@ -126,8 +84,8 @@ pub struct Inventory {
     connection: Connection,
     id: String,
     run: i64,
-    /// Calls of this run's endpoints as written last.
-    written: HashMap<EndpointKey, u64>,
+    /// This run's rows as written last.
+    written: Written,
     /// Held as long as it is open for writing.
     _lock: Option<File>,
 }
@@ -148,8 +106,9 @@ impl Inventory {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         migrate(&mut connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
         let id = own_id(&connection)?;
-        let mut inventory = Self { connection, id, run: 1, written: HashMap::new(), _lock: Some(file) };
+        let mut inventory = Self { connection, id, run: 1, written: Written::default(), _lock: Some(file) };
         inventory.add_up()?;
         Ok(inventory)
     }
@@ -175,40 +134,11 @@ impl Inventory {
 
     fn looked_at(connection: Connection) -> Result<Self, InventoryError> {
         connection.busy_timeout(PATIENCE)?;
-        version_of(&connection)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        let connection =
+            if version_of(&connection)? < MIGRATIONS.len() { brought_up(&connection)? } else { connection };
         let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0))?;
-        Ok(Self { connection, id, run: 0, written: HashMap::new(), _lock: None })
-    }
-
-    /// The runs before this one become one.
-    fn add_up(&mut self) -> Result<(), InventoryError> {
-        let change = self.connection.transaction()?;
-        change.execute_batch(include_str!("inventory/add_up.sql"))?;
-        change.commit()?;
-        Ok(())
-    }
-
-    /// Writes the endpoints of this run, all of them each time; what has not changed costs nothing.
-    ///
-    /// # Errors
-    /// The disk is full, or fails; nothing of the batch is written then, and the next one has it again.
-    pub fn keep(&mut self, endpoints: &[Kept]) -> Result<(), InventoryError> {
-        let change = self.connection.transaction()?;
-        let mut now: HashMap<EndpointKey, u64> = HashMap::with_capacity(endpoints.len());
-        for kept in endpoints {
-            now.insert(kept.key.clone(), kept.past.calls);
-            if self.written.get(&kept.key) != Some(&kept.past.calls) {
-                remove(&change, &self.id, self.run, &kept.key)?;
-                insert(&change, &self.id, self.run, kept)?;
-            }
-        }
-        // Endpoints that were folded into others, or whose service has another name by now.
-        for gone in self.written.keys().filter(|key| !now.contains_key(*key)) {
-            remove(&change, &self.id, self.run, gone)?;
-        }
-        change.commit()?;
-        self.written = now;
-        Ok(())
+        Ok(Self { connection, id, run: 0, written: Written::default(), _lock: None })
     }
 
     /// What earlier runs observed, the newest first.
@@ -218,29 +148,9 @@ impl Inventory {
     pub fn remembered(&self) -> Result<Vec<Remembered>, InventoryError> {
         let mut query = self.connection.prepare(include_str!("inventory/remembered.sql"))?;
         let rows = query.query_map([MAX_REMEMBERED], |row| {
-            let text = |at: usize| row.get::<_, String>(at);
-            let (service, path, method) = (text(0)?, text(3)?, text(4)?);
-            let protocol = text(1)?;
-            let vantage = if text(2)? == "client" { Vantage::Client } else { Vantage::Server };
-            let protocol = vocabulary::PROTOCOLS.iter().find(|(_, word)| *word == protocol);
-            let past = Past {
-                first: row.get::<_, i64>(6)?.cast_unsigned(),
-                last: row.get::<_, i64>(7)?.cast_unsigned(),
-                calls: row.get::<_, i64>(8)?.cast_unsigned(),
-                accepted: row.get(9)?,
-            };
-            let operation = text(5)?;
-            Ok(protocol.map(|(protocol, _)| Remembered {
-                key: EndpointKey {
-                    service: service.into(),
-                    path: path.into(),
-                    method: method.into(),
-                    operation: operation.into(),
-                    protocol: *protocol,
-                    vantage,
-                },
-                past,
-            }))
+            let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            let past = Past { first: number(6)?, last: number(7)?, calls: number(8)?, accepted: row.get(9)? };
+            Ok(key(row)?.map(|key| Remembered { key, past }))
         })?;
         let mut all = Vec::new();
         for row in rows {
@@ -279,43 +189,9 @@ impl Inventory {
     pub fn prune(&mut self, at: u64) -> Result<usize, InventoryError> {
         let change = self.connection.transaction()?;
         let gone = change.execute("DELETE FROM endpoint WHERE last_seen < ?1", params![at.cast_signed()])?;
-        change.execute_batch(include_str!("inventory/sweep.sql"))?;
+        change.execute("DELETE FROM edge WHERE last_seen < ?1", params![at.cast_signed()])?;
         change.commit()?;
         Ok(gone)
-    }
-
-    /// Takes what another store observed; what was taken from it before is replaced. How many endpoints.
-    ///
-    /// # Errors
-    /// It cannot be read, or this one cannot be written.
-    pub fn merge(&mut self, other: &Path) -> Result<usize, InventoryError> {
-        // Opened on its own first, so that a missing or newer file is said and none is made.
-        drop(Self::read(other)?);
-        let file = other.join(FILE);
-        self.connection.execute("ATTACH DATABASE ?1 AS other", params![file.to_string_lossy()])?;
-        let merged = self.take_other();
-        self.connection.execute("DETACH DATABASE other", [])?;
-        merged
-    }
-
-    fn take_other(&mut self) -> Result<usize, InventoryError> {
-        let change = self.connection.transaction()?;
-        let foreign = "SELECT DISTINCT origin FROM other.endpoint WHERE origin <> ?1";
-        for table in ["endpoint", "fact"] {
-            change.execute(
-                &format!("DELETE FROM main.{table} WHERE origin IN ({foreign})"),
-                params![self.id],
-            )?;
-        }
-        let taken = change.execute(
-            "INSERT INTO main.endpoint SELECT * FROM other.endpoint WHERE origin <> ?1",
-            params![self.id],
-        )?;
-        change
-            .execute("INSERT INTO main.fact SELECT * FROM other.fact WHERE origin <> ?1", params![self.id])?;
-        change.commit()?;
-        self.add_up()?;
-        Ok(taken)
     }
 }
 
@@ -344,6 +220,14 @@ fn version_of(connection: &Connection) -> Result<usize, InventoryError> {
     if version > MIGRATIONS.len() { Err(InventoryError::Newer(version)) } else { Ok(version) }
 }
 
+/// A copy in memory of what an older program made, in the form of today; the file stays as it is.
+fn brought_up(older: &Connection) -> Result<Connection, InventoryError> {
+    let mut copy = Connection::open_in_memory()?;
+    Backup::new(older, &mut copy)?.run_to_completion(PAGES, Duration::ZERO, None)?;
+    migrate(&mut copy)?;
+    Ok(copy)
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), InventoryError> {
     let version = version_of(connection)?;
     for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
@@ -362,68 +246,6 @@ fn own_id(connection: &Connection) -> Result<String, InventoryError> {
         [],
     )?;
     Ok(connection.query_row("SELECT id FROM store", [], |row| row.get(0))?)
-}
-
-const KEY: &str = "origin = ?1 AND run = ?2 AND service = ?3 AND protocol = ?4 AND vantage = ?5 AND path = ?6 \
-                   AND method = ?7 AND operation = ?8";
-
-fn remove(change: &Transaction<'_>, id: &str, run: i64, key: &EndpointKey) -> rusqlite::Result<()> {
-    for table in ["endpoint", "fact"] {
-        let mut statement = change.prepare_cached(&format!("DELETE FROM {table} WHERE {KEY}"))?;
-        statement.execute(params![
-            id,
-            run,
-            &*key.service,
-            vocabulary::protocol(key.protocol),
-            vocabulary::vantage(key.vantage),
-            &*key.path,
-            key.method.as_str(),
-            key.operation.as_str()
-        ])?;
-    }
-    Ok(())
-}
-
-fn insert(change: &Transaction<'_>, id: &str, run: i64, kept: &Kept) -> rusqlite::Result<()> {
-    let Kept { key, past, errors, unanswered, facts } = kept;
-    let (protocol, vantage) = (vocabulary::protocol(key.protocol), vocabulary::vantage(key.vantage));
-    let mut statement = change.prepare_cached(
-        "INSERT INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?;
-    statement.execute(params![
-        id,
-        run,
-        &*key.service,
-        protocol,
-        vantage,
-        &*key.path,
-        key.method.as_str(),
-        key.operation.as_str(),
-        past.first.cast_signed(),
-        past.last.cast_signed(),
-        past.calls.cast_signed(),
-        errors.cast_signed(),
-        unanswered.cast_signed(),
-        past.accepted
-    ])?;
-    let mut statement = change
-        .prepare_cached("INSERT OR IGNORE INTO fact VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
-    for (kind, value, calls) in facts {
-        statement.execute(params![
-            id,
-            run,
-            &*key.service,
-            protocol,
-            vantage,
-            &*key.path,
-            key.method.as_str(),
-            key.operation.as_str(),
-            kind,
-            value,
-            calls.cast_signed()
-        ])?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

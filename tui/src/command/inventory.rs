@@ -52,9 +52,9 @@ impl Job for Inventory {
     const ABOUT: &'static str = "List, prune and merge what earlier runs observed";
     const LONG_ABOUT: &'static str = "\
 Live runs keep every endpoint in the state folder (inventory.sqlite): first and last call, counts, statuses, \
-callers, authentication schemes, hosts, query names and media types; never a value or a body. `merge` can be \
-repeated: what was taken from the same store before is replaced. The file is plain SQLite, its tables are \
-`endpoint` and `fact`: sqlite3 inventory.sqlite 'SELECT service, method, path, calls FROM endpoint'.";
+callers, authentication schemes, hosts, query names, media types, keys and types of bodies, TLS and sensitive classes; \
+never a value. `merge` can be repeated: what was taken from the same store before is replaced. The file is plain SQLite, \
+described in doc/inventory.md: sqlite3 inventory.sqlite 'SELECT * FROM operation'.";
     const EXAMPLES: &'static str = "\
 Examples:
   sudo apisec-top inventory list

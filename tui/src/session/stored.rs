@@ -8,6 +8,7 @@ use crate::report::{Page, Report, Shape};
 use crate::settings::Settings;
 use apisec_engine::call_log::CallChunk;
 use apisec_engine::command::Command;
+use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::knowledge::Knowledge;
 use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
@@ -75,7 +76,7 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
     let Some(folder) = &settings.state else {
         return Err(Failure::usage("there is no state folder", "name one with --state DIR"));
     };
-    let delta = Inventory::read(folder).and_then(|inventory| inventory.restored()).map_err(|error| {
+    let mut delta = Inventory::read(folder).and_then(|inventory| inventory.restored()).map_err(|error| {
         Failure::new(
             format!("the inventory in {} cannot be used: {error}", folder.display()),
             "a live run makes one: sudo apisec-top\nname its folder with --state DIR, or a recording",
@@ -86,6 +87,8 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
     let loaded = load(&Origin::Live, settings);
     let mut known = Knowledge::new(Limits::default(), store.rules().to_vec());
     known.zombie_after(u64::try_from(settings.zombie_after.as_nanos()).unwrap_or(u64::MAX));
+    // It may be a stranger's file.
+    let strange = delta.distrust();
     let calls = delta.calls();
     known.merge(delta);
     let specs = loaded.specs.into_iter().chain(Working::of(folder).given()).collect();
@@ -93,10 +96,23 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
     known.set_capture(Capture {
         source: format!("the inventory in {}", folder.display()),
         calls,
-        degradations: loaded.degradations,
+        degradations: loaded
+            .degradations
+            .into_iter()
+            .chain((strange > 0).then(|| left_out(strange)))
+            .collect(),
         ..Capture::default()
     });
     filtered(known.snapshot(clock::now()), options)
+}
+
+fn left_out(rows: u64) -> Degradation {
+    Degradation {
+        code: "inventory-rows-left-out".into(),
+        severity: Severity::Partial,
+        what: format!("{rows} rows of the inventory make no sense and are left out"),
+        remedy: "somebody else has written into inventory.sqlite; compare it with a copy".into(),
+    }
 }
 
 /// Prints a snapshot on standard output.

@@ -245,8 +245,13 @@ pub struct Tally([u32; Sensitive::ALL.len()]);
 impl Tally {
     /// Counts a value.
     pub fn add(&mut self, class: Sensitive) {
+        self.add_many(class, 1);
+    }
+
+    /// Counts so many values.
+    pub fn add_many(&mut self, class: Sensitive, values: u32) {
         if let Some(count) = self.0.get_mut(class as usize) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(values);
         }
     }
 

@@ -101,6 +101,8 @@ impl Notes {
     pub const NEGATIVE_AMOUNT: Self = Self(1 << 45);
     /// The request names a price.
     pub const NAMES_PRICE: Self = Self(1 << 46);
+    /// The answer says that the operation is deprecated, or when it will be gone (RFC 9745, RFC 8594).
+    pub const DEPRECATED: Self = Self(1 << 47);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -113,7 +115,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 47] = [
+    pub const NAMES: [&'static str; 48] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -161,6 +163,7 @@ impl Notes {
         "redirected",
         "negative-amount",
         "names-price",
+        "deprecated",
     ];
 
     /// Adds the notes of `other`.

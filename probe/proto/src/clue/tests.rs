@@ -50,6 +50,15 @@ fn open_doors() {
     assert!(!with(json("{}"), &asked, &public).notes.any(Notes::OPEN_CORS));
     assert!(with(json("{}"), &[], &[("Server", "nginx/1.25.3")]).notes.any(Notes::BANNER));
     assert!(!with(json("{}"), &[], &[("Server", "nginx")]).notes.any(Notes::BANNER));
+    for (name, value, deprecated) in [
+        ("Deprecation", "@1688169599", true),
+        ("Sunset", "Wed, 11 Nov 2026 23:59:59 GMT", true),
+        ("deprecation", "false", false),
+        ("Deprecated", "true", false),
+    ] {
+        let call = with(json("{}"), &[], &[(name, value)]);
+        assert_eq!(call.notes.any(Notes::DEPRECATED), deprecated, "{name}: {value}");
+    }
 }
 
 #[test]

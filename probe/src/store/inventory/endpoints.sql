@@ -1,4 +1,4 @@
-SELECT service, protocol, vantage, path, method, operation,
-    min(first_seen), max(last_seen), sum(calls), sum(errors), sum(unanswered)
+SELECT service, protocol, vantage, path, method, operation, id, origin, first_seen, last_seen, calls, errors, unanswered,
+    request_bytes, response_bytes, encrypted, anonymous, request_classes, response_classes
 FROM endpoint
-GROUP BY service, protocol, vantage, path, method, operation
+WHERE id IN (SELECT id FROM temp.chosen)

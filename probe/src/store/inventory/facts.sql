@@ -1,3 +1,3 @@
-SELECT service, protocol, vantage, path, method, operation, kind, value, sum(calls)
+SELECT endpoint, kind, value, calls
 FROM fact
-GROUP BY service, protocol, vantage, path, method, operation, kind, value
+WHERE endpoint IN (SELECT id FROM temp.chosen)

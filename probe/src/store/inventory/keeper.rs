@@ -1,6 +1,6 @@
 //! Writes the inventory on a thread of its own, so that a slow disk never slows anybody else.
 
-use super::{Inventory, Kept};
+use super::{Batch, Inventory};
 use apisec_engine::degradation::{Degradation, Severity};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 /// The thread. Dropping it writes what it was given last.
 pub struct Keeper {
-    send: Option<Sender<Vec<Kept>>>,
+    send: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
     trouble: Arc<arc_swap::ArcSwapOption<Degradation>>,
 }
@@ -33,17 +33,17 @@ impl Keeper {
         self.send.as_ref().is_some_and(|send| !send.is_full())
     }
 
-    /// Hands over all endpoints of this run; the next batch has them again, so one that does not fit is no loss.
-    pub fn offer(&self, endpoints: Vec<Kept>) {
+    /// Hands over all of this run; the next batch has them again, so one that does not fit is no loss.
+    pub fn offer(&self, batch: Batch) {
         if let Some(send) = &self.send {
-            let _later = send.try_send(endpoints);
+            let _later = send.try_send(batch);
         }
     }
 
     /// Hands over the last batch, and waits for it.
-    pub fn finish(&mut self, endpoints: Vec<Kept>) {
+    pub fn finish(&mut self, batch: Batch) {
         if let Some(send) = self.send.take() {
-            let _gone = send.send(endpoints);
+            let _gone = send.send(batch);
         }
         self.join();
     }
@@ -70,7 +70,7 @@ impl Drop for Keeper {
 
 fn follow(
     mut inventory: Inventory,
-    batches: &Receiver<Vec<Kept>>,
+    batches: &Receiver<Batch>,
     trouble: &arc_swap::ArcSwapOption<Degradation>,
 ) {
     while let Ok(batch) = batches.recv() {

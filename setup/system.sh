@@ -44,6 +44,8 @@ needs_of() {
     need tcpdump tcpdump
     need busybox busybox
     need h2load nghttp2
+    need nghttpd nghttp2
+    need strip binutils
     need node nodejs
     need_library pip python3-pip
     /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
@@ -73,13 +75,15 @@ needs_of() {
 [ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench|kernels..."
 for target in "$@"; do needs_of "$target"; done
 
-# What the archive does not have comes from PyPI, into a folder of its own: a validator of what we export as OpenAPI.
+# What the archive does not have comes from PyPI, into a folder of its own: a validator of what we export as OpenAPI, and
+# servers that the tests watch.
 pypi() {
   case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
-  PYTHONPATH=$folder /usr/bin/python3 -c 'import openapi_spec_validator' 2>/dev/null && return 0
-  say "installing with pip: openapi-spec-validator"
-  /usr/bin/python3 -m pip install -q --no-warn-script-location --target "$folder" 'openapi-spec-validator>=0.7,<1'
+  PYTHONPATH=$folder /usr/bin/python3 -c 'import openapi_spec_validator, hypercorn, uvicorn, mcp' 2>/dev/null && return 0
+  say "installing with pip: openapi-spec-validator hypercorn uvicorn mcp"
+  /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
+    'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3'
 }
 
 [ ${#missing[@]} -gt 0 ] || { pypi "$@"; exit 0; }

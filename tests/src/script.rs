@@ -1,9 +1,10 @@
 //! Small programs in Python, Node or Perl: written to a file of a telling name, run, and spoken to by lines.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,13 @@ use crate::netns::Namespace;
 use crate::process::Process;
 use crate::server::Server;
 use crate::skip;
+
+/// The folder of Python's packages that `setup/system.sh test` installs with pip, for the system's Python.
+pub fn pypi() -> String {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");
+    cache.unwrap_or_else(home).join("apisec-top/python").display().to_string()
+}
 
 /// A program: what runs it, the name of its file, and its text.
 #[derive(Clone, Copy, Debug)]

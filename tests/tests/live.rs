@@ -13,6 +13,7 @@ mod http2;
 mod io_paths;
 mod newcomers;
 mod overload;
+mod peers;
 mod residue;
 mod samples;
 mod standing;

@@ -72,11 +72,9 @@ fn every_service_of_the_demo_is_documented_by_what_was_observed_of_it() {
 
 /// A validator with a mind of its own: openapi-spec-validator, which `setup/system.sh test` installs.
 fn validate(document: &Path) {
-    let home = std::env::var("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = home.unwrap_or_else(|_| PathBuf::from(std::env::var("HOME").unwrap()).join(".cache"));
     let output = Command::new("/usr/bin/python3")
         .args(["-m", "openapi_spec_validator", text(document)])
-        .env("PYTHONPATH", cache.join("apisec-top/python"))
+        .env("PYTHONPATH", apisec_tests::script::pypi())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,8 @@ static EFFECTS: LruPerCpuHashMap<EffectKey, Effect, 4_096> = LruPerCpuHashMap::n
 #[derive(Clone, Copy)]
 pub enum Outcome {
     Blocked,
+    /// Within its rate.
+    Passed,
     Undecided,
 }
 
@@ -27,9 +29,16 @@ pub fn count(key: &EffectKey, outcome: Outcome, now: u64, tgid: u32) {
     unsafe {
         match outcome {
             Outcome::Blocked => (*effect).blocked += 1,
+            Outcome::Passed => (*effect).passed += 1,
             Outcome::Undecided => (*effect).undecided += 1,
         }
         (*effect).last = now;
         (*effect).tgid = tgid;
     }
+}
+
+/// Whom a rule about requests has met: the process where it is known, else the address.
+#[inline(always)]
+pub fn of_caller(cgroup: u64, tgid: u32, addr: [u8; 16], comm: [u8; 16], policy: u32) -> EffectKey {
+    EffectKey { cgroup, addr: if tgid != 0 { [0; 16] } else { addr }, comm, policy, pad: 0 }
 }

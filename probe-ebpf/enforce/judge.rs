@@ -1,5 +1,6 @@
 //! Which rule a request meets: by the shapes of the patterns that its service has rules for, and one look for each.
 
+use crate::effect::{Outcome, count, of_caller};
 use crate::rule::{in_force, rate};
 use crate::target::{self, Kind};
 use crate::work::{self, GO_ON, STOP, repeat};
@@ -144,6 +145,10 @@ unsafe extern "C" fn slot_step(index: u32, place: *mut u32) -> u64 {
         return GO_ON;
     }
     if rule.per_second != 0 && rate(rule, slot, work) {
+        if let Some(rule) = in_force(slot, work.now) {
+            let whom = of_caller(work.cgroup, work.tgid, work.addr, work.comm, rule.policy);
+            count(&whom, Outcome::Passed, work.now, work.tgid);
+        }
         return GO_ON;
     }
     work.slot = slot;

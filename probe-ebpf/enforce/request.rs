@@ -4,7 +4,7 @@
 //! Nothing is held back but an unfinished head, and that only while a rule of the service is in force.
 
 use crate::answer::{answer, fits};
-use crate::effect::{Outcome, count};
+use crate::effect::{Outcome, count, of_caller};
 use crate::head;
 use crate::judge::{Verdict, judge};
 use crate::rule::{in_force, now};
@@ -14,9 +14,9 @@ use crate::work::{
     self, FOUND_CHUNKED, FOUND_CLOSE, FOUND_LENGTH, FOUND_ODD, FOUND_UPGRADE, FOUND_VERSION, Work,
 };
 use apisec_abi::enforce::{
-    ACTION_ANSWER, ACTION_DROP, ACTION_PASS, Close, EffectKey, MAX_HEAD, PHASE_BODY, PHASE_CHUNK,
-    PHASE_CHUNK_DATA, PHASE_DEAD, PHASE_LOST, PHASE_OPAQUE, PHASE_START, PHASE_TRAILER, SERVICE_CLOSED,
-    STREAM_ASKED, STREAM_CLOSE, STREAM_HEAD, Service, Stream,
+    ACTION_ANSWER, ACTION_DROP, ACTION_PASS, Close, MAX_HEAD, PHASE_BODY, PHASE_CHUNK, PHASE_CHUNK_DATA,
+    PHASE_DEAD, PHASE_LOST, PHASE_OPAQUE, PHASE_START, PHASE_TRAILER, SERVICE_CLOSED, STREAM_ASKED,
+    STREAM_CLOSE, STREAM_HEAD, Service, Stream,
 };
 use aya_ebpf::{
     bindings::__sk_buff,
@@ -279,7 +279,8 @@ fn request(
         Looks::Request => {}
     }
     (work.now, work.service) = (now, stream.service);
-    (work.cgroup, work.tgid, work.addr) = (stream.cgroup, stream.tgid, stream.addr);
+    (work.cgroup, work.tgid) = (stream.cgroup, stream.tgid);
+    (work.addr, work.comm) = (stream.addr, stream.comm);
     head::scan(place);
     let Some(work) = work::at(place) else { return available };
     if work.head_end == 0 {
@@ -352,7 +353,12 @@ fn refuse(stream: &mut Stream, slot: u32, length: u32, odd: bool, now: u64) {
         stream.action = ACTION_DROP;
         stream.phase = PHASE_DEAD;
     }
-    count(&effect(stream, rule.policy), Outcome::Blocked, now, stream.tgid);
+    count(
+        &of_caller(stream.cgroup, stream.tgid, stream.addr, stream.comm, rule.policy),
+        Outcome::Blocked,
+        now,
+        stream.tgid,
+    );
 }
 
 /// A head that is too long to be read: of it only the first line is judged.
@@ -375,7 +381,12 @@ fn undecided(stream: &mut Stream, service: &Service, length: u32, now: u64) -> u
     }
     if let Some(rule) = in_force(service.slot, now) {
         stream.policy = rule.policy;
-        count(&effect(stream, rule.policy), Outcome::Undecided, now, stream.tgid);
+        count(
+            &of_caller(stream.cgroup, stream.tgid, stream.addr, stream.comm, rule.policy),
+            Outcome::Undecided,
+            now,
+            stream.tgid,
+        );
     }
     closed(stream, service, length, now)
 }
@@ -438,18 +449,6 @@ fn looks(work: &Work, stream: &Stream) -> Looks {
         return Looks::Foreign;
     }
     Looks::Request
-}
-
-#[inline(always)]
-fn effect(stream: &Stream, policy: u32) -> EffectKey {
-    let known = stream.tgid != 0;
-    EffectKey {
-        cgroup: stream.cgroup,
-        addr: if known { [0; 16] } else { stream.addr },
-        comm: stream.comm,
-        policy,
-        pad: 0,
-    }
 }
 
 #[stream_verdict]

@@ -58,6 +58,7 @@ pub struct Work {
     /// Of the caller.
     pub cgroup: u64,
     pub addr: [u8; 16],
+    pub comm: [u8; 16],
     pub tgid: u32,
     pub pad2: u32,
     /// Hashes of the path's segments; the second half is room for the verifier.

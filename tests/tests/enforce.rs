@@ -1,6 +1,7 @@
 //! Rules in the kernel of this machine, against real servers and clients. One at a time: they look at everything
 //! of enforcement that the kernel has.
 
+mod blocking;
 mod connect;
 mod request;
 

@@ -2,6 +2,7 @@
 
 use crate::source::SourceError;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
@@ -35,6 +36,13 @@ pub fn mount_point() -> Option<PathBuf> {
         let table = bounded("/proc/self/mountinfo")?;
         table.lines().filter_map(cgroup2_mount).find(|path| is_cgroup2(path))
     })
+}
+
+/// The id of the cgroup2 that a process is in.
+pub(crate) fn id_of(pid: u32) -> Option<u64> {
+    let table = bounded(&format!("/proc/{pid}/cgroup"))?;
+    let path = table.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    std::fs::metadata(mount_point()?.join(path)).ok().map(|metadata| metadata.ino())
 }
 
 /// The mount point of a line of mountinfo, if it is a cgroup2 mount of the whole hierarchy.

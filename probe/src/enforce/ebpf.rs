@@ -5,7 +5,9 @@
 //! themselves. When the last policy goes, so does all of that.
 
 mod attach;
+mod blocking;
 mod connect;
+mod cut;
 mod kernel;
 mod open;
 mod pin;
@@ -14,6 +16,7 @@ mod request;
 mod ruled;
 mod table;
 
+pub use blocking::blocking;
 pub use pin::Folder;
 
 use super::rule::{Deadline, MAX_RULES, Rule, Step};
@@ -255,6 +258,7 @@ fn write(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Ap
         (applied.adopted, applied.destroyed) = kernel.adopt();
         applied.warnings.push(BLOCKING.into());
     }
+    applied.destroyed += cut::cut(&step.rules);
     Ok(applied)
 }
 

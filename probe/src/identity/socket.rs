@@ -32,7 +32,7 @@ pub(crate) struct Socket {
 }
 
 /// All listening sockets of this namespace.
-pub(super) fn listening(each: impl FnMut(Socket)) -> io::Result<()> {
+pub(crate) fn listening(each: impl FnMut(Socket)) -> io::Result<()> {
     dump(LISTEN, each)
 }
 

@@ -4,6 +4,7 @@
 use super::ledger::{self, Ledger};
 use super::{lower, who};
 use crate::clock;
+use crate::enforce::ebpf::blocking;
 use crate::enforce::{BACKENDS, Lifetime};
 use crate::journal::{Ending, Journal};
 use apisec_engine::command::Command;
@@ -217,7 +218,18 @@ pub fn plan(
         return Err(format!("refused: {} would cut {}; type its name to force it", first.by, first.what));
     }
     let rules = lower::rules(policy, snapshot, wards).map_err(|error| error.to_string())?;
-    let plan = rules.iter().map(lower::words).collect();
+    let mut plan: Vec<String> = rules.iter().map(lower::words).collect();
+    if let Some((pid, name)) = blocking(&rules) {
+        let why = format!(
+            "{name} (pid {pid}) reads its connections in blocking calls, and loses them while its requests are looked into"
+        );
+        if !forced {
+            return Err(format!(
+                "refused: {why}; stop the edge instead, or type the policy's name to force it"
+            ));
+        }
+        plan.push(format!("warning: {why}"));
+    }
     Ok(ledger::Order { policy: policy.clone(), rules, plan, forced: refused, tied: false })
 }
 

@@ -1,6 +1,6 @@
 //! Connections that are refused, and those that are not.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -145,4 +145,31 @@ fn a_thousand_policies_at_once() {
     assert!(!in_the_kernel().is_empty());
     tidy.0.remove_all().unwrap();
     nothing_is_left();
+}
+
+#[test]
+fn a_connection_that_is_open_is_cut_with_its_edge() {
+    let name = "connect::a_connection_that_is_open_is_cut_with_its_edge";
+    let Some(_alone) = can_run(name, &[]) else { return };
+    let mut tidy = Tidy::new();
+    let (listener, other) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (to, elsewhere) = (listener.local_addr().unwrap(), other.local_addr().unwrap());
+    let mut client = TcpStream::connect(to).unwrap();
+    let (mut accepted, _) = listener.accept().unwrap();
+    let mut bystander = TcpStream::connect(elsewhere).unwrap();
+    let (mut beside, _) = other.accept().unwrap();
+    let rule = |pid| {
+        let to = vec![Target::new(to.ip(), to.port())];
+        vec![Rule::Connect(Connect { from: vec![Caller::Process(pid)], to })]
+    };
+    // Of another process: it stays.
+    assert_eq!(tidy.0.apply(&step(1, TTL, rule(1))).unwrap().destroyed, 0);
+    client.write_all(b"x").unwrap();
+    accepted.read_exact(&mut [0]).unwrap();
+    assert_eq!(tidy.0.apply(&step(1, TTL, rule(std::process::id()))).unwrap().destroyed, 1);
+    assert!(accepted.read(&mut [0]).is_err(), "the peer is told by a reset");
+    assert!(client.write_all(b"x").is_err());
+    bystander.write_all(b"x").unwrap();
+    beside.read_exact(&mut [0]).unwrap();
 }

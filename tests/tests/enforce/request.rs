@@ -26,7 +26,7 @@ fn request(service: SocketAddr, method: &str, path: &str) -> Request {
     }
 }
 
-fn block(service: SocketAddr, path: &str) -> Vec<Rule> {
+pub(super) fn block(service: SocketAddr, path: &str) -> Vec<Rule> {
     vec![Rule::Request(request(service, "*", path))]
 }
 
@@ -215,6 +215,8 @@ fn a_rate_lets_through_what_is_within_it() {
     let passed = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 200")).count();
     let most = 6 + started.elapsed().as_secs() as usize;
     assert!((5..=most).contains(&passed), "{passed} of 12, {most} at most");
+    let within: u64 = tidy.0.effects().unwrap().iter().map(|effect| effect.passed).sum();
+    assert_eq!(within, passed as u64);
     let again = eventually("a token", Duration::from_secs(60), || {
         ask(&mut connection, &get("/api/items")).starts_with("HTTP/1.1 200").then_some(())
     });

@@ -5,6 +5,7 @@ use super::connect::octets;
 use crate::identity::namespace::{Traveller, doors};
 use crate::identity::netlink::{Netlink, SOCK_DIAG, netns_cookie};
 use crate::identity::{process, socket};
+use crate::sever::{Target, sever};
 use apisec_abi::enforce::ServiceKey;
 use std::collections::HashMap;
 use std::fs;
@@ -21,34 +22,56 @@ pub(super) struct Open {
     pub(super) cookie: u64,
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    inode: u64,
+    /// 0: no process holds it.
+    pub(super) inode: u64,
+    /// Cookie of its network namespace.
+    pub(super) netns: u64,
+}
+
+impl Open {
+    /// Closes it; whether it was still there.
+    pub(super) fn close(&self) -> bool {
+        sever(Target { local: self.local, remote: self.remote, cookie: self.cookie }).is_ok()
+    }
 }
 
 /// The established sockets of all network namespaces that `wanted` wants: given are the local address and the
 /// namespace's cookie.
 pub(super) fn established(wanted: impl Fn(&ServiceKey) -> bool + Sync) -> Vec<Open> {
-    // A thread of its own: one that is lost in another namespace must not come back.
-    std::thread::scope(|scope| scope.spawn(|| everywhere(&wanted)).join().unwrap_or_default())
+    all(wanted, |each| socket::established(each))
 }
 
-fn everywhere(wanted: &impl Fn(&ServiceKey) -> bool) -> Vec<Open> {
+/// The same, of those that listen.
+pub(super) fn listening(wanted: impl Fn(&ServiceKey) -> bool + Sync) -> Vec<Open> {
+    all(wanted, |each| socket::listening(each))
+}
+
+/// Reads the sockets of a namespace.
+type Read = fn(&mut dyn FnMut(socket::Socket)) -> io::Result<()>;
+
+fn all(wanted: impl Fn(&ServiceKey) -> bool + Sync, read: Read) -> Vec<Open> {
+    // A thread of its own: one that is lost in another namespace must not come back.
+    std::thread::scope(|scope| scope.spawn(|| everywhere(&wanted, read)).join().unwrap_or_default())
+}
+
+fn everywhere(wanted: &impl Fn(&ServiceKey) -> bool, read: Read) -> Vec<Open> {
     let mut found = Vec::new();
     let mut traveller = Traveller::here();
     let own = traveller.own();
-    here(wanted, &mut found);
+    here(wanted, read, &mut found);
     for (inode, door) in doors(&process::all_pids(), true) {
         if inode == own || traveller.stranded() {
             continue;
         }
         // A namespace that is gone has no connections.
-        let _gone = traveller.inside(inode, &door, || here(wanted, &mut found));
+        let _gone = traveller.inside(inode, &door, || here(wanted, read, &mut found));
     }
     found
 }
 
-fn here(wanted: &impl Fn(&ServiceKey) -> bool, found: &mut Vec<Open>) {
+fn here(wanted: &impl Fn(&ServiceKey) -> bool, read: Read, found: &mut Vec<Open>) {
     let netns = Netlink::open(SOCK_DIAG).map(|netlink| netns_cookie(&netlink)).unwrap_or_default();
-    let _unread = socket::established(|socket| {
+    let _unread = read(&mut |socket| {
         let key =
             ServiceKey { addr: octets(socket.local.ip()), netns, port: socket.local.port(), pad: [0; 6] };
         if found.len() < MAX_OPEN && wanted(&key) {
@@ -57,6 +80,7 @@ fn here(wanted: &impl Fn(&ServiceKey) -> bool, found: &mut Vec<Open>) {
                 local: socket.local,
                 remote: socket.remote,
                 inode: socket.inode,
+                netns,
             });
         }
     });
@@ -75,27 +99,33 @@ pub(super) fn borrow(open: &[Open]) -> Vec<Held> {
     let mut wanted: HashMap<u64, Open> =
         open.iter().filter(|open| open.inode != 0).map(|open| (open.inode, *open)).collect();
     let mut found = Vec::new();
-    for pid in process::all_pids() {
-        if wanted.is_empty() {
-            break;
+    let mut process = None;
+    descriptors(|pid, number, inode| {
+        let Some(open) = wanted.get(&inode).copied() else { return true };
+        if process.as_ref().is_none_or(|(of, _)| *of != pid) {
+            process = pidfd(pid).ok().map(|process| (pid, process));
         }
+        if let Some((_, process)) = &process
+            && let Ok(fd) = descriptor(process, number)
+        {
+            wanted.remove(&inode);
+            found.push(Held { open, fd, pid, number });
+        }
+        !wanted.is_empty()
+    });
+    found
+}
+
+/// Every descriptor of a socket on this node: process, number and inode, until `each` says that it is enough.
+pub(super) fn descriptors(mut each: impl FnMut(u32, i32, u64) -> bool) {
+    for pid in process::all_pids() {
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let mut process = None;
-        for entry in entries {
-            let Some((inode, number)) = held(&entry) else { continue };
-            let Some(open) = wanted.get(&inode).copied() else { continue };
-            if process.is_none() {
-                process = pidfd(pid).ok();
-            }
-            if let Some(process) = &process
-                && let Ok(fd) = descriptor(process, number)
-            {
-                wanted.remove(&inode);
-                found.push(Held { open, fd, pid, number });
+        for (inode, number) in entries.filter_map(|entry| held(&entry)) {
+            if !each(pid, number, inode) {
+                return;
             }
         }
     }
-    found
 }
 
 /// Inode and number of a descriptor that is a socket.

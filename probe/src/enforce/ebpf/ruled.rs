@@ -8,7 +8,6 @@ use super::table::{
 };
 use crate::clock;
 use crate::enforce::EnforceError;
-use crate::sever::{Target, sever};
 use apisec_abi::enforce::{
     CallerKey, PATH_SHAPES, PHASE_LOST, PathKey, PathShape, REQUEST_CLOSED, RequestRule, RequestSlots,
     SERVICE_CLOSED, SERVICE_EXACT, SERVICE_FOLDED, SERVICES, Service, ServiceKey, Stream,
@@ -182,7 +181,7 @@ impl Ruled {
         for held in borrow(&open) {
             let open = held.open;
             if held.is_awaited() {
-                destroyed += usize::from(close(&open));
+                destroyed += usize::from(open.close());
                 continue;
             }
             let local = |netns| ServiceKey {
@@ -240,7 +239,7 @@ impl Ruled {
                 let cookie = held.open.cookie;
                 let whole = self.streams.get(&cookie, 0).map_or(true, |stream| stream.0.pending == 0);
                 if whole && held.is_drained() && held.is_awaited() {
-                    released.destroyed += usize::from(close(&held.open));
+                    released.destroyed += usize::from(held.open.close());
                     self.let_go(cookie, &mut waiting);
                     return false;
                 }
@@ -256,7 +255,7 @@ impl Ruled {
             }
         }
         for held in &held {
-            released.destroyed += usize::from(close(&held.open));
+            released.destroyed += usize::from(held.open.close());
             self.let_go(held.open.cookie, &mut waiting);
         }
         released
@@ -291,11 +290,6 @@ fn find(services: &HashMap<ServiceKey, u32>, key: ServiceKey) -> Option<u32> {
     let any = ServiceKey { addr: [0; 16], ..key };
     let neither = ServiceKey { addr: [0; 16], netns: 0, ..key };
     [key, anywhere, any, neither].iter().find_map(|key| services.get(key)).copied()
-}
-
-/// Closes a connection; whether it was still there.
-fn close(open: &Open) -> bool {
-    sever(Target { local: open.local, remote: open.remote, cookie: open.cookie }).is_ok()
 }
 
 fn pause(time: Duration) {

@@ -12,6 +12,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The signing secret, from the top of every word list.
 const SECRET: &[u8] = b"secret";
@@ -39,7 +40,13 @@ pub(crate) struct Claims {
     pub(crate) iat: u64,
     /// When the token says that it ends, Unix seconds.
     pub(crate) exp: u64,
+    /// Tells it from another token of the same second.
+    #[serde(default)]
+    pub(crate) jti: u64,
 }
+
+/// Tokens that were issued.
+static ISSUED: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Deserialize)]
 struct Header {
@@ -50,7 +57,8 @@ impl Claims {
     /// The claims of a token issued now for `user`.
     pub(crate) fn new(user: u64, role: Role) -> Self {
         let iat = clock::now().as_secs();
-        Self { sub: user.to_string(), role, iat, exp: iat.saturating_add(LIFETIME) }
+        let jti = ISSUED.fetch_add(1, Ordering::Relaxed);
+        Self { sub: user.to_string(), role, iat, exp: iat.saturating_add(LIFETIME), jti }
     }
 
     /// The account number.

@@ -30,6 +30,7 @@ mod grouping;
 mod history;
 mod ledger;
 mod library;
+mod passed_on;
 mod peers;
 mod present;
 mod recent;

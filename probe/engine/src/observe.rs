@@ -23,6 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod journal;
+mod listed;
 mod operation;
 mod party;
 mod pulse;

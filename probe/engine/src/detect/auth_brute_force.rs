@@ -57,10 +57,13 @@ impl Detector for AuthBruteForce {
             }
             let (tries, entries) = (trail.moments(FAILED), trail.moments(ENTERED));
             let passwords: std::collections::BTreeSet<u64> = tries.iter().map(|moment| moment.what).collect();
+            // The same wrong password again and again is a program with an old one, not somebody who guesses.
+            if passwords.len() <= 2 && !passwords.contains(&0) {
+                continue;
+            }
             let last = entries.last().map(|entry| entry.at);
             let before = tries.iter().filter(|moment| last.is_some_and(|last| moment.at < last)).count();
             let entered = before as f64 >= failures.min(tries.len() as f64);
-            // The same wrong password again and again is a program with an old one, not somebody who guesses.
             let guesses = passwords.len() > 2;
             let (severity, points) = match (entered, guesses) {
                 (true, true) => (Severity::High, 8),
@@ -113,9 +116,8 @@ mod tests {
             scene.log_in(person, 99, 200);
         }
         (0..9).for_each(|password| scene.log_in(100, password, 401));
-        scene.nothing("auth-brute-force");
         // A program with an old password is no attack.
         (0..30).for_each(|_| scene.log_in(101, 1, 401));
-        assert_eq!(scene.only("auth-brute-force").severity, Severity::Low);
+        scene.nothing("auth-brute-force");
     }
 }

@@ -4,7 +4,8 @@ use super::{About, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::distinct::EXACT;
 use crate::finding::Severity;
-use crate::trail::{Outcome, Scope, Trail};
+use crate::fingerprint;
+use crate::trail::{Mark, Outcome, Scope, Trail};
 
 pub(super) struct BolaEnumeration;
 
@@ -17,17 +18,26 @@ const ABOUT: About = About {
     why: "A service that checks who you are, but not whose the object is, gives away everything to whoever counts.",
     evidence: "Distinct ids in the path per identity within a window, against the median of the other identities at \
                the same endpoint. Numbers without gaps and answers with 2xx make it surer. Endpoints where \
-               everybody reads as much, and those that nobody needs an identity for, are no finding.",
+               everybody reads as much, those that nobody needs an identity for, and objects that the service \
+               itself listed to the same identity before, are no finding.",
     remedy: "Check in the handler that the object belongs to the caller; block the identity meanwhile, and look at \
              which objects it has read.",
-    bound: "Two distinct counts per actor and endpoint (exact to 64, then 512 bytes each).",
+    bound: "Three distinct counts per actor and endpoint (exact to 64, then 512 bytes each); 128 KiB per node.",
     settings: &[
         Setting { name: "objects", default: 50.0, what: "distinct objects within the window" },
         Setting { name: "window", default: 60.0, what: "seconds, at most 120" },
         Setting { name: "times", default: 10.0, what: "how many times the median of the others" },
         Setting { name: "slow_objects", default: 200.0, what: "distinct objects, however slowly" },
+        Setting {
+            name: "listed",
+            default: 0.33,
+            what: "share of objects that were listed to the identity before; of long lists the beginning is read",
+        },
     ],
 };
+
+/// Objects that the service had listed to whoever asks for them.
+const LISTED: Mark = Mark::new("bola-enumeration.listed");
 
 /// Others that make a median worth something.
 const ENOUGH_OTHERS: usize = 5;
@@ -37,8 +47,20 @@ impl Detector for BolaEnumeration {
         &ABOUT
     }
 
-    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {
-        // Every trail counts its objects.
+    fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
+        let objects = &seen.call.objects;
+        if seen.outcome != Outcome::Accepted || seen.call.identity.is_none() {
+            return;
+        }
+        if seen.values.is_empty() || objects.asked.is_empty() {
+            // What the answer about one object names is no list.
+            objects.given.iter().for_each(|id| notebook.give(*id));
+        } else if objects.asked.iter().all(|id| notebook.was_given(*id))
+            && let Some(trail) = notebook.actor()
+        {
+            let object = objects.asked.iter().copied().reduce(fingerprint::pair);
+            object.into_iter().for_each(|object| trail.insert(LISTED, object));
+        }
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
@@ -77,6 +99,10 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
     if (count as f64) < cases.setting(&ABOUT, "times") * median.max(1) as f64 {
         return;
     }
+    let listed = trail.distinct(LISTED) as f64 / read.max(1) as f64;
+    if accepted && listed >= cases.setting(&ABOUT, "listed") {
+        return;
+    }
     let share = trail.with(Outcome::Accepted) as f64 / trail.calls.max(1) as f64;
     let (low, high) = trail.span;
     let dense = accepted && low <= high && read as f64 >= 0.7 * (high - low + 1) as f64;
@@ -100,6 +126,7 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
         .fact("median_of_others", median as f64)
         .fact("others", others.len() as f64)
         .fact("accepted_share", share)
+        .fact("listed_share", listed)
         .suggest("identity", 0);
     bench.accuse(accusation);
 }
@@ -108,6 +135,7 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
 mod tests {
     use crate::detect::scene::Scene;
     use crate::finding::Severity;
+    use apisec_proto::call::Call;
 
     #[test]
     fn counting_through_orders_is_found_and_updated() {
@@ -159,5 +187,24 @@ mod tests {
         }
         (0..300).for_each(|part| scene.anonymous().get(&format!("/products/{part}"), 200));
         scene.nothing("bola-enumeration");
+    }
+
+    #[test]
+    fn what_was_listed_to_a_customer_is_theirs_and_to_nobody_else() {
+        let mut scene = Scene::new();
+        let lists = |call: &mut Call| call.objects.given = (1_000..1_100).collect();
+        scene.user(20).call("GET", "/orders", 200, lists);
+        for order in 1_000..1_100 {
+            scene.user(20).call("GET", &format!("/orders/{order}"), 200, asks(order));
+        }
+        scene.nothing("bola-enumeration");
+        for order in 1_000..1_100 {
+            scene.user(21).call("GET", &format!("/parts/{order}"), 200, asks(order));
+        }
+        assert_eq!(scene.only("bola-enumeration").path, "/parts/{id:int}");
+    }
+
+    fn asks(object: u64) -> impl FnOnce(&mut Call) {
+        move |call| call.objects.asked.push(object)
     }
 }

@@ -6,7 +6,7 @@ use crate::endpoint::is_external;
 use crate::finding::Severity;
 use crate::fingerprint;
 use crate::trail::{Mark, Outcome, SENSITIVE, Scope};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub(super) struct LateralMovement;
 
@@ -54,10 +54,10 @@ impl Detector for LateralMovement {
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let call = seen.call;
-        if seen.outcome != Outcome::Accepted || is_external(&call.src.workload.id) {
+        if seen.outcome != Outcome::Accepted || is_outside(&call.src.workload.id) {
             return;
         }
-        let outside = is_external(&call.dst.workload.id) || is_public(&call.host);
+        let outside = is_outside(&call.dst.workload.id) || is_public(&call.host);
         let sends =
             outside && call.request_body > 0 && matches!(call.method.as_str(), "POST" | "PUT" | "PATCH");
         let reads = !outside && call.response_body > 0 && !call.objects.asked.is_empty();
@@ -179,6 +179,17 @@ pub(super) fn family(id: &str) -> &str {
     id.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_'])
 }
 
+/// Whether a workload is neither of a probed node nor of a private network: of a captured file everybody is a peer.
+fn is_outside(id: &str) -> bool {
+    let Some(address) = id.strip_prefix("external:") else { return false };
+    let host = address.parse().or_else(|_| address.parse::<SocketAddr>().map(|address| address.ip()));
+    match host.map(|ip: IpAddr| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback()),
+        Ok(IpAddr::V6(ip)) => !(ip.is_unique_local() || ip.is_loopback()),
+        Err(_) => true,
+    }
+}
+
 /// Whether a host is a name of the public internet.
 fn is_public(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -242,6 +253,8 @@ mod tests {
         scene.nothing("lateral-movement");
         assert_eq!(family("pod:shop/web-7d9f8b6c5-x2k4q"), family("pod:shop/web-7d9f8b6c5-9z1ab"));
         assert_eq!(family("process:orders:81"), "process:orders");
+        assert!(is_outside("external:192.0.2.7:80") && is_outside("external:drop.example"));
+        assert!(!is_outside("external:10.0.0.7") && !is_outside("external:[fd00::1]:80"));
         assert!(is_public("drop.example") && !is_public("10.0.0.7:80") && !is_public("users.shop.svc"));
     }
 }

@@ -23,7 +23,7 @@ const ABOUT: About = About {
                kept. How many were read is said. Operations by which one gets in are no finding.",
     remedy: "Give out a list of properties that is written down, not the whole record; mask numbers to their last digits.",
     bound: "Two counts and one moment per actor and endpoint.",
-    settings: &[Setting { name: "answers", default: 3.0, what: "answers of one operation to one caller" }],
+    settings: &[Setting { name: "answers", default: 3.0, what: "answers of one operation" }],
 };
 
 /// Classes that hardly any caller needs.
@@ -57,24 +57,29 @@ impl Detector for PropertyExposure {
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        for case in cases.fresh(Scope::Actor) {
+        for case in cases.fresh(Scope::Endpoint) {
             let trail = case.total();
             let exposed = trail.counted(EXPOSED);
             if (exposed as f64) < cases.setting(&ABOUT, "answers") {
                 continue;
             }
-            let outside = is_external(&case.key.caller);
+            let readers: Vec<_> =
+                cases.others(&case).filter(|reader| reader.total().counted(EXPOSED) > 0).collect();
+            let outside = readers.iter().any(|reader| is_external(&reader.key.caller));
             let bits = trail.moments(WHAT).iter().fold(0, |all, moment| all | moment.what);
             let evidence = format!(
-                "{} in {exposed} answers, of {} with sensitive data that were read",
+                "{} in {exposed} answers to {} callers, of {} with sensitive data that were read",
                 words(bits).join(", "),
+                readers.len(),
                 trail.counted(SENSITIVE).max(exposed)
             );
             bench.accuse(
                 Accusation::of(&case, trail)
+                    .of_everybody()
                     .weigh(if outside { Severity::High } else { Severity::Medium }, 7)
                     .say(format!("{} says more than anybody needs", case.path), evidence)
                     .fact("answers", exposed as f64)
+                    .fact("callers", readers.len() as f64)
                     .suggest("endpoint", 0),
             );
         }
@@ -110,13 +115,13 @@ mod tests {
     #[test]
     fn cards_and_hashes_of_passwords() {
         let mut scene = Scene::new();
-        for _ in 0..3 {
+        for user in [1, 1, 2] {
             let answer = |call: &mut _| Scene::answer(call, &[".card", ".password_hash"], &[Sensitive::Card]);
-            scene.user(1).call("GET", "/users/7", 200, answer);
+            scene.user(user).call("GET", "/users/7", 200, answer);
         }
         let finding = scene.only("property-exposure");
-        assert_eq!(finding.severity, Severity::High);
-        assert!(finding.evidence.starts_with("card, password in 3"), "{}", finding.evidence);
+        assert_eq!((finding.severity, finding.actor.as_str()), (Severity::High, ""));
+        assert!(finding.evidence.starts_with("card, password in 3 answers to 2"), "{}", finding.evidence);
     }
 
     #[test]

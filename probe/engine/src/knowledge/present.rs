@@ -2,13 +2,15 @@
 
 use super::drifting::{self, choose_specifications, inventory};
 use super::grouping::GroupName;
+use super::passed_on;
 use super::peers::Peers;
 use super::repaint::repaint;
 use super::service::{Group, Policy};
-use super::{Edge, Knowledge, Workload};
+use super::{Edge, Knowledge, Node, Workload};
 use crate::delta::Described;
 use crate::distinct::Distinct;
 use crate::endpoint::{EndpointStats, Id};
+use crate::finding::Finding;
 use crate::graph::follow::Way;
 use crate::inventory::rules::Rules;
 use crate::load::{Load, SECOND, second_of};
@@ -26,7 +28,8 @@ use apisec_proto::call::Notes;
 use apisec_proto::sensitive::Sensitive;
 use compact_str::{CompactString, format_compact};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Callers that are shown per endpoint.
 const SHOWN_CALLERS: usize = 32;
@@ -52,7 +55,7 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
         chains: chains(known),
         specifications: known.library.views(),
         inventory: inventory(known, &canvas.endpoints, from),
-        findings: known.ledger.view(),
+        findings: findings(known),
         policies: known.standings.policies.clone(),
         policy_history: known.standings.history.clone(),
         policy_answer: known.standings.answer.clone(),
@@ -112,6 +115,21 @@ fn workload(described: &Described) -> WorkloadView {
         calls_in: 0,
         calls_out: 0,
     }
+}
+
+/// The findings, each once however many proxies passed the call on.
+fn findings(known: &Knowledge) -> Vec<Finding> {
+    let mut findings = known.ledger.view();
+    let name = |node: &Node| known.workloads.get_index(*node as usize).map_or("", |(id, _)| &**id);
+    let edges: BTreeSet<(&str, &str)> =
+        known.edges.keys().map(|(src, dst, _)| (name(dst), name(src))).collect();
+    let calls = |outer: &str, inner: &str| {
+        let mut callers = edges.range((inner, "")..).take_while(|(dst, _)| *dst == inner);
+        callers.any(|(_, src)| passed_on::is_one(src, outer))
+    };
+    passed_on::fold(&mut findings, calls);
+    findings.sort_by(|a, b| Reverse(a.urgency()).cmp(&Reverse(b.urgency())).then_with(|| a.id.cmp(&b.id)));
+    findings
 }
 
 /// All edges that count, by caller, callee and protocol; gives the calls of each workload.

@@ -1,6 +1,7 @@
 //! The node's trails by small numbers. A row stays for the next call that resembles this one: in the steady
 //! state nothing is allocated.
 
+use super::listed::Listed;
 use super::*;
 use crate::detect::{DETECTORS, Seen};
 use crate::trail::{CROWD, NOBODY, Scope, Trail, TrailKey, epoch_of};
@@ -34,12 +35,20 @@ pub(super) struct Trails {
     pub(super) active: usize,
     /// Calls whose trail could not be told from others'.
     pub(super) crowded: u64,
+    listed: Listed,
 }
 
 impl Trails {
     pub(super) fn new(limits: Limits) -> Self {
         let rows = IndexMap::default();
-        Self { limit: limits.trails_per_delta, rows, turned: Vec::new(), active: 0, crowded: 0 }
+        Self {
+            limit: limits.trails_per_delta,
+            rows,
+            turned: Vec::new(),
+            active: 0,
+            crowded: 0,
+            listed: Listed::default(),
+        }
     }
 
     /// Writes a call into its actor's trail and lets every detector do so.
@@ -161,6 +170,17 @@ impl Notebook<'_> {
     pub fn apart(&mut self, number: u64) -> Option<&mut Trail> {
         let (place, src, actor) = (self.ends.1.0, Slot::OVERFLOW, number.clamp(1, CROWD - 1));
         self.write(Row { scope: Scope::Apart, src, place, actor, ..self.row })
+    }
+
+    /// The caller's identity was given this identifier.
+    pub fn give(&mut self, id: u64) {
+        self.trails.listed.add(self.row.actor, id);
+    }
+
+    /// Whether it was given to it lately, on this node.
+    #[must_use]
+    pub fn was_given(&self, id: u64) -> bool {
+        self.trails.listed.has(self.row.actor, id)
     }
 
     /// The trail of the workload that was called.

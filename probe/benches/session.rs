@@ -36,19 +36,18 @@ impl Sink for Count {
 
 fn party(number: u32) -> Party {
     let workload = Workload {
-        id: format!("process:service-{number}:8080").into(),
-        name: format!("service-{number}").into(),
-        kind: WorkloadKind::Process,
         pid: number,
         exe: "/usr/local/bin/service".into(),
         command: "service --listen 0.0.0.0:8080".into(),
         user: "www-data".into(),
         unit: "service.service".into(),
-        container: "".into(),
-        runtime: "".into(),
-        pod_uid: "".into(),
         netns: 4_026_531_840,
         address: "10.0.0.2".into(),
+        ..Workload::named(
+            &format!("process:service-{number}:8080"),
+            &format!("service-{number}"),
+            WorkloadKind::Process,
+        )
     };
     Party { number, workload: Arc::new(workload) }
 }

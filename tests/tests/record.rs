@@ -73,21 +73,7 @@ fn header() -> SessionHeader {
 
 /// A call whose path cannot be packed much.
 fn call(number: u64) -> Call {
-    let workload = Workload {
-        id: "process:a".into(),
-        name: "a".into(),
-        kind: WorkloadKind::Process,
-        pid: 1,
-        exe: "".into(),
-        command: "".into(),
-        user: "".into(),
-        unit: "".into(),
-        container: "".into(),
-        runtime: "".into(),
-        pod_uid: "".into(),
-        netns: 0,
-        address: "".into(),
-    };
+    let workload = Workload { pid: 1, ..Workload::named("process:a", "a", WorkloadKind::Process) };
     let party = Party { number: 0, workload: Arc::new(workload) };
     let addr: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let noise =

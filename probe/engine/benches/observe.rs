@@ -20,19 +20,13 @@ fn main() {
 fn party(number: u32) -> Party {
     let id = format!("process:service-{number}:8080");
     let workload = Workload {
-        id: id.as_str().into(),
-        name: format!("service-{number}").as_str().into(),
-        kind: WorkloadKind::Process,
         pid: number,
         exe: "/usr/bin/service".into(),
         command: "service --port 8080".into(),
         user: "www-data".into(),
-        unit: Default::default(),
-        container: Default::default(),
-        runtime: Default::default(),
-        pod_uid: Default::default(),
         netns: 1,
         address: "127.0.0.1:8080".into(),
+        ..Workload::named(&id, &format!("service-{number}"), WorkloadKind::Process)
     };
     Party { number, workload: Arc::new(workload) }
 }

@@ -6,7 +6,6 @@ use apisec_proto::decoder::limits::Limits;
 use apisec_proto::exchange::Exchange;
 use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
-use compact_str::CompactString;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use std::sync::Arc;
@@ -65,25 +64,7 @@ fn answer() -> Vec<u8> {
 }
 
 fn party(number: u32) -> Party {
-    let empty = CompactString::default;
-    Party {
-        number,
-        workload: Arc::new(Workload {
-            id: empty(),
-            name: empty(),
-            kind: WorkloadKind::Process,
-            pid: 0,
-            exe: empty(),
-            command: empty(),
-            user: empty(),
-            unit: empty(),
-            container: empty(),
-            runtime: empty(),
-            pod_uid: empty(),
-            netns: 0,
-            address: empty(),
-        }),
-    }
+    Party { number, workload: Arc::new(Workload::named("", "", WorkloadKind::Process)) }
 }
 
 /// A keep-alive GET and its 200.

@@ -72,6 +72,29 @@ pub struct Workload {
     pub address: CompactString,
 }
 
+impl Workload {
+    /// A workload of which nothing is known but this.
+    #[must_use]
+    pub fn named(id: &str, name: &str, kind: WorkloadKind) -> Self {
+        let unknown = CompactString::default;
+        Self {
+            id: id.into(),
+            name: name.into(),
+            kind,
+            pid: 0,
+            exe: unknown(),
+            command: unknown(),
+            user: unknown(),
+            unit: unknown(),
+            container: unknown(),
+            runtime: unknown(),
+            pod_uid: unknown(),
+            netns: 0,
+            address: unknown(),
+        }
+    }
+}
+
 /// A shared workload with the small number that its node gave it.
 #[derive(Clone, Debug)]
 pub struct Party {

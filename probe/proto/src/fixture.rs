@@ -99,20 +99,5 @@ pub(crate) fn named_at(spec: &Spec, depth: Depth) -> Call {
 }
 
 fn workload() -> Workload {
-    let empty = Default::default;
-    Workload {
-        id: empty(),
-        name: empty(),
-        kind: WorkloadKind::Process,
-        pid: 0,
-        exe: empty(),
-        command: empty(),
-        user: empty(),
-        unit: empty(),
-        container: empty(),
-        runtime: empty(),
-        pod_uid: empty(),
-        netns: 0,
-        address: empty(),
-    }
+    Workload::named("", "", WorkloadKind::Process)
 }

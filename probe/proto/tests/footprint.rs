@@ -7,7 +7,6 @@ use apisec_proto::decoder::Decoder;
 use apisec_proto::decoder::limits::Limits;
 use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Segment, Side};
-use compact_str::CompactString;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -73,22 +72,7 @@ struct Segmented {
 }
 
 fn party(number: u32) -> Party {
-    let empty = CompactString::default;
-    let workload = Workload {
-        id: empty(),
-        name: empty(),
-        kind: WorkloadKind::Process,
-        pid: 0,
-        exe: empty(),
-        command: empty(),
-        user: empty(),
-        unit: empty(),
-        container: empty(),
-        runtime: empty(),
-        pod_uid: empty(),
-        netns: 0,
-        address: empty(),
-    };
+    let workload = Workload::named("", "", WorkloadKind::Process);
     Party { number, workload: Arc::new(workload) }
 }
 

@@ -106,21 +106,7 @@ pub(super) fn process_overflow() -> Workload {
 
 /// Someone on this node whose socket was gone before we looked.
 pub(super) fn unknown() -> Workload {
-    Workload {
-        id: "process:unknown".into(),
-        name: "unknown".into(),
-        kind: WorkloadKind::Process,
-        pid: 0,
-        exe: "".into(),
-        command: "".into(),
-        user: "".into(),
-        unit: "".into(),
-        container: "".into(),
-        runtime: "".into(),
-        pod_uid: "".into(),
-        netns: 0,
-        address: "".into(),
-    }
+    Workload::named("process:unknown", "unknown", WorkloadKind::Process)
 }
 
 fn external(address: CompactString) -> Workload {

@@ -155,21 +155,7 @@ mod tests {
     struct Known(Vec<ConnId>);
 
     fn party(number: u32, id: &str) -> Party {
-        let workload = Workload {
-            id: id.into(),
-            name: id.into(),
-            kind: WorkloadKind::Process,
-            pid: 0,
-            exe: "".into(),
-            command: "".into(),
-            user: "".into(),
-            unit: "".into(),
-            container: "".into(),
-            runtime: "".into(),
-            pod_uid: "".into(),
-            netns: 0,
-            address: "".into(),
-        };
+        let workload = Workload::named(id, id, WorkloadKind::Process);
         Party { number, workload: Arc::new(workload) }
     }
 

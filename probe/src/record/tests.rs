@@ -13,21 +13,7 @@ fn header() -> SessionHeader {
 
 fn call() -> Call {
     let text = |text: &str| text.into();
-    let workload = Workload {
-        id: text("process:a"),
-        name: text("a"),
-        kind: WorkloadKind::Process,
-        pid: 1,
-        exe: text(""),
-        command: text(""),
-        user: text(""),
-        unit: text(""),
-        container: text(""),
-        runtime: text(""),
-        pod_uid: text(""),
-        netns: 0,
-        address: text(""),
-    };
+    let workload = Workload { pid: 1, ..Workload::named("process:a", "a", WorkloadKind::Process) };
     let party = Party { number: 0, workload: Arc::new(workload) };
     let addr = "127.0.0.1:1".parse().unwrap();
     Call {

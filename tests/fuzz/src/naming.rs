@@ -65,20 +65,5 @@ fn check(call: &Call) {
 }
 
 fn workload() -> Workload {
-    let empty = Default::default;
-    Workload {
-        id: empty(),
-        name: empty(),
-        kind: WorkloadKind::Process,
-        pid: 0,
-        exe: empty(),
-        command: empty(),
-        user: empty(),
-        unit: empty(),
-        container: empty(),
-        runtime: empty(),
-        pod_uid: empty(),
-        netns: 0,
-        address: empty(),
-    }
+    Workload::named("", "", WorkloadKind::Process)
 }

@@ -157,19 +157,5 @@ fn splits(rules: &[TemplateRule], service: &str) -> Option<Box<Rules>> {
 
 /// The description of the workload that stands for all that do not fit.
 pub(crate) fn overflow() -> Workload {
-    Workload {
-        id: OVERFLOW.into(),
-        name: OVERFLOW.into(),
-        kind: WorkloadKind::External,
-        pid: 0,
-        exe: Default::default(),
-        command: Default::default(),
-        user: Default::default(),
-        unit: Default::default(),
-        container: Default::default(),
-        runtime: Default::default(),
-        pod_uid: Default::default(),
-        netns: 0,
-        address: Default::default(),
-    }
+    Workload::named(OVERFLOW, OVERFLOW, WorkloadKind::External)
 }

@@ -6,22 +6,7 @@ use crate::segment::{ConnId, Segment, Side};
 use proptest::prelude::*;
 
 fn party(number: u32, name: &str) -> Party {
-    let empty = CompactString::default;
-    let workload = Workload {
-        id: name.into(),
-        name: name.into(),
-        kind: WorkloadKind::Process,
-        pid: 1,
-        exe: empty(),
-        command: empty(),
-        user: empty(),
-        unit: empty(),
-        container: empty(),
-        runtime: empty(),
-        pod_uid: empty(),
-        netns: 0,
-        address: empty(),
-    };
+    let workload = Workload { pid: 1, ..Workload::named(name, name, WorkloadKind::Process) };
     Party { number, workload: Arc::new(workload) }
 }
 

@@ -46,20 +46,6 @@ fn described(id: Id, at: u64) -> Described {
     ];
     let known = kinds.iter().find(|(word, _)| *word == kind).map(|(_, kind)| *kind);
     let name = if kind == "process" { rest.split(':').next().unwrap_or(rest) } else { rest };
-    let workload = Workload {
-        id: id.as_ref().into(),
-        name: name.into(),
-        kind: known.unwrap_or(WorkloadKind::Process),
-        pid: 0,
-        exe: Default::default(),
-        command: Default::default(),
-        user: Default::default(),
-        unit: Default::default(),
-        container: Default::default(),
-        runtime: Default::default(),
-        pod_uid: Default::default(),
-        netns: 0,
-        address: Default::default(),
-    };
+    let workload = Workload::named(&id, name, known.unwrap_or(WorkloadKind::Process));
     Described { id, at, workload: Arc::new(workload) }
 }

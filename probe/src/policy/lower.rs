@@ -29,6 +29,12 @@ pub enum LowerError {
         "{0} is not on this node: its requests cannot be stopped here, only connections to it (scope edge)"
     )]
     Elsewhere(String),
+    /// It could only be enforced after such a call was read.
+    #[error(
+        "such calls are known only after they were read, and nothing closes their connections yet: block the edge \
+         (scope edge) or the workload (scope quarantine) instead"
+    )]
+    Afterwards,
     /// A rate that the kernel cannot keep.
     #[error("a rate below one call a second cannot be kept by the kernel: {0}")]
     Slow(String),
@@ -37,7 +43,7 @@ pub enum LowerError {
     Many(usize),
 }
 
-/// The rules of a policy; none where it can only be enforced after the fact.
+/// The rules of a policy: one at least.
 ///
 /// # Errors
 /// It cannot be enforced here at all.
@@ -59,7 +65,11 @@ pub fn rules(policy: &Policy, snapshot: &Snapshot, wards: &[Ward]) -> Result<Vec
             Scope::Identity(_) => {}
         }
     }
-    if rules.len() > MAX_RULES { Err(LowerError::Many(rules.len())) } else { Ok(rules) }
+    match rules.len() {
+        0 => Err(LowerError::Afterwards),
+        many if many > MAX_RULES => Err(LowerError::Many(many)),
+        _ => Ok(rules),
+    }
 }
 
 /// Connections of processes are refused where they begin; of others, their requests where they arrive.

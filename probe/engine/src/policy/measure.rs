@@ -116,8 +116,8 @@ pub fn measures(policy: &Policy, snapshot: &Snapshot) -> (Vec<Measure>, Vec<Stri
         }
         Scope::Identity(identity) => {
             let limits = vec![
-                "an identity inside a token is known after the request was read: the first call of each \
-                 connection gets through, then the connection is closed"
+                "an identity inside a token is known after the request was read, and no backend closes its \
+                 connection yet: such calls are not stopped"
                     .to_owned(),
             ];
             let close = Measure {
@@ -153,8 +153,8 @@ fn requests(
             "http2" | "grpc" => {
                 reactive = true;
                 limits.push(format!(
-                    "{service} speaks {protocol}: a call is known after it was read, so the first one gets \
-                     through and its whole connection is closed, with the other calls on it"
+                    "{service} speaks {protocol}: a call is known after it was read, and no backend closes \
+                     its connection yet: such calls are not stopped"
                 ));
             }
             "websocket" | "sse" => {
@@ -170,8 +170,8 @@ fn requests(
     if tls.clone().any(|one| one.connections.decrypted > 0 || one.protocol == "tls") {
         reactive = true;
         limits.push(format!(
-            "{service} speaks TLS: what is inside is known after it was read, so the first call gets through \
-             and its connection is closed"
+            "{service} speaks TLS: what is inside is known after it was read, and no backend closes its \
+             connection yet: such calls are not stopped"
         ));
     }
     if tls

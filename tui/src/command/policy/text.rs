@@ -44,7 +44,7 @@ pub(super) fn preview(
         .iter()
         .filter(|measure| measure.when == apisec_engine::policy::measure::When::Reactive)
     {
-        writeln!(out, "  after the fact: {}", line(&measure.to_string()))?;
+        writeln!(out, "  not done yet, as it is known only after the fact: {}", line(&measure.to_string()))?;
     }
     let all = preview.limits.iter().chain(&preview.unknown);
     for limit in all {

@@ -15,9 +15,9 @@ use crate::tool::{self, Running};
 use crate::watch::is_attached;
 
 /// How long all agents may take to attach on a machine that is compiling.
-const ATTACH: Duration = Duration::from_secs(60);
+const ATTACH: Duration = Duration::from_secs(180);
 /// How long the tool may take to end.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(180);
 
 /// Two nodes and the bridge between them.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, set_parent_
 use crate::eventually;
 
 /// How long a process may take to obey a request to end before it is killed.
-const OBEDIENCE: Duration = Duration::from_secs(60);
+const OBEDIENCE: Duration = Duration::from_secs(180);
 
 /// A running child in a process group of its own.
 #[derive(Debug)]

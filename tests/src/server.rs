@@ -20,7 +20,7 @@ use crate::process::Process;
 use crate::{eventually, skip};
 
 /// How long a server may take to listen: generous, since the machine may be compiling.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// How often a server is started anew when another process took its port meanwhile.
 const PORT_TRIES: usize = 5;
 

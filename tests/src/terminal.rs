@@ -13,7 +13,7 @@ use crate::process::Process;
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// How long tmux and its shell may take to start on a busy machine.
-const STARTED: Duration = Duration::from_secs(60);
+const STARTED: Duration = Duration::from_secs(180);
 
 /// A terminal of a given size that runs one program.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use crate::held::Held;
 use crate::tool::{self, Run, Running};
 
 /// How long the tool may take to attach on a machine that is compiling.
-const ATTACH: Duration = Duration::from_secs(60);
+const ATTACH: Duration = Duration::from_secs(180);
 /// How long it may take to end.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(180);
 /// The program that is attached last.
 const LAST: &str = "apisec_egress";
 

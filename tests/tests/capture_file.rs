@@ -13,7 +13,7 @@ use apisec_proto::segment::{ConnId, Segment, Side};
 use apisec_tests::skip::{find_program, have_programs, have_root};
 use apisec_tests::{client, eventually, server, tool};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Puts the streams of every connection in order, as simply as possible: each byte at its number.
 #[derive(Default)]

@@ -15,7 +15,8 @@ use apisec_tests::watch::is_attached;
 use apisec_tests::{client, eventually};
 use rustix::process::Signal;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Probes are taken out one after the other, by all programs of the node in turn: that took over a minute beside others.
+const PATIENCE: Duration = Duration::from_secs(180);
 const LIVE: [&str; 5] = ["live", "--headless", "--no-state", "--output", "json"];
 /// The user and group `nobody`, who has no rights on any Linux.
 const NOBODY: u32 = 65534;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use apisec_tests::skip::have_root;
 use apisec_tests::tool::{self, Running};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const DEMO: [&str; 6] = ["demo", "--headless", "--duration", "5s", "--output", "json"];
 /// The user and group `nobody`, who has no rights on any Linux.
 const NOBODY: u32 = 65534;

@@ -18,7 +18,7 @@ use apisec_tests::skip::{have_programs, have_root};
 /// Pins of these tests; nobody else's.
 const FOLDER: &str = "tests-of-enforcement";
 /// The kernel frees programs and maps after a grace period.
-const FREED: Duration = Duration::from_secs(60);
+const FREED: Duration = Duration::from_secs(180);
 /// Names of the programs and maps of enforcement, as far as the kernel keeps them.
 const NAMES: [&str; 8] =
     ["apisec_deny4", "apisec_deny6", "RULES", "POLICIES", "PRESENT", "EFFECTS", "CONNECT", "ALLOWED"];

@@ -9,7 +9,7 @@ use apisec_tests::skip::{have_programs, have_root};
 use apisec_tests::terminal::Terminal;
 use apisec_tests::{client, tool};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn nginx_accounts_for_every_request() {

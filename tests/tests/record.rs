@@ -16,7 +16,7 @@ use apisec_proto::segment::Segment;
 use apisec_tests::eventually;
 use apisec_tests::skip::have_root;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Calls of one second of a test.
 const CALLS: u64 = 200;
 

@@ -13,7 +13,7 @@ use apisec_tests::{client, eventually, tool};
 use rustix::process::Signal;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const HEADLESS: [&str; 2] = ["--headless", "--no-state"];
 
 #[test]

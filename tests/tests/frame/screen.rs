@@ -11,7 +11,7 @@ use apisec_tests::tool;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a picture may take on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 /// The views with what only each of them shows.
 pub(super) const VIEWS: [(&str, &str); 9] = [
     ("overview", "─ Services ─"),

@@ -21,11 +21,11 @@ const STARTS: usize = 27;
 /// At the same time: two for each processor of a small machine, so that they get into each other's way.
 const LANES: usize = 4;
 /// Attaching takes a second, and four do it at once, beside other tests.
-const ATTACH: Duration = Duration::from_secs(60);
+const ATTACH: Duration = Duration::from_secs(180);
 /// From the word to the end: a hang is not late, it is for ever.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(180);
 /// The kernel frees programs and maps after a grace period.
-const FREED: Duration = Duration::from_secs(60);
+const FREED: Duration = Duration::from_secs(180);
 /// What the first picture needs at least.
 const PICTURE: usize = 1_000;
 /// Programs that are held shortly before all are attached.

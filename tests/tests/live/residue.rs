@@ -13,8 +13,8 @@ use rustix::process::Signal;
 use super::can_run;
 
 /// The kernel frees programs and maps after a grace period.
-const FREED: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(60);
+const FREED: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until the kernel has let go of everything, and fails with what it still has.
 #[track_caller]

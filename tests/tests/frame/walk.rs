@@ -211,12 +211,12 @@ fn open(screen: &Screen, view: usize, key: &str) {
             screen.press_until(key, "its protocols", |text| text.contains("─ Read and not read ─"));
             screen.close("─ Read and not read ─");
         }
-        "drift" | "sensitive" => {
-            // The dialog has the name of its view.
-            screen.press(key);
-            screen.assert_sound(key);
-            screen.press("Escape");
-            screen.show(view);
+        "drift" | "sensitive" | "findings" => {
+            // The dialog may have the name of its view, but only it has corners. It is waited for: Escape and the next
+            // key, read together, would be one key.
+            screen.press_until("g", "a picture", |_| true);
+            screen.press_until(key, "its dialog", |text| text.contains("╭─ "));
+            screen.press_until("Escape", "no dialog", |text| !text.contains("╭─ "));
         }
         "endpoints" => {
             screen.press("g");

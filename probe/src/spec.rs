@@ -91,7 +91,7 @@ pub fn built_in(name: &str, text: &str) -> Given {
         Ok(value) => read(&Documents::new(name, value)),
         Err(problem) => broken(name, problem),
     };
-    Given { spec: Arc::new(spec), service: None }
+    Given { spec: Arc::new(spec), ..Given::default() }
 }
 
 fn load_folder(request: &Request, loaded: &mut Loaded) {
@@ -106,7 +106,7 @@ fn load_folder(request: &Request, loaded: &mut Loaded) {
 }
 
 fn given(spec: Spec, request: &Request) -> Given {
-    Given { spec: Arc::new(spec), service: request.service.clone() }
+    Given { spec: Arc::new(spec), service: request.service.clone(), ..Given::default() }
 }
 
 /// The files below one folder, each read once as long as there is room to keep them.

@@ -4,6 +4,7 @@
 //! Nothing that was on the wire is ever written here.
 
 pub mod audit;
+pub mod bindings;
 pub mod inventory;
 pub mod working;
 

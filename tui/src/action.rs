@@ -46,6 +46,8 @@ pub enum Action {
     Approved(String),
     /// Take the newest approval back.
     UndoApproval,
+    /// Show which specification describes which service, to change it.
+    Bind,
     /// Change to the next theme.
     NextTheme,
     /// Stop until the shell continues us.
@@ -220,6 +222,7 @@ pub const NAMED: &[Named] = &[
     named(Action::Compare, "compare", "compare", "documented and observed, side by side"),
     named(Action::Approve, "approve", "approve", "add this operation to the working specification"),
     named(Action::UndoApproval, "undo-approval", "unapprove", "take the newest approval back"),
+    named(Action::Bind, "bind", "bind", "which specification describes which service, to change it"),
     named(Action::NextTheme, "next-theme", "theme", "next theme"),
     named(Action::Palette, "palette", "commands", "run a command by name"),
     named(Action::Help, "help", "help", "what the keys do here"),
@@ -292,6 +295,15 @@ pub enum Effect {
     Approve(String),
     /// Take the newest approval back.
     UndoApproval,
+    /// The specification of a file describes a service, or does not.
+    Bind {
+        /// That file, as it is shown.
+        file: String,
+        /// Workload id of the service.
+        service: String,
+        /// It does.
+        describes: bool,
+    },
     /// Stop as the shell's job control would.
     Suspend,
 }

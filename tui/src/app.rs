@@ -241,7 +241,9 @@ impl App {
     fn effect(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
         match &effect {
             Effect::Copy(text) => self.say(format!("copied {}", crate::widget::escape::escape(text))),
-            Effect::Send(_) | Effect::Approve(_) | Effect::UndoApproval if self.setup.read_only => {
+            Effect::Send(_) | Effect::Approve(_) | Effect::UndoApproval | Effect::Bind { .. }
+                if self.setup.read_only =>
+            {
                 return self.say("read-only: nothing is changed".to_owned());
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! Dialogs over the view, as a stack: the topmost hears the keys.
 
+pub mod bindings;
 pub mod block;
 pub mod confirm;
 pub mod exports;

@@ -29,8 +29,25 @@ use tokio::time::Instant;
 /// Least time between two pictures: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Changes the working specification: adds an endpoint, or takes the newest back; what to say about it.
-pub type Curate = Box<dyn FnMut(Option<(&EndpointView, &str)>) -> String>;
+/// What shall become of the specifications.
+pub enum Wish<'a> {
+    /// Add this endpoint to the working specification of its service, which is called so.
+    Approve(&'a EndpointView, &'a str),
+    /// Take the newest approval back.
+    Undo,
+    /// The specification of a file describes a service, or does not.
+    Bind {
+        /// That file.
+        file: &'a str,
+        /// Workload id of the service.
+        service: &'a str,
+        /// It does.
+        describes: bool,
+    },
+}
+
+/// Changes the specifications; what to say about it.
+pub type Curate = Box<dyn FnMut(Wish<'_>) -> String>;
 
 /// Keeps a command that was sent.
 pub type Keep = Box<dyn FnMut(&Command)>;
@@ -64,7 +81,7 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Called with each command after it was sent, so that the state folder can keep it.
     pub on_command: Option<Keep>,
-    /// Changes the working specification; without it there is none.
+    /// Changes the specifications; without it they stay as they are.
     pub curate: Option<Curate>,
 }
 
@@ -261,20 +278,22 @@ impl<S: FnMut(Command)> Loop<S> {
         Ok(())
     }
 
-    /// Adds an endpoint to the working specification, or takes the newest back, and says what came of it.
-    fn curate(&mut self, key: Option<&str>) {
-        let Some(curate) = &mut self.curate else {
-            return self.app.say("nothing is approved without a state folder (--state DIR)".to_owned());
-        };
+    /// Changes the specifications, and says what came of it.
+    fn curate(&mut self, wish: Wish<'_>) {
+        if let Some(curate) = &mut self.curate {
+            let said = curate(wish);
+            self.app.say(crate::widget::escape::escape(&said).into_owned());
+        }
+    }
+
+    /// Adds the endpoint with this key to the working specification.
+    fn approve(&mut self, key: &str) {
         let world = self.app.world();
-        let said = match key {
-            None => curate(None),
-            Some(key) => match world.snapshot.endpoints.iter().find(|own| endpoint_key(own) == key) {
-                Some(own) => curate(Some((own, &world.labels.get(&own.service)))),
-                None => "it is gone".to_owned(),
-            },
+        let Some(own) = world.snapshot.endpoints.iter().find(|own| endpoint_key(own) == key) else {
+            return self.app.say("it is gone".to_owned());
         };
-        self.app.say(said);
+        let (own, name) = (own.clone(), world.labels.get(&own.service));
+        self.curate(Wish::Approve(&own, &name));
     }
 
     /// Writes what is on screen into a file of the current folder, and says which.
@@ -301,8 +320,11 @@ impl<S: FnMut(Command)> Loop<S> {
                 Effect::Send(command) => (self.send)(command),
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Suspend => self.screen.suspend()?,
-                Effect::Approve(key) => self.curate(Some(&key)),
-                Effect::UndoApproval => self.curate(None),
+                Effect::Approve(key) => self.approve(&key),
+                Effect::UndoApproval => self.curate(Wish::Undo),
+                Effect::Bind { file, service, describes } => {
+                    self.curate(Wish::Bind { file: &file, service: &service, describes });
+                }
                 Effect::Export(export, format) => self.export(export, format),
             }
         }

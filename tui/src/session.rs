@@ -134,6 +134,7 @@ impl Session<'_> {
         let mut degradations = opened.degradations;
         degradations.extend_from_slice(self.store.degradations());
         degradations.extend_from_slice(&self.loaded.degradations);
+        degradations.extend(self.approvals().trouble());
         let Kept { history, keeper, missing } = kept::open(&self.settings, self.keeps)?;
         degradations.extend(missing);
         let audit = self.audit(&mut degradations);
@@ -273,11 +274,10 @@ impl Session<'_> {
         if policies.is_some() {
             (looks.wards, looks.enforces) = (wards::wards(), true);
         }
-        let may = self.store.is_kept() && !self.settings.read_only;
-        let curate = may.then(|| {
+        let curate = (!self.settings.read_only).then(|| {
             let commands = running.commands();
             // A command that does not fit is one of many within a blink; the next change comes with all of them.
-            self.approvals().curate(move |command| drop(commands.try_send(command)))
+            self.approvals().curate(self.store.is_kept(), move |command| drop(commands.try_send(command)))
         });
         let keeper = rules::keep(running.rules(), self.store)?;
         let commands = running.commands();

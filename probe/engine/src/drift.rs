@@ -29,5 +29,5 @@ pub mod difference;
 pub mod matcher;
 pub mod state;
 
-pub use binding::{By, Given, Names};
+pub use binding::{By, Chosen, Given, Names};
 pub use contract::{Contract, Documented};

@@ -284,12 +284,18 @@ pub struct SpecificationView {
 }
 
 /// Why a specification was taken for that of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BindingView {
     /// Workload id.
     pub service: String,
     /// `operator` (it was said), `server` (one of its servers is asked for) or `name` (it bears its name).
     pub by: String,
+    /// Operations that are called there and documented in it.
+    #[serde(default)]
+    pub documented: u64,
+    /// Operations that are called there and documented nowhere.
+    #[serde(default)]
+    pub undocumented: u64,
 }
 
 /// Something that is wrong with a specification.

@@ -118,6 +118,10 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
             screen.press_until(key, "both sides", |text| text.contains("─ Documented and observed ─"));
             screen.close("─ Documented and observed ─");
         }
+        "bind" => {
+            screen.press_until(key, "the specifications", |text| text.contains("─ Specifications ─"));
+            screen.close("─ Specifications ─");
+        }
         "approve" => {
             // The first row is the worst: a shadow.
             screen.press_until("g", "a picture", |_| true);

@@ -188,7 +188,7 @@ mod tests {
             format: "OpenAPI 3.1".into(),
             bases: Vec::new(),
             operations: 1,
-            services: vec![BindingView { service, by: "name".into() }],
+            services: vec![BindingView { service, by: "name".into(), ..BindingView::default() }],
             problems: vec![ProblemView {
                 file: "apis/a b.yaml".into(),
                 line: 7,

@@ -10,6 +10,7 @@ use super::{MOTIONS, Reply, View, World, nothing, overview::workload};
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport, split_top};
 use crate::format::{SECOND, clock, count, span};
+use crate::layer::bindings::Bindings;
 use crate::layer::confirm::Confirm;
 use crate::layer::inspector::Inspector;
 use crate::theme::Role;
@@ -79,7 +80,7 @@ impl View for Drifting {
 
     fn can(&self, world: &World<'_>) -> Vec<Action> {
         if self.rows.is_empty() {
-            return Vec::new();
+            return if world.snapshot.specifications.is_empty() { Vec::new() } else { vec![Action::Bind] };
         }
         let mut can = vec![Action::Open, Action::Compare];
         if !world.read_only {
@@ -87,7 +88,7 @@ impl View for Drifting {
             can.extend(own.filter(|own| is_approvable(own)).map(|_| Action::Approve));
             can.push(Action::UndoApproval);
         }
-        can.extend([Action::Sort, Action::SortReverse, Action::Copy]);
+        can.extend([Action::Bind, Action::Sort, Action::SortReverse, Action::Copy]);
         can.extend_from_slice(MOTIONS);
         can
     }
@@ -118,6 +119,10 @@ impl View for Drifting {
             }
             Action::Approve => self.approve(world),
             Action::UndoApproval => Reply::Effect(Effect::UndoApproval),
+            Action::Bind if world.snapshot.specifications.is_empty() => {
+                Reply::Refused("no specification was given".to_owned())
+            }
+            Action::Bind => Reply::Open(Box::new(Bindings::new(world))),
             Action::Copy => match self.endpoint(world, self.list.index) {
                 Some(own) => Reply::Effect(Effect::Copy(name(own))),
                 None => Reply::Ignored,

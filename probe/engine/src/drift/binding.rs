@@ -1,23 +1,57 @@
 //! Which specification describes which service.
 //!
-//! A service that the operator named goes before everything. Otherwise a server's host that callers asked this
-//! service for, or a title (or file name) that is the service's own name. Nothing is guessed beyond that: a
-//! specification that fits no service is shown as such.
+//! What the operator said goes before everything: in place, or where the specification was given. Otherwise a server's
+//! host that callers asked this service for, or a title (or file name) that is the service's own name. Nothing is guessed
+//! beyond that: a specification that fits no service is shown as such, and one that bears the name of several too.
 
 use crate::spec::Spec;
 use compact_str::CompactString;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Words behind a name that make no other name of it.
 const SUFFIXES: [&str; 4] = ["openapi", "service", "server", "api"];
 
+/// Names that say what something is and not which one: every second program and file is called so.
+const COMMON: [&str; 22] = [
+    "app",
+    "application",
+    "backend",
+    "default",
+    "demo",
+    "dotnet",
+    "example",
+    "index",
+    "java",
+    "main",
+    "nginx",
+    "node",
+    "openapi",
+    "python",
+    "python3",
+    "root",
+    "ruby",
+    "spec",
+    "swagger",
+    "test",
+    "unknown",
+    "web",
+];
+/// Letters of the shortest name that is believed to mean one service.
+const SHORTEST: usize = 3;
+
+/// Services, and whether a specification describes them.
+pub type Chosen = BTreeMap<String, bool>;
+
 /// A specification as the operator gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     /// What was read.
     pub spec: Arc<Spec>,
     /// The service that it describes, when that was said: a workload's id or name, or a host.
     pub service: Option<String>,
+    /// What the operator said later about services, by workload id.
+    pub chosen: Chosen,
 }
 
 /// Why a specification belongs to a service.
@@ -60,6 +94,9 @@ impl Given {
     /// Whether, and why, this describes a service.
     #[must_use]
     pub fn describes(&self, names: &Names<'_>) -> Option<By> {
+        if let Some(said) = self.choice(names.id) {
+            return said.then_some(By::Operator);
+        }
         if let Some(service) = &self.service {
             let named = service == names.id
                 || service.eq_ignore_ascii_case(names.name)
@@ -72,8 +109,14 @@ impl Given {
             return Some(By::Server);
         }
         let own = plain(names.name);
-        let is_own = |name: &str| !own.is_empty() && plain(name) == own;
+        let is_own = |name: &str| is_telling(&own) && plain(name) == own;
         (is_own(&self.spec.title) || is_own(stem(&self.spec.file))).then_some(By::Name)
+    }
+
+    /// What the operator said in place: to name one service is to mean no other.
+    fn choice(&self, service: &str) -> Option<bool> {
+        let others = || self.chosen.values().any(|describes| *describes).then_some(false);
+        self.chosen.get(service).copied().or_else(others)
     }
 }
 
@@ -111,6 +154,11 @@ fn plain(name: &str) -> String {
     plain
 }
 
+/// Whether a plain name means one service.
+fn is_telling(plain: &str) -> bool {
+    plain.chars().count() >= SHORTEST && !SUFFIXES.contains(&plain) && !COMMON.contains(&plain)
+}
+
 /// The file's name without folders and extensions.
 fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or_default();
@@ -125,7 +173,7 @@ mod tests {
     fn given(title: &str, file: &str, host: &str, service: Option<&str>) -> Given {
         let servers = vec![Server { host: host.into(), base: String::new() }];
         let spec = Spec { title: title.into(), file: file.into(), servers, ..Spec::default() };
-        Given { spec: Arc::new(spec), service: service.map(str::to_owned) }
+        Given { spec: Arc::new(spec), service: service.map(str::to_owned), ..Given::default() }
     }
 
     #[test]
@@ -151,8 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_a_name_is_nobodys() {
-        let names = Names { id: "", name: "", address: "", hosts: &[] };
-        assert_eq!(given("API", "", "", None).describes(&names), None);
+    fn a_name_that_everybody_has_means_nobody() {
+        for name in ["", "api", "app", "db", "openapi", "api-server", "Main", "node"] {
+            let names = Names { id: "x", name, address: "", hosts: &[] };
+            assert_eq!(given(name, name, "", None).describes(&names), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_in_place_goes_before_all_else() {
+        let names = |id| Names { id, name: "orders", address: "", hosts: &[] };
+        let mut orders = given("orders", "x", "", None);
+        assert_eq!(orders.describes(&names("a")), Some(By::Name));
+        orders.chosen.insert("a".into(), false);
+        assert_eq!(orders.describes(&names("a")), None);
+        assert_eq!(orders.describes(&names("b")), Some(By::Name));
+        orders.chosen.insert("c".into(), true);
+        assert_eq!(
+            (orders.describes(&names("b")), orders.describes(&names("c"))),
+            (None, Some(By::Operator))
+        );
     }
 }

@@ -265,7 +265,11 @@ mod tests {
         let [(service, document)] = exported.as_slice() else { panic!("{exported:#?}") };
         let spec = read(&Documents::new("observed.json", document.clone()));
         assert_eq!(spec.problems, []);
-        known.apply(Command::Specify(vec![Given { spec: Arc::new(spec), service: Some(service.clone()) }]));
+        known.apply(Command::Specify(vec![Given {
+            spec: Arc::new(spec),
+            service: Some(service.clone()),
+            ..Given::default()
+        }]));
         let snapshot = known.snapshot(2_000_000_000);
         for row in &snapshot.endpoints {
             let expected = if row.path == "/nothing" { Drift::Unspecified } else { Drift::Active };

@@ -157,7 +157,11 @@ mod tests {
         let spec = SpecificationView {
             file: "users.yaml".into(),
             bases: vec!["/api".into()],
-            services: vec![BindingView { service: "process:users:80".into(), by: "server".into() }],
+            services: vec![BindingView {
+                service: "process:users:80".into(),
+                by: "server".into(),
+                ..BindingView::default()
+            }],
             ..SpecificationView::default()
         };
         let shadow = endpoint("DELETE", "/api/users/{id:int}/keys/{id:int}", Drift::Shadow);

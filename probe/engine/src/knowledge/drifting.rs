@@ -7,7 +7,8 @@ use crate::drift::state::{Evidence, Seen, judge};
 use crate::drift::{Contract, Names};
 use crate::endpoint::EndpointStats;
 use crate::load::SECOND;
-use crate::snapshot::{Documentation, Drift, EndpointView, History, InventoryView};
+use crate::snapshot::{Documentation, Drift, EndpointView, History, InventoryView, SpecificationView};
+use std::collections::HashMap;
 
 /// Chooses the specifications of services that are new, or have new names.
 pub(super) fn choose_specifications(known: &mut Knowledge) {
@@ -95,6 +96,28 @@ pub(super) fn inventory(known: &Knowledge, rows: &[EndpointView], from: u64) -> 
         inventory.schema_drift += u64::from(row.schema_drift);
     }
     inventory
+}
+
+/// Counts for each specification what of its services it documents.
+pub(super) fn weigh(rows: &[EndpointView], specifications: &mut [SpecificationView]) {
+    if specifications.is_empty() {
+        return;
+    }
+    let mut documented: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut undocumented: HashMap<&str, u64> = HashMap::new();
+    for row in rows {
+        match row.drift {
+            Drift::Active => *documented.entry((&row.documentation.file, &row.service)).or_default() += 1,
+            Drift::Shadow => *undocumented.entry(&row.service).or_default() += 1,
+            _ => {}
+        }
+    }
+    for spec in specifications {
+        for bound in &mut spec.services {
+            bound.documented = documented.get(&(&*spec.file, &*bound.service)).copied().unwrap_or(0);
+            bound.undocumented = undocumented.get(&*bound.service).copied().unwrap_or(0);
+        }
+    }
 }
 
 #[cfg(test)]

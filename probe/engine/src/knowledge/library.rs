@@ -9,6 +9,13 @@ use std::sync::Arc;
 /// Services that are named for one specification.
 const MAX_BINDINGS: usize = 32;
 
+/// Services that are named where one specification bears the name of several.
+const SHOWN_BINDINGS: usize = 4;
+/// Undocumented operations, and no documented one, from which on a specification seems to be that of another service.
+const STRANGE: u64 = 5;
+/// What to do about a guess.
+const SAY_WHICH: &str = "say which: the key bind in the view Drift, or --spec SERVICE=FILE";
+
 /// The specifications.
 #[derive(Default)]
 pub(super) struct Library {
@@ -94,10 +101,41 @@ impl Library {
                 "{} describes no service that was seen: neither its servers nor its title name one",
                 given.spec.file
             );
-            degradation("specification-unbound", what, "say which with --spec SERVICE=FILE")
+            degradation("specification-unbound", what, SAY_WHICH)
         });
-        broken.chain(unbound).collect()
+        let ambiguous =
+            self.given.iter().zip(&self.bindings).filter_map(|(given, bound)| ambiguous(given, bound));
+        broken.chain(unbound).chain(ambiguous).collect()
     }
+}
+
+/// A name that several services have tells nobody which of them is meant.
+fn ambiguous(given: &Given, bound: &BTreeMap<String, By>) -> Option<Degradation> {
+    let named: Vec<&str> =
+        bound.iter().filter(|(_, by)| **by == By::Name).map(|(service, _)| service.as_str()).collect();
+    let first = named.get(..SHOWN_BINDINGS.min(named.len())).unwrap_or_default().join(", ");
+    let what = format!(
+        "{} bears the name of {} services and is held against each of them: {first}",
+        given.spec.file,
+        named.len()
+    );
+    (named.len() > 1).then(|| degradation("specification-ambiguous", what, SAY_WHICH))
+}
+
+/// Specifications that were taken for those of a service of which they document nothing that is called.
+pub(super) fn doubts(specifications: &[SpecificationView]) -> impl Iterator<Item = Degradation> + '_ {
+    let bindings =
+        specifications.iter().flat_map(|spec| spec.services.iter().map(move |bound| (spec, bound)));
+    let strange = bindings.filter(|(_, bound)| {
+        bound.by != By::Operator.word() && bound.documented == 0 && bound.undocumented >= STRANGE
+    });
+    strange.map(|(spec, bound)| {
+        let what = format!(
+            "{} was taken for the specification of {} by its {}, but documents none of the {} operations that are called there",
+            spec.file, bound.service, bound.by, bound.undocumented
+        );
+        degradation("specification-doubtful", what, SAY_WHICH)
+    })
 }
 
 fn degradation(code: &str, what: String, remedy: &str) -> Degradation {
@@ -112,8 +150,11 @@ fn bases(given: &Given) -> Vec<String> {
 
 fn view(given: &Given, bound: &BTreeMap<String, By>) -> SpecificationView {
     let spec = &given.spec;
-    let binding =
-        |(service, by): (&String, &By)| BindingView { service: service.clone(), by: by.word().to_owned() };
+    let binding = |(service, by): (&String, &By)| BindingView {
+        service: service.clone(),
+        by: by.word().to_owned(),
+        ..BindingView::default()
+    };
     SpecificationView {
         file: spec.file.clone(),
         title: spec.title.clone(),

@@ -2,6 +2,7 @@
 
 use super::drifting::{self, choose_specifications, inventory};
 use super::grouping::GroupName;
+use super::library;
 use super::passed_on;
 use super::peers::Peers;
 use super::repaint::repaint;
@@ -47,13 +48,16 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     choose_specifications(known);
     known.judge(now);
     endpoints(known, &mut canvas.endpoints, (second, now), seen);
+    let mut specifications = known.library.views();
+    drifting::weigh(&canvas.endpoints, &mut specifications);
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
+    capture.degradations.extend(library::doubts(&specifications));
     Snapshot {
         schema: SCHEMA.to_owned(),
         window: Window { start: rfc3339(from), end: rfc3339(now), start_ns: from, end_ns: now },
         chains: chains(known),
-        specifications: known.library.views(),
+        specifications,
         inventory: inventory(known, &canvas.endpoints, from),
         findings: findings(known),
         policies: known.standings.policies.clone(),

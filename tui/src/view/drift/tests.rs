@@ -15,7 +15,7 @@ fn drifting() -> Snapshot {
         format: "OpenAPI 3.1".into(),
         bases: Vec::new(),
         operations: 3,
-        services: vec![BindingView { service, by: "name".into() }],
+        services: vec![BindingView { service, by: "name".into(), ..BindingView::default() }],
         problems: Vec::new(),
         more_problems: 0,
     }];
@@ -66,4 +66,32 @@ fn the_filter_asks_for_states_and_flags() {
     press(&mut app, "5 / d r i f t : s c h e m a enter");
     let shown = text(&draw(&mut app));
     assert!(shown.contains("status 500") && !shown.contains("○ orphan  \u{20}"), "{shown}");
+}
+
+#[test]
+fn a_binding_is_shown_and_changed_in_place() {
+    let mut app = app(drifting(), (120, 30));
+    press(&mut app, "5 B");
+    let shown = text(&draw(&mut app));
+    assert!(shown.contains("─ Specifications ─") && shown.contains("3 operations → "), "{shown}");
+    assert!(shown.contains("(name)"), "{shown}");
+    press(&mut app, "enter");
+    let shown = text(&draw(&mut app));
+    assert!(
+        shown.contains("─ Whose is api.yaml ─") && shown.contains("[x] ") && shown.contains("[ ] "),
+        "{shown}"
+    );
+    let at = shown
+        .lines()
+        .filter(|line| line.contains("[ ] ") || line.contains("[x] "))
+        .position(|line| line.contains("[x]"));
+    for _ in 0..at.unwrap() {
+        press(&mut app, "down");
+    }
+    let effects = app.update(Action::Open);
+    let [Effect::Bind { file, describes: false, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(file, "api.yaml");
+    assert!(!text(&draw(&mut app)).contains("[x] "));
+    press(&mut app, "esc");
+    assert!(text(&draw(&mut app)).contains("no service"));
 }

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::drift::Given;
-use crate::fixture::{CallSpec, call};
+use crate::fixture::{CallSpec, call, party};
 use crate::observe::Observer;
 use crate::snapshot::Drift::{self, Active, Orphan, Shadow, Unconfirmed, Unspecified, Zombie};
 use crate::spec::{Documents, read};
@@ -21,7 +21,7 @@ fn given(service: Option<&str>) -> Vec<Given> {
     let document = json!({"openapi": "3.1.0", "info": {"title": "Server API"}, "paths": {
         "/users/{user}": users, "/users/me": {"get": {}}, "/names/{name}": {"get": {}}}});
     let spec = Arc::new(read(&Documents::new("users.yaml", document)));
-    vec![Given { spec, service: service.map(str::to_owned) }]
+    vec![Given { spec, service: service.map(str::to_owned), ..Given::default() }]
 }
 
 fn known(service: Option<&str>) -> Knowledge {
@@ -162,7 +162,7 @@ fn remembered(path: &str, last: u64) -> Remembered {
 
 #[test]
 fn the_stored_history_tells_zombies_from_orphans() {
-    let mut known = known(None);
+    let mut known = known(Some("server"));
     known.zombie_after(HOUR);
     known.remember(vec![
         remembered("/users/{id:int}", 100 * HOUR),
@@ -183,4 +183,37 @@ fn the_stored_history_tells_zombies_from_orphans() {
     assert_eq!((row.history.calls, row.history.last_seen, row.first_seen), (10, 2 * HOUR, 0));
     assert_eq!((snapshot.inventory.since_ns, snapshot.inventory.zombie_after_s), (SECOND, 3_600));
     assert_eq!(snapshot.endpoints.iter().filter(|row| row.drift == Zombie).count(), 2);
+}
+
+#[test]
+fn a_guess_that_may_be_wrong_is_said_and_the_operator_has_the_last_word() {
+    let document =
+        json!({"openapi": "3.1.0", "info": {"title": "Orders"}, "paths": {"/orders": {"get": {}}}});
+    let spec = Arc::new(read(&Documents::new("orders.yaml", document)));
+    let given = Given { spec, ..Given::default() };
+    let mut known = Knowledge::new(Limits::default(), Vec::new());
+    known.apply(Command::Specify(vec![given.clone()]));
+    let paths = ["/a", "/b", "/c", "/d", "/e"];
+    for service in ["process:orders:1", "process:orders:2"] {
+        let calls: Vec<_> = paths.iter().map(|path| ("GET", *path, 200)).collect();
+        merge_changed(&mut known, &calls, |call| {
+            call.dst = party(service);
+            Arc::make_mut(&mut call.dst.workload).name = "orders".into();
+        });
+    }
+    let codes = |known: &mut Knowledge| -> Vec<String> {
+        let degradations = known.snapshot(3 * SECOND).capture.degradations.clone();
+        degradations
+            .iter()
+            .map(|own| own.code.to_string())
+            .filter(|code| code.contains("specification"))
+            .collect()
+    };
+    let doubtful = "specification-doubtful";
+    assert_eq!(codes(&mut known), ["specification-ambiguous", doubtful, doubtful]);
+    let chosen = [("process:orders:2".to_owned(), true)].into();
+    known.apply(Command::Specify(vec![Given { chosen, ..given }]));
+    assert_eq!(codes(&mut known), [""; 0]);
+    let services = &known.snapshot(3 * SECOND).specifications[0].services;
+    assert_eq!((services.len(), services[0].by.as_str(), services[0].undocumented), (1, "operator", 5));
 }

@@ -7,10 +7,10 @@
 
 mod address;
 mod file;
-mod http;
+pub(crate) mod http;
 mod otlp;
 mod spool;
-mod stream;
+pub(crate) mod stream;
 mod syslog;
 #[cfg(test)]
 mod tests;

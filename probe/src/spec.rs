@@ -1,10 +1,14 @@
-//! Specifications from files and folders: found, read within bounds, and read again when they change.
+//! Specifications from files, folders and addresses: found, read within bounds, and read again when they change.
 //!
-//! JSON and YAML, told apart by content. References lead to files below the folder that was given, and nowhere
-//! else; nothing is fetched. What cannot be read is a problem of that specification, and the rest still loads.
+//! OpenAPI and Swagger in JSON and YAML, told apart by content; GraphQL schemas, Protobuf files and descriptor sets, told
+//! by their names. References lead to files below the folder that was given, and nowhere
+//! else; nothing is fetched but the addresses that the operator named. What cannot be read is a problem of that specification, and the rest still loads.
 
+mod address;
 mod file;
 mod folder;
+mod graphql;
+mod protobuf;
 mod watch;
 
 pub use watch::{Watch, watch};
@@ -26,11 +30,20 @@ const MAX_KEPT: u64 = 32 << 20;
 /// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
 const MAX_DEPTH: usize = 64;
 
-/// What the operator named: `[SERVICE=]FILE|FOLDER`.
+/// Where a specification is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Where {
+    /// A file or a folder.
+    Disk(PathBuf),
+    /// `http://` or `https://`.
+    Web(String),
+}
+
+/// What the operator named: `[SERVICE=]FILE|FOLDER|ADDRESS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Where it is.
-    pub path: PathBuf,
+    pub place: Where,
     /// The service that it describes: a workload's id or name, or a host.
     pub service: Option<String>,
 }
@@ -43,10 +56,17 @@ impl Request {
             Some((service, path))
                 if !service.is_empty() && !service.contains('/') && !Path::new(text).exists() =>
             {
-                Self { path: path.into(), service: Some(service.to_owned()) }
+                Self { place: Where::of(path), service: Some(service.to_owned()) }
             }
-            _ => Self { path: text.into(), service: None },
+            _ => Self { place: Where::of(text), service: None },
         }
+    }
+}
+
+impl Where {
+    fn of(text: &str) -> Self {
+        let is_address = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+        if is_address { Self::Web(text.to_owned()) } else { Self::Disk(text.into()) }
     }
 }
 
@@ -59,6 +79,8 @@ pub struct Loaded {
     pub degradations: Vec<Degradation>,
     /// Every file that was looked at, for whoever watches them.
     pub files: BTreeSet<PathBuf>,
+    /// Every address that was asked, with a fingerprint of what it answered, if it did.
+    pub addresses: BTreeMap<String, Option<u64>>,
 }
 
 /// Reads all that was asked for.
@@ -66,22 +88,33 @@ pub struct Loaded {
 pub fn load(requests: &[Request]) -> Loaded {
     let mut loaded = Loaded::default();
     for request in requests {
+        let path = match &request.place {
+            Where::Web(address) => {
+                address::load(address, request, &mut loaded);
+                continue;
+            }
+            Where::Disk(path) => path,
+        };
         let before = loaded.specs.len();
-        if request.path.is_dir() {
-            load_folder(request, &mut loaded);
+        if path.is_dir() {
+            load_folder(path, request, &mut loaded);
         } else {
-            let parent = request.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let name = request.path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let mut shelf = Shelf::new(parent.unwrap_or(Path::new(".")));
-            let spec = shelf.specification(&name.unwrap_or_default(), true);
-            loaded.files.extend(shelf.files());
-            loaded.specs.extend(spec.map(|spec| given(spec, request)));
+            load_file(path, request, &mut loaded);
         }
         if loaded.specs.len() == before {
-            loaded.degradations.push(no_specification(&request.path));
+            loaded.degradations.push(no_specification(path));
         }
     }
     loaded
+}
+
+fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut shelf = Shelf::new(parent.unwrap_or(Path::new(".")));
+    let spec = shelf.specification(&name.unwrap_or_default(), true);
+    loaded.files.extend(shelf.files());
+    loaded.specs.extend(spec.map(|spec| given(spec, request)));
 }
 
 /// A specification that is part of the program, such as those of the demo.
@@ -94,15 +127,15 @@ pub fn built_in(name: &str, text: &str) -> Given {
     Given { spec: Arc::new(spec), ..Given::default() }
 }
 
-fn load_folder(request: &Request, loaded: &mut Loaded) {
-    let found = folder::files(&request.path);
-    let mut shelf = Shelf::new(&request.path);
+fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
+    let found = folder::files(path);
+    let mut shelf = Shelf::new(path);
     for name in &found.names {
         let spec = shelf.specification(name, false);
         loaded.specs.extend(spec.map(|spec| given(spec, request)));
     }
     loaded.files.extend(shelf.files());
-    loaded.degradations.extend(found.more.then(|| too_many(&request.path)));
+    loaded.degradations.extend(found.more.then(|| too_many(path)));
 }
 
 fn given(spec: Spec, request: &Request) -> Given {
@@ -151,6 +184,7 @@ impl Shelf {
         self.make_room();
         match self.parse(name) {
             Parsed::Document(document) if named || is_specification(&document) => {}
+            Parsed::Other(spec) => return Some(self.shown(Arc::unwrap_or_clone(spec))),
             Parsed::Broken(problem) => return Some(self.shown(broken(name, problem))),
             Parsed::Stranger if named => return Some(self.shown(broken(name, stranger()))),
             Parsed::Document(_) | Parsed::Stranger => return None,
@@ -169,7 +203,7 @@ impl Shelf {
         // One that is read again was counted before.
         let mut spent = if self.seen.insert(name.to_owned()) { self.bytes } else { 0 };
         let before = spent;
-        let parsed = file::read(&self.folder.join(name), &mut spent);
+        let parsed = file::read(&self.folder, name, &mut spent);
         let bytes = spent - before;
         self.bytes = self.bytes.max(spent);
         self.kept += bytes;
@@ -245,7 +279,7 @@ fn broken(name: &str, problem: Problem) -> Spec {
 }
 
 fn stranger() -> Problem {
-    let what = "it is neither JSON nor YAML that could be a specification".to_owned();
+    let what = "it is nothing that could be a specification".to_owned();
     Problem { file: String::new(), pointer: String::new(), line: None, what }
 }
 
@@ -253,8 +287,8 @@ fn no_specification(path: &Path) -> Degradation {
     Degradation {
         code: "no-specification".into(),
         severity: Severity::Notice,
-        what: format!("there is no OpenAPI or Swagger specification in {}", path.display()),
-        remedy: "give a file or a folder with .json, .yaml or .yml files".into(),
+        what: format!("there is no specification in {}", path.display()),
+        remedy: "give a file or a folder with OpenAPI documents (.json, .yaml), GraphQL schemas (.graphql) or Protobuf files (.proto, .binpb)".into(),
     }
 }
 

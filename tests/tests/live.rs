@@ -8,6 +8,7 @@ mod cluster;
 mod companions;
 mod dialects;
 mod dismissal;
+mod documented;
 mod endings;
 mod http2;
 mod io_paths;

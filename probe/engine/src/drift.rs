@@ -20,12 +20,17 @@
 //!   documented path it is active, elsewhere it proves nothing.
 //! * **Method override** (`X-HTTP-Method-Override`, `_method`) is not followed: the call counts under the method on
 //!   the wire, because that is what a gateway's rules see.
-//! * WebSocket, GraphQL, JSON-RPC and other calls whose method is not that of HTTP are documented where their path is.
+//! * **GraphQL** is documented by a schema, field by field and whatever the path: a call is documented when all its root
+//!   fields are ([`fields`]). **gRPC** is documented by its path, `/package.Service/Method`; a server that answers
+//!   "unimplemented" is a router that refuses.
+//! * WebSocket, JSON-RPC and other calls whose method is not that of HTTP are documented where their path is; GraphQL as
+//!   well where there is no schema.
 
 pub mod binding;
 pub mod body;
 pub mod contract;
 pub mod difference;
+pub mod fields;
 pub mod matcher;
 pub mod state;
 

@@ -143,7 +143,15 @@ impl EndpointStats {
     #[must_use]
     pub fn is_unrouted(&self) -> bool {
         let answered = !self.statuses.0.is_empty();
-        answered && self.load.unanswered == 0 && self.statuses.0.iter().all(|(status, _)| is_refusal(*status))
+        let refused = || self.statuses.0.iter().all(|(status, _)| is_refusal(*status));
+        answered && self.load.unanswered == 0 && (refused() || self.is_always(Notes::UNIMPLEMENTED))
+    }
+
+    /// Every call has one of these notes, of which a call has one at most.
+    #[must_use]
+    pub fn is_always(&self, notes: Notes) -> bool {
+        let noted = self.notes.iter().filter(|(bit, _)| notes.any(Notes(1 << bit)));
+        self.load.calls > 0 && noted.map(|(_, calls)| calls).sum::<u64>() >= self.load.calls
     }
 
     /// There were more hosts, query names or media types than are kept.

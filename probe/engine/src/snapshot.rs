@@ -288,7 +288,8 @@ pub struct SpecificationView {
 pub struct BindingView {
     /// Workload id.
     pub service: String,
-    /// `operator` (it was said), `server` (one of its servers is asked for) or `name` (it bears its name).
+    /// `operator` (it was said), `server` (one of its servers is asked for), `content` (a Protobuf service that it
+    /// describes answers there) or `name` (it bears its name).
     pub by: String,
     /// Operations that are called there and documented in it.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Specifications: OpenAPI 3.0, 3.1 and Swagger 2.0 in one model.
+//! Specifications: OpenAPI 3.0, 3.1 and Swagger 2.0, GraphQL schemas and Protobuf services in one model.
 //!
 //! Tolerant: a broken document is normal. What cannot be read becomes a [`Problem`] with file, pointer and
 //! line, and the rest still loads; nothing panics, every list has a bound. Documents come parsed, as JSON
@@ -65,9 +65,23 @@ pub struct Server {
     pub base: String,
 }
 
+/// What kind of operations are documented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// Methods and paths.
+    #[default]
+    Http,
+    /// Root fields of a GraphQL schema, whatever the path: their kind is the method, their name the path.
+    Graphql,
+    /// Methods of a Protobuf service: `POST /package.Service/Method`.
+    Grpc,
+}
+
 /// A documented operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
+    /// What kind it is of.
+    pub api: Api,
     /// Method, upper case.
     pub method: CompactString,
     /// Path template as documented, without the base path.
@@ -99,7 +113,7 @@ pub struct Operation {
 pub struct Place {
     /// File, as it is shown.
     pub file: String,
-    /// JSON pointer.
+    /// JSON pointer; `Query.users` of a GraphQL schema, `package.Service.Method` of a Protobuf file.
     pub pointer: String,
 }
 

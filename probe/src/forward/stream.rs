@@ -53,7 +53,7 @@ impl Trust {
 }
 
 /// An open connection.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }

@@ -1,6 +1,8 @@
-//! One file: read up to a bound, parsed as JSON or YAML.
+//! One file: read up to a bound, and understood by the end of its name: a GraphQL schema, a Protobuf file, a descriptor set,
+//! and everything else as JSON or YAML.
 
-use apisec_engine::spec::Problem;
+use super::{graphql, protobuf};
+use apisec_engine::spec::{Problem, Spec};
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{budget, options};
@@ -14,37 +16,81 @@ pub(super) const MAX_BYTES: u64 = 48 << 20;
 /// Bytes of all files below one folder: their values take about five times as much while they are read.
 const MAX_ALL_BYTES: u64 = 512 << 20;
 
+/// A way to read a specification.
+type Language = fn(&str, &[u8]) -> Parsed;
+
+/// Ends of names, and how such files are read.
+const LANGUAGES: [(&str, Language); 12] = [
+    ("json", json_or_yaml),
+    ("yaml", json_or_yaml),
+    ("yml", json_or_yaml),
+    ("graphql", graphql::read),
+    ("graphqls", graphql::read),
+    ("gql", graphql::read),
+    ("proto", protobuf::read),
+    ("binpb", protobuf::read_set),
+    ("pb", protobuf::read_set),
+    ("desc", protobuf::read_set),
+    ("protoset", protobuf::read_set),
+    ("fds", protobuf::read_set),
+];
+
 /// What a file turned out to be.
 #[derive(Clone)]
 pub(super) enum Parsed {
     /// A document.
     Document(Arc<Value>),
+    /// A specification of another language, read to its end.
+    Other(Arc<Spec>),
     /// It looks like a specification, and cannot be read.
     Broken(Problem),
     /// Something else.
     Stranger,
 }
 
-/// Reads a file. `spent` adds up the bytes of a folder.
-pub(super) fn read(path: &Path, spent: &mut u64) -> Parsed {
-    let text = match checked(path, *spent) {
-        Ok(text) => text,
-        Err(what) => return Parsed::Broken(problem(what, None)),
+/// Reads the file `name` of a folder. `spent` adds up the bytes of the folder.
+pub(super) fn read(folder: &Path, name: &str, spent: &mut u64) -> Parsed {
+    match checked(&folder.join(name), *spent) {
+        Ok(bytes) => {
+            *spent += bytes.len() as u64;
+            understand(name, &bytes)
+        }
+        Err(what) => Parsed::Broken(problem(what, None)),
+    }
+}
+
+/// What the bytes of a file with this name are.
+pub(super) fn understand(name: &str, bytes: &[u8]) -> Parsed {
+    let language = LANGUAGES.iter().find(|(end, _)| is_called(name, end));
+    language.map_or(json_or_yaml as Language, |(_, read)| *read)(name, bytes)
+}
+
+/// Whether a file may be a specification, by its name.
+pub(super) fn is_candidate(name: &str) -> bool {
+    LANGUAGES.iter().any(|(end, _)| is_called(name, end))
+}
+
+fn is_called(name: &str, end: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, own)| own.eq_ignore_ascii_case(end))
+}
+
+fn json_or_yaml(_name: &str, bytes: &[u8]) -> Parsed {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return Parsed::Broken(problem("it is not UTF-8".into(), None));
     };
-    *spent += text.len() as u64;
-    match parse(&text) {
+    match parse(text) {
         Ok(value) if value.is_object() || value.is_array() => Parsed::Document(Arc::new(value)),
-        Err(problem) if looks_like_one(&text) => Parsed::Broken(problem),
+        Err(problem) if looks_like_one(text) => Parsed::Broken(problem),
         _ => Parsed::Stranger,
     }
 }
 
 /// The text of a file that was read before.
 pub(super) fn text(path: &Path) -> Option<String> {
-    checked(path, 0).ok()
+    String::from_utf8(checked(path, 0).ok()?).ok()
 }
 
-fn checked(path: &Path, spent: u64) -> Result<String, String> {
+fn checked(path: &Path, spent: u64) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| format!("it cannot be opened: {error}"))?;
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     if length > MAX_BYTES {
@@ -56,7 +102,7 @@ fn checked(path: &Path, spent: u64) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(length as usize);
     // It may have grown meanwhile, and may be no regular file.
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| format!("it cannot be read: {error}"))?;
-    String::from_utf8(bytes).map_err(|_invalid| "it is not UTF-8".to_owned())
+    Ok(bytes)
 }
 
 /// Parses JSON, or YAML, which differ in their first character.

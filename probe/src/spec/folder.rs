@@ -1,5 +1,6 @@
 //! The files of a folder that may be specifications, by name.
 
+use super::file::is_candidate;
 use std::fs;
 use std::path::Path;
 
@@ -7,7 +8,6 @@ use std::path::Path;
 pub(super) const MAX_FILES: usize = 10_000;
 /// Levels of folders.
 const MAX_DEPTH: usize = 16;
-const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// What was found.
 #[derive(Default)]
@@ -45,8 +45,4 @@ fn below(folder: &Path, prefix: &str, depth: usize, found: &mut Found) {
             found.names.push(path);
         }
     }
-}
-
-fn is_candidate(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
 }

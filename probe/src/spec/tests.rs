@@ -16,7 +16,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn request(path: &Path) -> Request {
-    Request { path: path.to_owned(), service: None }
+    Request { place: Where::Disk(path.to_owned()), service: None }
 }
 
 fn problems(loaded: &Loaded) -> Vec<String> {
@@ -72,6 +72,8 @@ fn a_folder_with_references_between_its_files() {
             "{\"User\": {\"name\": \"user\", \"in\": \"path\", \"schema\": {\"type\": \"integer\"}}}",
         ),
         ("notes.yaml", "to: do"),
+        ("queries.gql", "query Q { a }"),
+        ("types.proto", "syntax = \"proto3\"; message A {}"),
         ("values.yaml", "- {{ templated }}"),
         (".git/api.yaml", ROOT),
     ]);
@@ -142,10 +144,14 @@ fn what_is_no_specification_is_said_when_it_was_named() {
 
 #[test]
 fn a_service_may_be_named() {
-    let parse = |text: &str| (Request::parse(text).service, Request::parse(text).path);
-    assert_eq!(parse("orders=a/b.yaml"), (Some("orders".into()), "a/b.yaml".into()));
-    assert_eq!(parse("a/b=c.yaml"), (None, "a/b=c.yaml".into()));
-    assert_eq!(parse("=c.yaml"), (None, "=c.yaml".into()));
+    let parse = |text: &str| (Request::parse(text).service, Request::parse(text).place);
+    let disk = |path: &str| Where::Disk(path.into());
+    let web = |address: &str| Where::Web(address.into());
+    assert_eq!(parse("orders=a/b.yaml"), (Some("orders".into()), disk("a/b.yaml")));
+    assert_eq!(parse("a/b=c.yaml"), (None, disk("a/b=c.yaml")));
+    assert_eq!(parse("=c.yaml"), (None, disk("=c.yaml")));
+    assert_eq!(parse("http://a/b?c=d"), (None, web("http://a/b?c=d")));
+    assert_eq!(parse("orders=https://a/b"), (Some("orders".into()), web("https://a/b")));
 }
 
 #[test]
@@ -159,4 +165,81 @@ fn a_changed_file_is_read_again() {
     let loaded = changes.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(loaded.specs[0].spec.operations.len(), 1);
     drop(watch);
+}
+
+#[test]
+fn schemas_and_protobuf_files_are_found_beside_documents() {
+    let folder = folder(&[
+        ("api.yaml", "openapi: 3.1.0\npaths: { /a: { get: {} } }"),
+        ("shop.graphql", "type Query { users: Int }"),
+        (
+            "proto/cart.proto",
+            "syntax = \"proto3\"; package shop; service Cart { rpc Add(A) returns (A); } message A {}",
+        ),
+        ("broken.proto", "syntax = \"proto3\";\nservice {"),
+    ]);
+    let loaded = load(&[request(folder.path())]);
+    let told: Vec<(&str, usize)> =
+        loaded.specs.iter().map(|given| (given.spec.format.as_str(), given.spec.operations.len())).collect();
+    assert_eq!(told, [("OpenAPI 3.1", 1), ("", 0), ("Protobuf proto3", 1), ("GraphQL", 1)]);
+    let problems = problems(&loaded);
+    assert!(problems[0].starts_with("broken.proto:2: no Protobuf: "), "{problems:?}");
+    assert!(loaded.specs[2].spec.file.ends_with("/proto/cart.proto"));
+}
+
+/// Answers one request after the other with these.
+fn server(answers: Vec<String>) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/api.yaml?token=secret", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+fn answer(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n\r\n{body}")
+}
+
+#[test]
+fn an_address_is_read_again_and_counts_on_when_it_falls_silent() {
+    let of = |path: &str| answer(&format!("openapi: 3.1.0\npaths: {{ {path}: {{ get: {{}} }} }}"));
+    let address = server(vec![of("/a"), of("/a"), of("/b"), of("/b"), "HTTP/1.1 500 No\r\n\r\n".to_owned()]);
+    let requests = [Request { place: Where::Web(address.clone()), service: Some("shop".into()) }];
+    let loaded = load(&requests);
+    let [given] = loaded.specs.as_slice() else { panic!("{loaded:?}") };
+    assert_eq!(given.spec.operations[0].path, "/a");
+    assert_eq!(given.service.as_deref(), Some("shop"));
+    assert!(given.spec.file.ends_with("/api.yaml"), "the query may be a secret: {}", given.spec.file);
+    let mut known = watch::Known::of(&requests, &loaded);
+    assert!(known.look(&requests, false).is_none() && known.look(&requests, true).is_none());
+    assert_eq!(known.look(&requests, true).unwrap().specs[0].spec.operations[0].path, "/b");
+    assert!(known.look(&requests, true).is_none(), "an error is no other specification");
+}
+
+#[test]
+fn an_address_that_cannot_be_read_is_said() {
+    let gone = "http://127.0.0.1:1/api.yaml".to_owned();
+    for (address, why) in [
+        (gone, "refused"),
+        (server(vec!["HTTP/1.1 404 Not Found\r\n\r\n".to_owned()]), "it answered 404"),
+        ("http://user:hunter2@127.0.0.1/".to_owned(), "an address with a password in it is not asked"),
+    ] {
+        let loaded = load(&[Request { place: Where::Web(address), service: None }]);
+        let [degradation] = loaded.degradations.as_slice() else { panic!("{loaded:?}") };
+        assert!(degradation.what.contains(why) && !degradation.what.contains("secret"), "{degradation:?}");
+        assert!(loaded.specs.is_empty());
+    }
+    let loaded = load(&[Request { place: Where::Web(server(vec![answer("hello")])), service: None }]);
+    assert_eq!(loaded.specs[0].spec.problems[0].what, "it is nothing that could be a specification");
 }

@@ -15,7 +15,7 @@ use apisec_tests::watch::{Watch, mark};
 use super::can_run;
 
 /// The system's Python: the libraries come from its packages.
-const PYTHON: &str = "/usr/bin/python3";
+pub(super) const PYTHON: &str = "/usr/bin/python3";
 
 /// A chat on the library `websockets`: answers every message, pushes a burst on demand, logs what it did.
 const CHAT: Script = Script {
@@ -63,7 +63,7 @@ asyncio.run(main())
 };
 
 /// GraphQL by the library `graphql-core` behind Python's own server; logs each execution.
-const GRAPHQL: Script = Script {
+pub(super) const GRAPHQL: Script = Script {
     interpreter: PYTHON,
     name: "graph.py",
     text: r#"
@@ -128,7 +128,7 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 };
 
 /// Whether the system's Python has a library; the test is recorded as skipped otherwise.
-fn has_library(name: &str, library: &str) -> bool {
+pub(super) fn has_library(name: &str, library: &str) -> bool {
     let found = Command::new(PYTHON).args(["-c", &format!("import {library}")]).output();
     let has = found.is_ok_and(|output| output.status.success());
     if !has {

@@ -32,10 +32,12 @@ pub struct RunOptions {
     #[arg(long, short, value_name = "EXPR")]
     pub filter: Option<String>,
 
-    /// OpenAPI or Swagger specifications: a file or a folder, JSON or YAML; may be given several times
+    /// Specifications: a file, a folder or an address; may be given several times
     ///
-    /// A specification is taken for that of a service by its servers or its title; SERVICE= says it outright
-    /// (a workload's id or name, or a host). Files are read again when they change.
+    /// OpenAPI and Swagger (.json, .yaml), GraphQL schemas (.graphql), Protobuf files (.proto) and descriptor sets (.binpb,
+    /// .pb). A specification is taken for that of a service by its servers, by a Protobuf service that answers, or by its
+    /// title; SERVICE= says it outright (a workload's id or name, or a host), and so does the key bind in the view Drift. An
+    /// address (http://, https://) is asked at the start and every minute. Files are read again when they change.
     #[arg(long, value_name = "[SERVICE=]PATH")]
     pub spec: Vec<String>,
 

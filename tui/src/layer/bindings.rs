@@ -127,6 +127,7 @@ fn reason(bound: &BindingView) -> String {
     let why = match bound.by.as_str() {
         "operator" => "you said so",
         "server" => "callers ask for one of its servers",
+        "content" => "it answers for what is described",
         _ => "it bears this name",
     };
     match (bound.documented, bound.undocumented) {
@@ -148,7 +149,10 @@ impl Layer for Bindings {
         self.look(world);
         match action {
             Action::Close => match self.open.take() {
-                Some((_, place)) => self.list = List { index: place, ..List::default() },
+                Some((_, place)) => {
+                    self.list = List::default();
+                    self.list.index = place;
+                }
                 None => return LayerReply::Close(Vec::new()),
             },
             Action::Open if self.open.is_some() && !world.read_only => return self.toggle(),

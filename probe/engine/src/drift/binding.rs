@@ -1,10 +1,10 @@
 //! Which specification describes which service.
 //!
 //! What the operator said goes before everything: in place, or where the specification was given. Otherwise a server's
-//! host that callers asked this service for, or a title (or file name) that is the service's own name. Nothing is guessed
+//! host that callers asked this service for, a Protobuf service that answers there, or a title (or file name) that is the service's own name. Nothing is guessed
 //! beyond that: a specification that fits no service is shown as such, and one that bears the name of several too.
 
-use crate::spec::Spec;
+use crate::spec::{Api, Spec};
 use compact_str::CompactString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub enum By {
     Operator,
     /// One of its servers is asked for.
     Server,
+    /// A Protobuf service that it describes answers there.
+    Content,
     /// It bears the name of the service.
     Name,
 }
@@ -72,6 +74,7 @@ impl By {
         match self {
             Self::Operator => "operator",
             Self::Server => "server",
+            Self::Content => "content",
             Self::Name => "name",
         }
     }
@@ -88,6 +91,8 @@ pub struct Names<'a> {
     pub address: &'a str,
     /// Hosts that it was asked for.
     pub hosts: &'a [CompactString],
+    /// Protobuf services that answer there: `shop.v1.Catalog`.
+    pub answers: &'a [CompactString],
 }
 
 impl Given {
@@ -108,9 +113,18 @@ impl Given {
         if hosts.any(|host| names.is_asked_for(host)) {
             return Some(By::Server);
         }
+        if names.answers.iter().any(|answers| self.describes_protobuf(answers)) {
+            return Some(By::Content);
+        }
         let own = plain(names.name);
         let is_own = |name: &str| is_telling(&own) && plain(name) == own;
         (is_own(&self.spec.title) || is_own(stem(&self.spec.file))).then_some(By::Name)
+    }
+
+    /// Whether methods of this Protobuf service are in it.
+    fn describes_protobuf(&self, service: &str) -> bool {
+        let mut methods = self.spec.operations.iter().filter(|own| own.api == Api::Grpc);
+        methods.any(|own| protobuf_service(&own.path) == Some(service))
     }
 
     /// What the operator said in place: to name one service is to mean no other.
@@ -126,6 +140,12 @@ impl Names<'_> {
         let mut known = self.hosts.iter().map(CompactString::as_str).chain([self.address]);
         known.any(|known| !known.is_empty() && local(known) == host)
     }
+}
+
+/// `shop.v1.Catalog` of `/shop.v1.Catalog/Get`.
+#[must_use]
+pub fn protobuf_service(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split_once('/').map(|(service, _)| service)
 }
 
 /// A host in one way of writing it: without the port that goes without saying, and with one name for this machine.
@@ -179,8 +199,13 @@ mod tests {
     #[test]
     fn the_operator_then_the_server_then_the_name() {
         let hosts = ["orders.shop:8080".into(), "127.0.0.1:5000".into()];
-        let names =
-            Names { id: "process:orders:8080", name: "orders", address: "10.0.0.7:8080", hosts: &hosts };
+        let names = Names {
+            id: "process:orders:8080",
+            name: "orders",
+            address: "10.0.0.7:8080",
+            hosts: &hosts,
+            answers: &[],
+        };
         for (given, by) in [
             (given("x", "x", "", Some("orders")), Some(By::Operator)),
             (given("x", "x", "", Some("process:orders:8080")), Some(By::Operator)),
@@ -201,14 +226,14 @@ mod tests {
     #[test]
     fn a_name_that_everybody_has_means_nobody() {
         for name in ["", "api", "app", "db", "openapi", "api-server", "Main", "node"] {
-            let names = Names { id: "x", name, address: "", hosts: &[] };
+            let names = Names { id: "x", name, address: "", hosts: &[], answers: &[] };
             assert_eq!(given(name, name, "", None).describes(&names), None, "{name}");
         }
     }
 
     #[test]
     fn what_is_said_in_place_goes_before_all_else() {
-        let names = |id| Names { id, name: "orders", address: "", hosts: &[] };
+        let names = |id| Names { id, name: "orders", address: "", hosts: &[], answers: &[] };
         let mut orders = given("orders", "x", "", None);
         assert_eq!(orders.describes(&names("a")), Some(By::Name));
         orders.chosen.insert("a".into(), false);

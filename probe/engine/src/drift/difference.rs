@@ -7,7 +7,7 @@ use super::body;
 use super::contract::Documented;
 use super::state::Evidence;
 use crate::endpoint::EndpointStats;
-use crate::spec::{Location, Operation, Response, Spec};
+use crate::spec::{Api, Location, Operation, Response, Spec};
 use apisec_proto::call::AuthScheme;
 
 /// Differences that are listed of one operation.
@@ -35,6 +35,9 @@ pub fn differences(
     let mut found = Vec::new();
     if documented.other_case {
         found.push("letter case of the path".to_owned());
+    }
+    if operation.api != Api::Http {
+        return found;
     }
     found.extend(statuses(operation, stats));
     found.extend(queries(spec, operation, stats));
@@ -158,7 +161,7 @@ mod tests {
         let mut stats = EndpointStats::default();
         stats.add(&call, &[]);
         stats.load.add(&call);
-        let documented = Documented { path: Arc::from("/a"), operation: Some(0), other_case: false };
+        let documented = Documented { operation: Some(0), ..Documented::of(Arc::from("/a")) };
         assert_eq!(differences(&spec, &spec.operations[0], &documented, &stats), expected);
     }
 

@@ -4,6 +4,7 @@ use super::contract::Documented;
 use crate::endpoint::{EndpointStats, is_refusal};
 use crate::limits::{ANY_METHOD, OVERFLOW};
 use crate::snapshot::Drift;
+use apisec_proto::call::Notes;
 
 /// What the answers to an operation prove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,10 +24,12 @@ impl Evidence {
         let statuses = || stats.statuses.iter().map(|(status, _)| status);
         let answered: u64 = stats.statuses.iter().map(|(_, calls)| calls).sum();
         // Messages that expect no answer prove that somebody listens.
+        let withheld = stats.is_always(Notes(Notes::UNIMPLEMENTED.0 | Notes::WITHHELD.0));
         let one_way = stats.load.calls > answered.saturating_add(stats.load.unanswered);
         Self {
             routed: !stats.is_unrouted(),
-            confirmed: one_way || statuses().any(|status| !is_refusal(status) && !is_unconfirmed(status)),
+            confirmed: one_way
+                || (statuses().any(|status| !is_refusal(status) && !is_unconfirmed(status)) && !withheld),
             accepted: statuses().any(|status| (200..400).contains(&status)),
         }
     }
@@ -63,6 +66,7 @@ pub fn judge(
             last if seen.now.saturating_sub(last) > seen.zombie_after => Drift::Zombie,
             _ => Drift::Active,
         },
+        Some(Documented { untold: true, .. }) => Drift::Unspecified,
         // A server answers OPTIONS for any path.
         Some(_) if method == "OPTIONS" => Drift::Active,
         _ if method == ANY_METHOD || path == OVERFLOW => Drift::Unspecified,
@@ -85,9 +89,12 @@ mod tests {
         Evidence::of(&stats)
     }
 
+    fn seen() -> Seen {
+        Seen { last: 1, now: 2, zombie_after: 10 }
+    }
+
     fn undocumented(method: &str, statuses: &[u16], unanswered: u64) -> Drift {
-        let seen = Seen { last: 1, now: 2, zombie_after: 10 };
-        judge(method, "/a", None, evidence(statuses, unanswered), seen)
+        judge(method, "/a", None, evidence(statuses, unanswered), seen())
     }
 
     #[test]
@@ -107,7 +114,18 @@ mod tests {
         assert_eq!(undocumented("GET", &[], 3), Unconfirmed);
         assert_eq!(undocumented("OPTIONS", &[204], 0), Unconfirmed);
         assert_eq!(undocumented(ANY_METHOD, &[200], 0), Unspecified);
-        let there = |operation| Documented { path: Arc::from("/a"), operation, other_case: false };
+        for (note, state) in [(Notes::UNIMPLEMENTED, Unspecified), (Notes::WITHHELD, Unconfirmed)] {
+            let mut stats = EndpointStats::default();
+            stats.load.calls = 2;
+            stats.statuses.add(200, 2);
+            stats.notes.add(note.0.trailing_zeros() as u8, 2);
+            let own = |stats: &EndpointStats| judge("POST", "/a", None, Evidence::of(stats), seen());
+            assert_eq!(own(&stats), state);
+            stats.load.calls = 3;
+            stats.statuses.add(200, 1);
+            assert_eq!(own(&stats), Shadow, "one answer of its own is enough");
+        }
+        let there = |operation| Documented { operation, ..Documented::of(Arc::from("/a")) };
         let at = |last, now| Seen { last, now: now * SECOND, zombie_after: 60 * SECOND };
         let judge =
             |documented: &Documented, seen| judge("GET", "/a", Some(documented), Evidence::default(), seen);

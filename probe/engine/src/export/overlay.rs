@@ -23,6 +23,10 @@ pub fn documents(snapshot: &Snapshot) -> Vec<(String, Value)> {
 }
 
 fn actions(snapshot: &Snapshot, spec: &SpecificationView) -> Vec<Value> {
+    // There are no overlays of GraphQL schemas and Protobuf files.
+    if ["GraphQL", "Protobuf"].iter().any(|format| spec.format.starts_with(format)) {
+        return Vec::new();
+    }
     let bound = |service: &str| spec.services.iter().any(|binding| binding.service == service);
     let first = |service: &str| {
         let mut all = snapshot.specifications.iter();

@@ -4,7 +4,7 @@ use super::Knowledge;
 use super::service::Group;
 use crate::drift::difference::differences;
 use crate::drift::state::{Evidence, Seen, judge};
-use crate::drift::{Contract, Names};
+use crate::drift::{Contract, Documented, Names};
 use crate::endpoint::EndpointStats;
 use crate::load::SECOND;
 use crate::snapshot::{Documentation, Drift, EndpointView, History, InventoryView, SpecificationView};
@@ -29,6 +29,7 @@ pub(super) fn choose_specifications(known: &mut Knowledge) {
                 .map_or_else(|| id.split(':').nth(1).unwrap_or_default(), |workload| workload.name.as_str()),
             address: described.map_or("", |workload| workload.address.as_str()),
             hosts: service.hosts().names(),
+            answers: service.answers().names(),
         };
         let contract = library.choose(&names);
         service.document(contract);
@@ -73,8 +74,8 @@ pub(super) fn paint_state(
     };
     let seen = Seen { last: row.last_seen.max(group.past.last), now, zombie_after };
     row.drift = judge(&group.name.method, &group.name.path, group.documented.as_ref(), group.evidence, seen);
-    let number = group.documented.as_ref().and_then(|documented| documented.operation);
-    let deprecated = number.and_then(|number| contract.operation(number)).is_some_and(|own| own.deprecated);
+    let mut operations = group.documented.iter().flat_map(Documented::operations);
+    let deprecated = operations.any(|number| contract.operation(number).is_some_and(|own| own.deprecated));
     row.deprecated_in_use = deprecated && row.drift == Drift::Active;
     row.schema_drift = !row.documentation.differences.is_empty();
 }

@@ -2,6 +2,7 @@
 
 use super::service::{Endpoints, Observed};
 use crate::distinct::Distinct;
+use crate::drift::contract::Shown;
 use crate::drift::state::Evidence;
 use crate::drift::{Contract, Documented};
 use crate::endpoint::{EndpointKey, EndpointStats, PARAMETERS};
@@ -17,6 +18,9 @@ use std::sync::Arc;
 
 /// Names under which a service's router refused calls that are shown one by one; a scan brings more.
 pub(super) const SHOWN_REFUSALS: usize = 16;
+
+/// Where a GraphQL schema is served when nobody has called it yet: the path that most servers have.
+const GRAPHQL: &str = "/graphql";
 
 /// What a group is shown as; also its order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +55,7 @@ pub(super) fn group(
     let mut rest: Vec<(u32, &EndpointKey, Member<'_>)> = Vec::new();
     for (at, (key, known)) in (0..).zip(observed) {
         let accepted = || Evidence::of(&known.stats).accepted;
-        match contract.and_then(|contract| contract.find(&key.method, &key.path, accepted())) {
+        match contract.and_then(|contract| contract.document(key, accepted())) {
             Some(found) => named.push((name(found.path.clone(), key), key, at, Some(found))),
             None => rest.push((at, key, member(key, known))),
         }
@@ -97,18 +101,20 @@ fn together(chunk: &[(GroupName, &EndpointKey, u32, Option<Documented>)]) -> Opt
 
 /// Documented operations that none of the groups is.
 fn add_uncalled(contract: &Contract, groups: &mut Vec<Together>) {
-    let called: HashSet<u32> =
-        groups.iter().filter_map(|group| group.documented.as_ref()?.operation).collect();
+    let called: HashSet<u32> = groups
+        .iter()
+        .filter_map(|group| group.documented.as_ref())
+        .flat_map(Documented::operations)
+        .collect();
     let names: BTreeSet<GroupName> = groups.iter().map(|group| group.name.clone()).collect();
-    let uncalled = contract.operations().filter(|(number, ..)| !called.contains(number));
-    let uncalled = uncalled.filter_map(|(number, method, path)| {
-        let name = GroupName {
-            path: path.clone(),
-            method,
-            operation: CompactString::default(),
-            protocol: Protocol::Http1,
-        };
-        let documented = Some(Documented { path, operation: Some(number), other_case: false });
+    // A schema does not say where it is served.
+    let asked = groups.iter().find(|group| group.name.protocol == Protocol::Graphql);
+    let graphql = asked.map_or_else(|| Arc::from(GRAPHQL), |group| group.name.path.clone());
+    let uncalled = contract.operations().filter(|own| !called.contains(&own.number));
+    let uncalled = uncalled.filter_map(|Shown { number, protocol, method, path, operation }| {
+        let path = path.unwrap_or_else(|| graphql.clone());
+        let documented = Some(Documented { operation: Some(number), ..Documented::of(path.clone()) });
+        let name = GroupName { path, method, operation, protocol };
         (!names.contains(&name)).then_some(Together { name, members: Vec::new(), documented })
     });
     let before = groups.len();

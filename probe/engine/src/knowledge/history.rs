@@ -1,6 +1,6 @@
 //! What endpoints were in earlier runs: enough to tell a zombie from an orphan.
 
-use crate::drift::Contract;
+use crate::drift::{Contract, Documented};
 use crate::endpoint::EndpointKey;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -61,8 +61,8 @@ impl Pasts {
         let mut sums: HashMap<u32, Past> = HashMap::new();
         let Some(contract) = contract else { return sums };
         for (key, past) in &self.0 {
-            let found = contract.find(&key.method, &key.path, past.accepted);
-            if let Some(number) = found.and_then(|found| found.operation) {
+            let found = contract.document(key, past.accepted);
+            for number in found.iter().flat_map(Documented::operations) {
                 sums.entry(number).or_default().merge(*past);
             }
         }

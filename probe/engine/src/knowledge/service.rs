@@ -2,13 +2,14 @@
 
 use super::grouping::{self, GroupName, Together};
 use super::history::{Past, Pasts};
+use crate::drift::binding::protobuf_service;
 use crate::drift::state::Evidence;
 use crate::drift::{Contract, Documented};
 use crate::endpoint::{EndpointKey, EndpointStats, HOSTS, Id};
 use crate::inventory::rules::Rules;
 use crate::limits::{ANY_METHOD, Limits, OVERFLOW};
 use crate::name_set::NameSet;
-use apisec_proto::call::Vantage;
+use apisec_proto::call::{Protocol, Vantage};
 use indexmap::IndexMap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,8 +27,10 @@ pub(super) struct Service {
     contract: Option<Arc<Contract>>,
     /// Hosts that it was asked for, whatever the endpoint.
     hosts: NameSet<HOSTS>,
-    /// What was known when its specifications were chosen: hosts, description, library.
-    chosen: Option<[u64; 3]>,
+    /// Protobuf services that it answered for.
+    answers: NameSet<HOSTS>,
+    /// What was known when its specifications were chosen: hosts, answers, description, library.
+    chosen: Option<[u64; 4]>,
     /// Its endpoints in earlier runs.
     pasts: Pasts,
     /// Groups must be made again.
@@ -91,6 +94,7 @@ impl Service {
             groups: Vec::new(),
             contract: None,
             hosts: NameSet::default(),
+            answers: NameSet::default(),
             chosen: None,
             pasts: Pasts::default(),
             stale: true,
@@ -127,7 +131,10 @@ impl Service {
         let Some(known) = self.observed.get_mut(key) else { return false };
         let before = standing(&known.stats);
         known.stats.merge(stats);
-        self.stale |= before != standing(&known.stats);
+        if before != standing(&known.stats) {
+            self.stale = true;
+            note_answer(key, &known.stats, &mut self.answers);
+        }
         self.hosts.merge(&stats.hosts);
         if let Some(group) = known.group.and_then(|group| self.groups.get_mut(group as usize)) {
             group.changed = revision;
@@ -139,6 +146,7 @@ impl Service {
     pub(super) fn merge_new(&mut self, key: EndpointKey, stats: &EndpointStats, fits: bool) {
         self.stale = true;
         self.hosts.merge(&stats.hosts);
+        note_answer(&key, stats, &mut self.answers);
         let service = self.id.clone();
         let key = if fits {
             EndpointKey { service, ..key }
@@ -181,10 +189,16 @@ impl Service {
         &self.hosts
     }
 
-    /// Whether its specifications must be chosen anew: it has more hosts, its description changed with that
+    /// Protobuf services that it answered for.
+    pub(super) const fn answers(&self) -> &NameSet<HOSTS> {
+        &self.answers
+    }
+
+    /// Whether its specifications must be chosen anew: it has more hosts or answers for more, its description changed with that
     /// revision, or the library has another `state`.
     pub(super) fn must_choose(&mut self, described: u64, state: u64) -> bool {
-        let now = Some([self.hosts.names().len() as u64, described, state]);
+        let now =
+            Some([self.hosts.names().len() as u64, self.answers.names().len() as u64, described, state]);
         std::mem::replace(&mut self.chosen, now) != now
     }
 
@@ -297,6 +311,13 @@ impl Service {
                 }
             }
         }
+    }
+}
+
+/// Adds the Protobuf service of an endpoint that is there.
+fn note_answer(key: &EndpointKey, stats: &EndpointStats, answers: &mut NameSet<HOSTS>) {
+    if key.protocol == Protocol::Grpc && !stats.is_unrouted() {
+        protobuf_service(&key.path).into_iter().for_each(|service| answers.insert(service));
     }
 }
 

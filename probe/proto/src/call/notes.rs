@@ -103,6 +103,11 @@ impl Notes {
     pub const NAMES_PRICE: Self = Self(1 << 46);
     /// The answer says that the operation is deprecated, or when it will be gone (RFC 9745, RFC 8594).
     pub const DEPRECATED: Self = Self(1 << 47);
+    /// The server said that it has no such operation, though the transport succeeded (gRPC status 12).
+    pub const UNIMPLEMENTED: Self = Self(1 << 48);
+    /// What stands before the operation refused, or what is below it failed, though the transport succeeded (gRPC status
+    /// 2, 7, 13, 14, 16): nothing says that there is such an operation.
+    pub const WITHHELD: Self = Self(1 << 49);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -115,7 +120,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 48] = [
+    pub const NAMES: [&'static str; 50] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -164,6 +169,8 @@ impl Notes {
         "negative-amount",
         "names-price",
         "deprecated",
+        "unimplemented",
+        "withheld",
     ];
 
     /// Adds the notes of `other`.

@@ -57,6 +57,11 @@ impl Dialect for Grpc {
             read_web(exchange, &mut scratch.text, call);
         }
         call.failed = call.app_status.is_some_and(|status| status != 0);
+        call.notes.add(match call.app_status {
+            Some(12) => Notes::UNIMPLEMENTED,
+            Some(2 | 7 | 13 | 14 | 16) => Notes::WITHHELD,
+            _ => Notes::default(),
+        });
     }
 }
 

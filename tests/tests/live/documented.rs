@@ -1,0 +1,107 @@
+//! Drift of servers that we did not write, against a GraphQL schema, a Protobuf file and a document at an address.
+
+use std::fs;
+
+use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
+use apisec_tests::client::curl;
+use apisec_tests::server;
+use apisec_tests::watch::Watch;
+
+use super::dialects::{GRAPHQL, has_library};
+use super::http2::{GRPC_CLIENT, GRPC_SERVER, have_grpc};
+use super::{can_run, dialects};
+
+/// Documented are two operations that are called, and one that is not.
+const SCHEMA: &str =
+    "type Query { users: [Int] user: Int old: Int @deprecated }\ntype Mutation { addUser: Int }\n";
+
+/// The state of an operation, by what it is called; of several at the same service the first.
+fn state(snapshot: &Snapshot, name: impl Fn(&EndpointView) -> bool) -> Option<Drift> {
+    snapshot.endpoints.iter().find(|own| name(own)).map(|own| own.drift)
+}
+
+#[test]
+fn a_schema_tells_documented_fields_from_others() {
+    let name = "documented::a_schema_tells_documented_fields_from_others";
+    if !can_run(name, &[dialects::PYTHON, "curl"]) || !has_library(name, "graphql") {
+        return;
+    }
+    let graph = GRAPHQL.serve(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("schema.graphql");
+    fs::write(&schema, SCHEMA).unwrap();
+    let binding = format!("{}={}", graph.address(), schema.display());
+    let watch = Watch::start(&["--output", "json", "--spec", &binding]).unwrap();
+    let url = format!("http://{}/query", graph.address());
+    for query in [
+        "{ users { id } user(id: 1) { id } }",
+        "mutation { addUser(name: \\\"a\\\") { id } }",
+        "{ broken }",
+        "{ none }",
+    ] {
+        let body = format!("{{\"query\": \"{query}\"}}");
+        curl(&["-H", "content-type: application/json", "-d", &body, &url]).unwrap();
+    }
+    let snapshot = watch.end_with_snapshot().unwrap();
+    let of = |operation: &str| {
+        state(&snapshot, |own| {
+            own.path == "/query" && own.protocol == "graphql" && own.operation == operation
+        })
+    };
+    let told = ["user,users", "addUser", "broken", "old", "{invalid}"].map(of);
+    let expected = [Drift::Active, Drift::Active, Drift::Shadow, Drift::Orphan, Drift::Unspecified];
+    assert_eq!(told, expected.map(Some), "{:#?}", snapshot.specifications);
+}
+
+#[test]
+fn a_protobuf_file_finds_the_service_that_answers_for_it() {
+    let name = "documented::a_protobuf_file_finds_the_service_that_answers_for_it";
+    if !can_run(name, &[dialects::PYTHON]) || !have_grpc(name) {
+        return;
+    }
+    let package = format!("documented{}", std::process::id());
+    let folder = tempfile::tempdir().unwrap();
+    let methods: String = ["Unary", "Fail", "Watch", "Upload", "Forgotten"]
+        .map(|method| format!("rpc {method}(stream M) returns (M);\n"))
+        .concat();
+    let text =
+        format!("syntax = \"proto3\";\npackage {package};\nmessage M {{}}\nservice Cart {{ {methods} }}\n");
+    fs::write(folder.path().join("cart.proto"), text).unwrap();
+    let log = folder.path().join("log");
+    let shop = GRPC_SERVER.serve(&[log.to_str().unwrap()]).unwrap();
+    let watch = Watch::start(&["--output", "json", "--spec", folder.path().to_str().unwrap()]).unwrap();
+    GRPC_CLIENT.run(&[&shop.address().port().to_string(), &package]).unwrap();
+    let snapshot = watch.end_with_snapshot().unwrap();
+    let bound: Vec<&str> =
+        snapshot.specifications.iter().flat_map(|spec| &spec.services).map(|own| own.by.as_str()).collect();
+    assert_eq!(bound, ["content"], "{:#?}", snapshot.specifications);
+    let of = |method: &str| state(&snapshot, |own| own.path == format!("/{package}.Cart/{method}"));
+    let told = ["Unary", "Fail", "Watch", "Chat", "Forgotten", "Nothing"].map(of);
+    let (active, shadow) = (Some(Drift::Active), Some(Drift::Shadow));
+    assert_eq!(told, [active, active, active, shadow, Some(Drift::Orphan), Some(Drift::Unspecified)]);
+}
+
+#[test]
+fn a_document_is_read_from_the_address_that_was_named() {
+    let name = "documented::a_document_is_read_from_the_address_that_was_named";
+    if !can_run(name, &["python3", "curl"]) {
+        return;
+    }
+    let text = "openapi: 3.1.0\ninfo: {title: files}\npaths:\n  /api.yaml: {get: {}}\n  /gone: {get: {}}\n";
+    let files = server::python(&[("api.yaml", text), ("secret", "x")]).unwrap();
+    let url = |path: &str| format!("{}/{path}", files.url());
+    let binding = format!("{}={}", files.address(), url("api.yaml"));
+    let watch = Watch::start(&["--output", "json", "--spec", &binding]).unwrap();
+    for path in ["api.yaml", "secret"] {
+        curl(&[&url(path)]).unwrap();
+    }
+    let snapshot = watch.end_with_snapshot().unwrap();
+    let spec = &snapshot.specifications[0];
+    assert_eq!((spec.file.as_str(), spec.operations), (url("api.yaml").as_str(), 2));
+    let service = &spec.services[0].service;
+    let of = |path: &str| state(&snapshot, |own| own.service == *service && own.path == path);
+    let told = ["/api.yaml", "/secret", "/gone"].map(of);
+    assert_eq!(told, [Drift::Active, Drift::Shadow, Drift::Orphan].map(Some));
+    let called = snapshot.endpoints.iter().find(|own| own.service == *service && own.path == "/api.yaml");
+    assert_eq!(called.unwrap().calls, 1, "our own question is no call");
+}

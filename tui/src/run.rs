@@ -30,6 +30,7 @@ use tokio::time::Instant;
 const FRAME: Duration = Duration::from_millis(100);
 
 /// What shall become of the specifications.
+#[derive(Clone, Copy)]
 pub enum Wish<'a> {
     /// Add this endpoint to the working specification of its service, which is called so.
     Approve(&'a EndpointView, &'a str),

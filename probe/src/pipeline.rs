@@ -22,13 +22,16 @@ use crate::identity::Identity;
 use crate::record::Recorder;
 use crate::source::{Source, SourceError};
 use crate::store::audit::Audit;
+use crate::store::docket::Docket;
 use crate::store::inventory::Keeper;
+use apisec_engine::case::Settings;
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
 use apisec_engine::knowledge::Remembered;
 use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::Snapshot;
+use apisec_engine::suppression::Suppression;
 use apisec_proto::call::Call;
 use apisec_proto::decoder::limits::Limits as DecoderLimits;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -67,6 +70,8 @@ pub struct Config {
     pub history: Vec<Remembered>,
     /// Keeps what this run observes.
     pub keeper: Option<Keeper>,
+    /// How findings are made and what became of earlier ones.
+    pub detection: Detection,
     /// Sends findings away.
     pub forwarder: Option<Forwarder>,
     /// Is called with every call, on the capture thread: must not block.
@@ -85,6 +90,17 @@ pub struct Config {
     pub audit: Option<Audit>,
     /// What is already known to be missing (state folder, second instance …).
     pub degradations: Vec<Degradation>,
+}
+
+/// How findings are made and what became of earlier ones.
+#[derive(Debug, Default)]
+pub struct Detection {
+    /// What the operator set of the detectors.
+    pub settings: Settings,
+    /// What is not to be told of.
+    pub suppressions: Vec<Suppression>,
+    /// Keeps what the operator says of findings.
+    pub docket: Docket,
 }
 
 /// What it keeps at most.

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod bindings;
+pub mod docket;
 pub mod inventory;
 pub mod working;
 

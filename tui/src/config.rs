@@ -3,6 +3,7 @@
 //! `config/default.toml` is the documentation and the list of valid names at once; a test holds it against
 //! [`Config`].
 
+mod detectors;
 mod keys;
 
 pub use apisec_engine::nearest::nearest;
@@ -23,6 +24,9 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 
 /// Largest settings file that is read; ours is some two kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// The table of detectors, whose names are those of the detectors and of their settings.
+const DETECT: &str = "detect";
 
 /// The table of keys, whose names are those of the keymap.
 const KEYS: &str = "keys";
@@ -47,8 +51,14 @@ pub struct Config {
     pub specs: Vec<String>,
     /// Idle time after which a documented operation counts as a zombie.
     pub zombie_after: Option<Span>,
+    /// File with what findings are not to be told of.
+    pub suppressions: Option<PathBuf>,
+    /// Severity from which on a new finding rings the terminal's bell.
+    pub bell: Option<String>,
     /// Where findings go.
     pub send: Send,
+    /// What was set of detectors.
+    pub detect: BTreeMap<String, BTreeMap<String, Knob>>,
     /// What we may cost.
     pub budget: Budget,
     /// What we keep at most.
@@ -93,6 +103,16 @@ pub struct Caps {
     pub workloads: Option<usize>,
     /// Calls that are listed one by one.
     pub calls: Option<usize>,
+}
+
+/// What a detector is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Knob {
+    /// On or off.
+    Switch(bool),
+    /// A number.
+    Number(f64),
 }
 
 impl Config {
@@ -158,6 +178,7 @@ fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Mistake> {
         match (known.get(name), value.get_ref().as_table()) {
             (None, _) => Some(unknown(name, key.span(), known)),
             (Some(_), Some(own)) if name == KEYS => keys::first_mistake(own),
+            (Some(_), Some(own)) if name == DETECT => detectors::first_mistake(own),
             (Some(known), _) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
         }
     })
@@ -240,7 +261,10 @@ mod tests {
             state,
             specs,
             zombie_after,
+            suppressions,
+            bell,
             send,
+            detect,
             budget,
             limits,
             keys: _,
@@ -251,6 +275,8 @@ mod tests {
         assert!(
             !send.to.is_empty() && send.least.is_some() && send.token_file.is_some() && send.ca.is_some()
         );
+        assert!(suppressions.is_some() && bell.is_some());
+        assert_eq!(detect["bola-enumeration"]["enabled"], Knob::Switch(true));
         let Caps { connections, endpoints, workloads, calls } = limits;
         assert!([connections, endpoints, workloads, calls].iter().all(Option::is_some));
         assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));
@@ -289,6 +315,28 @@ mod tests {
             ),
             ("[keys.global]\nquit = \"Q\"", "config.toml:2:8: the keys of `quit` are a list of texts"),
             ("[keys.global]\nquit = [\"Q\", \"ctlr-q\"]", "config.toml:2:14: `ctlr-q` is no key"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn detectors_are_checked_against_those_that_there_are() {
+        let config =
+            parse("[detect.ssrf]\nenabled = false\n[detect.bola-enumeration]\nobjects = 80").unwrap();
+        assert_eq!(config.detect["bola-enumeration"]["objects"], Knob::Number(80.0));
+        for (text, expected) in [
+            (
+                "[detect.ssfr]\nenabled = false",
+                "config.toml:1:9: there is no detector `ssfr`\n  → did you mean `ssrf`?",
+            ),
+            (
+                "[detect.bola-enumeration]\nobject = 80",
+                "config.toml:2:1: `bola-enumeration` has no setting `object`\n  → did you mean `objects`?",
+            ),
+            ("[detect.ssrf]\nenabled = 1", "config.toml:2:11: `enabled` is true or false"),
+            ("[detect.bola-enumeration]\nobjects = \"80\"", "config.toml:2:11: `objects` is a number"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

@@ -14,6 +14,7 @@ pub mod report;
 pub mod session;
 pub mod settings;
 pub mod shop;
+pub mod suppressions;
 
 pub mod action;
 pub mod app;

@@ -1,5 +1,6 @@
 //! The run loop: the only place of the terminal that reads keys, hears signals, watches snapshots and draws.
 
+mod bell;
 mod input;
 mod terminal;
 
@@ -13,9 +14,11 @@ use crate::theme::{Depth, Terminal as Environment, Theme};
 use crate::view::endpoint_key;
 use anyhow::Context as _;
 use apisec_engine::command::Command;
+use apisec_engine::finding::Severity;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::{EndpointView, Snapshot};
 use apisec_probe::pipeline::Running;
+use bell::Bell;
 use input::{Line, Reader};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -78,6 +81,8 @@ pub struct Options {
     pub filter: String,
     /// Shortest time between two pictures, if longer than ours.
     pub interval: Duration,
+    /// Severity from which on a new finding rings the bell; without it nothing rings.
+    pub bell: Option<Severity>,
     /// Leave after this long.
     pub duration: Option<Duration>,
     /// Called with each command after it was sent, so that the state folder can keep it.
@@ -133,9 +138,10 @@ fn draw_and_listen(
     let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
     let curate = options.curate.take();
     let frame = options.interval.max(FRAME);
+    let bell = Bell::new(options.bell);
     let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
-    runtime.block_on(Loop { app, screen, send, curate, snapshots, line, frame, over }.run(signals))
+    runtime.block_on(Loop { app, screen, bell, send, curate, snapshots, line, frame, over }.run(signals))
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -182,6 +188,7 @@ fn choose(wanted: &str, forced: Option<&str>) -> (Theme, Vec<String>) {
 struct Loop<S> {
     app: App,
     screen: Screen,
+    bell: Bell,
     send: S,
     curate: Option<Curate>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -262,6 +269,11 @@ impl<S: FnMut(Command)> Loop<S> {
                     Event::Second
                 }
             };
+            if let Event::Snapshot(newest) = &event
+                && self.bell.rings(newest)
+            {
+                self.screen.ring()?;
+            }
             let (changed, effects) = self.app.handle(event);
             if changed {
                 due = Some(last + self.frame);

@@ -26,13 +26,14 @@ use apisec_probe::clock;
 use apisec_probe::cluster::hub;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::forward::Forwarder;
-use apisec_probe::pipeline::{self, CallSink, Running};
+use apisec_probe::pipeline::{self, CallSink, Detection, Running};
 use apisec_probe::policy::keeper::{self, Keeper};
 use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::source::Source;
 use apisec_probe::spec::{self, Loaded, Watch};
 use apisec_probe::store::audit::Audit;
+use apisec_probe::store::docket::Docket;
 use apisec_probe::store::{Access, Store};
 use approvals::Approvals;
 use kept::Kept;
@@ -150,6 +151,7 @@ impl Session<'_> {
                     zombie_after,
                     history,
                     keeper,
+                    detection: self.detection(),
                     forwarder: self.forwarder()?,
                     live_view,
                     audit,
@@ -167,6 +169,7 @@ impl Session<'_> {
             zombie_after,
             history,
             keeper,
+            detection: self.detection(),
             forwarder: self.forwarder()?,
             on_call,
             recorder,
@@ -204,6 +207,14 @@ impl Session<'_> {
                 None
             }
         }
+    }
+
+    /// How findings are made, and what was said of earlier ones of this node.
+    fn detection(&self) -> Detection {
+        let Settings { detectors, suppressions, state, .. } = &self.settings;
+        let folder = state.as_deref().filter(|_| self.keeps);
+        let docket = folder.map(|folder| Docket::open(folder, self.store.is_kept())).unwrap_or_default();
+        Detection { settings: detectors.clone(), suppressions: suppressions.clone(), docket }
     }
 
     /// Sends findings where the operator wants them.
@@ -308,7 +319,7 @@ impl Session<'_> {
     }
 
     fn looks(&self, opened: &Opened) -> run::Options {
-        let Settings { theme, plain, ascii, read_only, keys, interval, .. } = &self.settings;
+        let Settings { theme, plain, ascii, read_only, keys, interval, bell, .. } = &self.settings;
         run::Options {
             title: opened.title.clone(),
             theme: theme.clone().unwrap_or_default(),
@@ -319,6 +330,7 @@ impl Session<'_> {
             environment: environment(),
             filter: self.options.filter.clone().unwrap_or_default(),
             interval: *interval,
+            bell: *bell,
             duration: self.options.duration.map(|span| span.0),
             ..run::Options::default()
         }

@@ -1,12 +1,15 @@
 //! What holds for a run: the command line over the environment over the settings file over the defaults.
 
 use crate::cli::{RunOptions, severity};
-use crate::config::{Caps, Config, Send, nearest};
+use crate::config::{Caps, Config, Knob, Send, nearest};
 use crate::exit::Failure;
+use crate::suppressions;
 use crate::theme::{THEMES, Theme};
+use apisec_engine::case::Settings as Detectors;
 use apisec_engine::finding::Severity;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
 use apisec_engine::limits::Limits;
+use apisec_engine::suppression::Suppression;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
 use apisec_probe::pipeline::Bounds;
@@ -47,6 +50,12 @@ pub struct Settings {
     pub specs: Vec<Request>,
     /// Idle time after which a documented operation counts as a zombie.
     pub zombie_after: Duration,
+    /// What was set of detectors.
+    pub detectors: Detectors,
+    /// What findings are not to be told of.
+    pub suppressions: Vec<Suppression>,
+    /// Severity from which on a new finding rings the bell.
+    pub bell: Option<Severity>,
     /// Where findings go.
     pub send: Vec<Destination>,
     /// Severity from which on they are sent.
@@ -81,6 +90,9 @@ impl Settings {
                 .zombie_after
                 .or(config.zombie_after)
                 .map_or(Duration::from_nanos(ZOMBIE_AFTER), |span| span.0),
+            detectors: detectors(&config.detect)?,
+            suppressions: suppressed(options.suppress.as_ref().or(config.suppressions.as_ref()))?,
+            bell: config.bell.as_deref().map(|word| severity_of("bell", word)).transpose()?,
             send: destinations(options, &config.send)?,
             send_least: least(options, &config.send)?,
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
@@ -121,10 +133,35 @@ fn destinations(options: &RunOptions, configured: &Send) -> Result<Vec<Destinati
 }
 
 fn least(options: &RunOptions, configured: &Send) -> Result<Severity, Failure> {
-    let named = configured.least.as_deref().map(severity).transpose();
-    let named =
-        named.map_err(|why| Failure::usage(format!("send.least: {why}"), "apisec-top print config"))?;
+    let named = configured.least.as_deref().map(|word| severity_of("send.least", word)).transpose()?;
     Ok(options.send_least.or(named).unwrap_or(Severity::Low))
+}
+
+fn severity_of(setting: &str, word: &str) -> Result<Severity, Failure> {
+    severity(word).map_err(|why| Failure::usage(format!("{setting}: {why}"), "apisec-top print config"))
+}
+
+/// What was set of detectors; their names were checked when the file was read.
+fn detectors(configured: &BTreeMap<String, BTreeMap<String, Knob>>) -> Result<Detectors, Failure> {
+    let mut all = BTreeMap::new();
+    for (detector, settings) in configured {
+        for (name, knob) in settings {
+            let value = match knob {
+                Knob::Switch(on) => f64::from(u8::from(*on)),
+                Knob::Number(number) if number.is_finite() && *number >= 0.0 => *number,
+                Knob::Number(number) => {
+                    let told = format!("detect.{detector}.{name} is {number}");
+                    return Err(Failure::usage(told, "use 0 or more"));
+                }
+            };
+            all.insert((detector.clone(), name.clone()), value);
+        }
+    }
+    Ok(Detectors(all))
+}
+
+fn suppressed(file: Option<&PathBuf>) -> Result<Vec<Suppression>, Failure> {
+    file.map_or_else(|| Ok(Vec::new()), |file| suppressions::read(file))
 }
 
 /// A built-in theme or the path of one.
@@ -278,5 +315,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::of(&options("[keys.global]\nquit = [\"Q\"]", folder.path())).unwrap();
         assert_eq!(settings.keys["global"]["quit"][0].as_str(), Some("Q"));
+    }
+
+    #[test]
+    fn detectors_are_set_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "bell = \"high\"\n[detect.ssrf]\nenabled = false\n[detect.bola-enumeration]\nobjects = 80";
+        let settings = Settings::of(&options(text, folder.path())).unwrap();
+        let about = |id: &str| apisec_engine::detect::find(id).unwrap().about();
+        assert!(settings.detectors.silences(about("ssrf")) && !settings.detectors.silences(about("bfla")));
+        assert_eq!(settings.detectors.get(about("bola-enumeration"), "objects"), 80.0);
+        assert_eq!(settings.bell, Some(Severity::High));
+        for wrong in ["bell = \"loud\"", "[detect.bola-enumeration]\nobjects = -1"] {
+            assert!(Settings::of(&options(wrong, folder.path())).is_err(), "{wrong}");
+        }
     }
 }

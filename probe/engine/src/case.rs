@@ -91,6 +91,14 @@ impl Case<'_> {
         Place::of(&self.path)
     }
 
+    /// What was called, as one says it: `PUT /api/users/{user}`, with the operation below it where there is one.
+    #[must_use]
+    pub fn operation(&self) -> String {
+        let EndpointKey { method, operation, .. } = &self.key.endpoint;
+        let parts = [method.as_str(), &self.path, operation.as_str()];
+        parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
+    }
+
     /// The key of a trail beside this one, with another number.
     #[must_use]
     pub fn sibling(&self, actor: u64) -> TrailKey {
@@ -245,13 +253,14 @@ impl Settings {
 /// Where accusations go.
 pub struct Bench<'a> {
     pub(crate) about: &'static About,
-    pub(crate) raise: &'a mut dyn FnMut(Finding),
+    pub(crate) raise: &'a mut dyn FnMut(Finding, Option<EndpointKey>),
 }
 
 impl Bench<'_> {
     /// Accuses.
     pub fn accuse(&mut self, accusation: Accusation) {
-        (self.raise)(accusation.into_finding(self.about));
+        let endpoint = accusation.endpoint.clone();
+        (self.raise)(accusation.into_finding(self.about), endpoint);
     }
 }
 
@@ -260,6 +269,8 @@ impl Bench<'_> {
 pub struct Accusation {
     finding: Finding,
     identity: u64,
+    /// Where it was, however that is shown later.
+    endpoint: Option<EndpointKey>,
 }
 
 impl Accusation {
@@ -278,6 +289,7 @@ impl Accusation {
             service: endpoint.service.to_string(),
             method: endpoint.method.to_string(),
             path: case.path.to_string(),
+            operation: endpoint.operation.to_string(),
             actor: if **caller == *OVERFLOW { String::new() } else { caller.to_string() },
             identity: identity(trail.auth, if somebody { *actor } else { NOBODY }),
             identity_hash: if somebody { format!("{actor:016x}") } else { String::new() },
@@ -287,7 +299,8 @@ impl Accusation {
             last_seen: trail.last,
             ..Finding::default()
         };
-        Self { finding, identity: *actor }
+        let endpoint = (!case.path.is_empty()).then(|| endpoint.clone());
+        Self { finding, identity: *actor, endpoint }
     }
 
     /// How bad it is, and how sure we are, in points of ten.
@@ -382,8 +395,7 @@ impl Accusation {
         if finding.remedy.is_empty() {
             finding.remedy = about.remedy.to_owned();
         }
-        let Finding { detector, service, method, path, actor, identity_hash, .. } = &finding;
-        finding.id = Finding::name([detector, service, method, path, actor, identity_hash]);
+        finding.id = finding.name();
         finding
     }
 }

@@ -41,9 +41,11 @@ mod websocket_flood;
 mod websocket_origin;
 
 use crate::case::{Bench, Cases};
+pub use crate::cue::Cues;
 pub use crate::observe::Notebook;
 use crate::trail::{Outcome, Place};
 use apisec_proto::call::{Call, Traits};
+pub(crate) use inventory::is_for_tests;
 
 /// What a detector is, for the documentation, the help and the findings themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,9 +88,14 @@ pub trait Detector: Sync {
     /// What it is.
     fn about(&self) -> &'static About;
 
+    /// What a call must have at least one of to be shown to `features`.
+    fn cues(&self) -> Cues {
+        Cues::NONE
+    }
+
     /// Notes what `judge` will need of a call, beyond what every trail holds. Hot: allocates nothing in the steady
-    /// state, and looks at what is cheap first.
-    fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>);
+    /// state, and looks at what is cheap first. Detectors that go by the sums of trails have nothing to note.
+    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {}
 
     /// Accuses, on the ground of everything that is known.
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>);
@@ -148,11 +155,21 @@ pub struct Seen<'a> {
     pub outcome: Outcome,
     /// What its path says.
     pub place: Place,
+    /// What there is in it.
+    pub cues: Cues,
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn new(call: &'a Call, path: &'a str, values: &'a [u64], place: Place) -> Self {
-        Self { call, path, values, outcome: Outcome::of(call), place }
+    pub(crate) fn new(
+        call: &'a Call,
+        path: &'a str,
+        values: &'a [u64],
+        place: Place,
+        is_for_tests: bool,
+    ) -> Self {
+        let outcome = Outcome::of(call);
+        let cues = Cues::of(call, outcome, values, place, is_for_tests);
+        Self { call, path, values, outcome, place, cues }
     }
 
     /// Whether its credential has any of these traits.

@@ -187,6 +187,8 @@ pub struct Finding {
     pub method: String,
     /// Path template, likewise.
     pub path: String,
+    /// The operation below method and path: a GraphQL field, a tool. Empty where method and path say it all.
+    pub operation: String,
     /// Calling workload, empty when it is about all of them.
     pub actor: String,
     /// Who the caller says it is, as a scheme and the beginning of a keyed hash: `jwt 3fa9c1d2`.
@@ -218,9 +220,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The name of the finding of a detector about this endpoint and actor.
+    /// The name of the finding of this detector about this operation and actor.
     #[must_use]
-    pub fn name(parts: [&str; 6]) -> String {
+    pub fn name(&self) -> String {
+        let Self { detector, service, method, path, operation, actor, identity_hash, .. } = self;
+        let parts = [detector, service, method, path, operation, actor, identity_hash];
         let hash =
             parts.iter().fold(0, |hash, part| fingerprint::pair(hash, fingerprint::of(part.as_bytes())));
         format!("{hash:016x}")
@@ -275,9 +279,11 @@ mod tests {
 
     #[test]
     fn a_name_depends_on_every_part_and_its_place() {
-        let name = Finding::name(["a", "b", "", "", "", ""]);
-        assert_eq!(name.len(), 16);
-        assert_ne!(name, Finding::name(["b", "a", "", "", "", ""]));
-        assert_ne!(name, Finding::name(["a", "", "b", "", "", ""]));
+        let finding = Finding { detector: "a".into(), service: "b".into(), ..Finding::default() };
+        let turned = Finding { detector: "b".into(), service: "a".into(), ..Finding::default() };
+        let moved = Finding { detector: "a".into(), operation: "b".into(), ..Finding::default() };
+        assert_eq!(finding.name().len(), 16);
+        assert_ne!(finding.name(), turned.name());
+        assert_ne!(finding.name(), moved.name());
     }
 }

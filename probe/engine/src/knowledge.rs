@@ -7,6 +7,7 @@ use crate::command::{Command, TemplateRule};
 use crate::degradation::Degradation;
 use crate::delta::{Delta, Described};
 use crate::endpoint::{EndpointKey, EndpointStats, Id, is_external};
+use crate::finding::State;
 use crate::graph::follow::Follower;
 use crate::graph::hop::{Leg, Legs};
 use crate::graph::{BothEnds, EdgeKey};
@@ -17,10 +18,11 @@ use crate::observe::overflow_workload;
 use crate::policy::standing::Standings;
 use crate::rename::Renames;
 use crate::snapshot::{Capture, Snapshot};
+use crate::suppression::Suppression;
 use crate::tick::Ticks;
 use apisec_proto::call::{Protocol, Vantage};
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 mod caps;
@@ -189,6 +191,18 @@ impl Knowledge {
             .values_mut()
             .filter_map(|known| known.service.as_mut())
             .for_each(|service| service.regroup());
+    }
+
+    /// What the operator said of findings in earlier runs, and what is not to be told of at all.
+    pub fn review(&mut self, said: BTreeMap<String, State>, suppressions: Vec<Suppression>) {
+        said.into_iter().for_each(|(id, state)| self.ledger.remember(id, state));
+        self.ledger.suppressions = suppressions;
+    }
+
+    /// What the operator said of findings so far, by their ids, for the caller to remember.
+    #[must_use]
+    pub const fn reviewed(&self) -> &BTreeMap<String, State> {
+        self.ledger.said()
     }
 
     /// Says after how many nanoseconds an idle operation is no longer in use.

@@ -27,6 +27,16 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The first moment of a day in UTC, Unix nanoseconds; `None` for what is no day since 1970.
+#[must_use]
+pub fn midnight(year: u64, month: u64, day: u64) -> Option<u64> {
+    let near = year.checked_sub(1970)?.checked_mul(365)?;
+    // There are at most so many leap days between, and a year has fewer days than that.
+    let days = (near..near.checked_add(year / 4)?.checked_add(366)?)
+        .find(|days| civil(*days) == (year, month, day))?;
+    days.checked_mul(86_400)?.checked_mul(SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +49,15 @@ mod tests {
         assert_eq!(rfc3339(4_107_542_399 * SECOND), "2100-02-28T23:59:59.000000000Z");
         assert_eq!(rfc3339(4_107_542_400 * SECOND), "2100-03-01T00:00:00.000000000Z");
         assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn days_begin_at_midnight() {
+        assert_eq!(midnight(1970, 1, 1), Some(0));
+        assert_eq!(midnight(2000, 2, 29), Some(951_782_400 * SECOND));
+        assert_eq!(midnight(2100, 3, 1), Some(4_107_542_400 * SECOND));
+        assert_eq!(midnight(2100, 2, 29), None);
+        assert_eq!(midnight(1969, 12, 31), None);
+        assert_eq!(midnight(u64::MAX, 1, 1), None);
     }
 }

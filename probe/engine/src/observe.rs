@@ -4,6 +4,7 @@
 //! they are forgotten when most of what they hold is idle. No templates are learnt here.
 
 use crate::call_log::{CallChunk, CallRow, LoggedEndpoint};
+use crate::case::Settings;
 use crate::command::TemplateRule;
 use crate::delta::{Delta, Described};
 use crate::detect::Seen;
@@ -22,6 +23,7 @@ use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod hosts;
 mod journal;
 mod listed;
 mod operation;
@@ -30,6 +32,7 @@ mod pulse;
 mod seen;
 mod trails;
 
+use hosts::Hosts;
 use journal::Journal;
 use operation::{Operation, OperationKey, OperationRef};
 pub(crate) use party::overflow as overflow_workload;
@@ -53,6 +56,7 @@ pub struct Observer {
     seen: SeenPaths,
     pulses: Pulses,
     journal: Journal,
+    hosts: Hosts,
     trails: Trails,
     /// What goes into the next delta as it is.
     pending: Delta,
@@ -76,6 +80,7 @@ impl Observer {
             seen: SeenPaths::default(),
             pulses: Pulses::default(),
             journal: Journal::new(limits),
+            hosts: Hosts::default(),
             trails: Trails::new(limits),
             pending: Delta::default(),
             path: String::with_capacity(256),
@@ -92,6 +97,11 @@ impl Observer {
     /// Whether calls are logged one by one; otherwise they are only counted, and the log says how many.
     pub fn log_calls(&mut self, each: bool) {
         self.journal.keep(each);
+    }
+
+    /// Detectors are set like this. Where all of them are silent, nothing is done for them.
+    pub fn set_detectors(&mut self, settings: &Settings) {
+        self.trails.heed(settings);
     }
 
     /// The workload with the one id is the workload with the other: said in the next delta.
@@ -118,7 +128,8 @@ impl Observer {
                 self.pending.ticks.beat(second_of(call.at)).distant(self.parties.id(dst)).add(call);
             }
         }
-        let seen = Seen::new(call, &self.path, &self.values, place);
+        let is_for_tests = self.hosts.is_for_tests(&call.host, dst);
+        let seen = Seen::new(call, &self.path, &self.values, place, is_for_tests);
         self.trails.add(&seen, (src, dst), number);
     }
 

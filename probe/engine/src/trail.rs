@@ -16,11 +16,13 @@ mod moments;
 mod outcome;
 mod place;
 mod samples;
+mod tries;
 
 pub use moments::{Moment, Moments};
 pub use outcome::Outcome;
 pub use place::Place;
 pub use samples::{Sample, Samples};
+pub use tries::Tries;
 
 /// Seconds of one epoch, by which the recent past is told apart: windows are made of whole epochs, and the shortest
 /// window that a detector uses is a minute.

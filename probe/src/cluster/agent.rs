@@ -9,7 +9,7 @@ use super::message::{Ask, Echo, INTERVALS, MAX_ADDRESSES, Manner, Node, Say, Wis
 use super::outbox::{Outbox, Tail};
 use crate::clock;
 use crate::identity::{self, LocalIdentity};
-use crate::pipeline::{self, Bounds, CallSink, Config, Observing, Pace, Report, Update};
+use crate::pipeline::{self, Bounds, CallSink, Config, Detection, Observing, Pace, Report, Update};
 use crate::reach::Reach;
 use crate::source::live::Live;
 use crate::source::session::frame::Unpacker;
@@ -192,6 +192,7 @@ fn observe(
         zombie_after: ZOMBIE_AFTER,
         history: Vec::new(),
         keeper: None,
+        detection: Detection::default(),
         forwarder: None,
         on_call: Some(note_places(places)),
         recorder: None,

@@ -79,7 +79,7 @@ impl Capture {
         pace: Pace,
     ) -> Self {
         rules.mark_changed();
-        let desk = Desk::new(
+        let mut desk = Desk::new(
             &config.bounds,
             config.key,
             config.identity,
@@ -87,6 +87,7 @@ impl Capture {
             config.recorder,
             Samples::new(config.sample_bodies),
         );
+        desk.observer.set_detectors(&config.detection.settings);
         let mut limits = DecoderLimits { connections: config.bounds.connections, ..DecoderLimits::default() };
         if config.sample_bodies > 0 {
             limits.body_prefix = SAMPLE_BYTES as usize;

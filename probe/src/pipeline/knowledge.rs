@@ -2,10 +2,11 @@
 
 use super::capture::Report;
 use super::resync::Resync;
-use super::{Config, Update};
+use super::{Config, Detection, Update};
 use crate::clock;
 use crate::forward::Forwarder;
 use crate::store::audit::Audit;
+use crate::store::docket::Docket;
 use crate::store::inventory::{Batch, Keeper};
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub history: Vec<Remembered>,
     /// Keeps what this run observes.
     pub keeper: Option<Keeper>,
+    /// How findings are made and what became of earlier ones.
+    pub detection: Detection,
     /// Sends findings to other systems.
     pub forwarder: Option<Forwarder>,
     /// Publish snapshots while running; otherwise only one at the end.
@@ -53,6 +56,9 @@ pub struct Setup {
 
 impl Setup {
     pub(super) fn of(config: &mut Config) -> Self {
+        let detection = std::mem::take(&mut config.detection);
+        // The other half has its own use for these.
+        config.detection.settings = detection.settings.clone();
         Self {
             source: config.source.describe(),
             limits: config.bounds.engine,
@@ -61,6 +67,7 @@ impl Setup {
             zombie_after: config.zombie_after,
             history: std::mem::take(&mut config.history),
             keeper: config.keeper.take(),
+            detection,
             forwarder: config.forwarder.take(),
             live_view: config.live_view,
             audit: config.audit.take(),
@@ -81,6 +88,7 @@ pub(super) struct Merger {
     dirty: bool,
     published: u64,
     keeper: Option<Keeper>,
+    docket: Docket,
     forwarder: Option<Forwarder>,
     kept: u64,
     resync: Resync,
@@ -96,6 +104,9 @@ impl Merger {
         knowledge.zombie_after(setup.zombie_after);
         knowledge.remember(setup.history);
         knowledge.apply(Command::Specify(setup.specs));
+        let Detection { settings, suppressions, docket } = setup.detection;
+        knowledge.set_detectors(settings);
+        knowledge.review(docket.said().clone(), suppressions);
         Self {
             knowledge,
             publish,
@@ -106,6 +117,7 @@ impl Merger {
             dirty: false,
             published: 0,
             keeper: setup.keeper,
+            docket,
             forwarder: setup.forwarder,
             kept: 0,
             resync: Resync::new(setup.audit),
@@ -145,6 +157,7 @@ impl Merger {
             return;
         }
         self.knowledge.apply(command);
+        self.docket.keep(self.knowledge.reviewed());
         self.publish_rules.send_replace(self.knowledge.rules().to_vec());
         self.dirty = true;
     }
@@ -174,6 +187,7 @@ impl Merger {
     }
 
     fn keep_last(&mut self) {
+        self.docket.keep(self.knowledge.reviewed());
         if let Some(keeper) = &mut self.keeper {
             keeper.finish(Batch::of(&self.knowledge, true));
         }
@@ -198,6 +212,7 @@ impl Merger {
     fn publish(&mut self) {
         let mut capture = self.capture.clone();
         capture.degradations.extend(self.keeper.as_ref().and_then(Keeper::trouble));
+        capture.degradations.extend(self.docket.trouble().cloned());
         self.resync.describe(&mut capture);
         capture.degradations.extend(self.forwarder.iter().flat_map(Forwarder::troubles));
         self.knowledge.set_capture(capture);

@@ -59,6 +59,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
+    /// Do not tell of the findings that this file names, each with a reason (`apisec-top print suppressions`)
+    #[arg(long, value_name = "FILE")]
+    pub suppress: Option<PathBuf>,
+
     /// Also send findings to this place, as KIND:ADDRESS; may be given several times
     ///
     /// syslog:udp://HOST:514, syslog:tcp://HOST:514, syslog:tls://HOST:6514, webhook:https://HOST/PATH,

@@ -8,6 +8,7 @@ mod man;
 mod nothing;
 mod scenarios;
 mod schema;
+mod suppressions;
 mod themes;
 
 use crate::command::Job;
@@ -35,6 +36,8 @@ enum Topic {
     Scenarios,
     /// The settings file with every default, commented
     Config,
+    /// The file of suppressions to start from, commented
+    Suppressions,
     /// JSON schema of what --output prints
     Schema(schema::Schema),
     /// Rights that cluster mode needs
@@ -81,6 +84,7 @@ impl Topic {
             Self::Detectors => detectors::write(out),
             Self::Scenarios => scenarios::write(out)?,
             Self::Config => config::write(out),
+            Self::Suppressions => suppressions::write(out),
             Self::Schema(schema) => schema.write(out)?,
             Self::Rbac => nothing::rbac(out),
             Self::Completions(completions) => completions.write(out),

@@ -68,6 +68,13 @@ impl Screen {
         Ok(out.flush()?)
     }
 
+    /// Rings the bell.
+    pub(super) fn ring(&self) -> anyhow::Result<()> {
+        let mut out = stdout();
+        out.write_all(b"\x07")?;
+        Ok(out.flush()?)
+    }
+
     /// Gives the terminal back, stops as the shell expects, and takes the terminal again when continued.
     pub(super) fn suspend(&mut self) -> anyhow::Result<()> {
         restore();

@@ -1,6 +1,6 @@
 //! An assistant that calls one tool with the same arguments again and again.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Scope};
@@ -28,6 +28,10 @@ const ARGUMENTS: Mark = Mark::new("agent-loop.arguments");
 impl Detector for AgentLoop {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::CLUES
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

@@ -1,6 +1,6 @@
 //! An assistant that uses a tool which nobody used before.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Detector, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Outcome, Scope};
@@ -32,10 +32,6 @@ const LARGE: u64 = 4;
 impl Detector for AgentScope {
     fn about(&self) -> &'static About {
         &ABOUT
-    }
-
-    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {
-        // Every trail knows its operation and its first call.
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {

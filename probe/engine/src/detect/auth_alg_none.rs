@@ -1,6 +1,6 @@
 //! A token that nobody signed.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, OPEN, Outcome, Scope};
@@ -31,6 +31,10 @@ impl Detector for AuthAlgNone {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::ODD_CREDENTIAL
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         if seen.credential_is(Traits::UNSIGNED)
             && let Some(trail) = notebook.actor()
@@ -57,7 +61,7 @@ impl Detector for AuthAlgNone {
             bench.accuse(
                 Accusation::of(&case, trail)
                     .weigh(severity, points)
-                    .say(format!("an unsigned token at {}", case.path), evidence)
+                    .say(format!("an unsigned token at {}", case.operation()), evidence)
                     .fact("accepted", accepted as f64)
                     .fact("refused", refused as f64)
                     .suggest("identity", 0),

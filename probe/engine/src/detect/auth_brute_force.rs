@@ -1,6 +1,6 @@
 //! One account, many passwords.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -31,6 +31,10 @@ const ENTERED: Mark = Mark::new("auth-brute-force.entered");
 impl Detector for AuthBruteForce {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::ACCOUNT
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -82,7 +86,7 @@ impl Detector for AuthBruteForce {
             bench.accuse(
                 Accusation::of(&case, &trail)
                     .weigh(severity, points)
-                    .say(format!("passwords of one account are tried at {}", case.path), evidence)
+                    .say(format!("passwords of one account are tried at {}", case.operation()), evidence)
                     .fact("failures", failed as f64)
                     .fact("entered", f64::from(u8::from(entered)))
                     .suggest("rate", 5),

@@ -1,6 +1,6 @@
 //! A token whose time is over, and that is taken nevertheless.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, OPEN, Outcome, Scope};
@@ -31,6 +31,10 @@ impl Detector for AuthExpired {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::ENDS
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(credential) = seen.call.credential.as_deref() else { return };
         let is_over = credential.expires > 0 && seen.call.at / 1_000_000_000 > credential.expires + LEEWAY;
@@ -55,7 +59,7 @@ impl Detector for AuthExpired {
             bench.accuse(
                 Accusation::of(&case, trail)
                     .weigh(Severity::High, 8)
-                    .say(format!("an expired token is accepted at {}", case.path), evidence)
+                    .say(format!("an expired token is accepted at {}", case.operation()), evidence)
                     .fact("accepted", accepted as f64)
                     .suggest("identity", 0),
             );

@@ -1,6 +1,6 @@
 //! Credentials in the request target.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -31,6 +31,10 @@ impl Detector for AuthInUrl {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::ODD_CREDENTIAL.or(Cues::QUERY)
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let secret = || {
             let mut names = seen.call.query.iter();
@@ -55,7 +59,7 @@ impl Detector for AuthInUrl {
                     .of_everybody()
                     .weigh(Severity::Medium, 8)
                     .say(
-                        format!("a credential in the URL of {}", case.path),
+                        format!("a credential in the URL of {}", case.operation()),
                         format!("{accepted} of {} calls carried one and were accepted", trail.calls),
                     )
                     .fact("accepted", accepted as f64),

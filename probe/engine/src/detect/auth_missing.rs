@@ -1,6 +1,6 @@
 //! Something that should need a credential, and does not, or not always.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, OPEN, Outcome, SENSITIVE, Scope};
@@ -37,6 +37,10 @@ impl Detector for AuthMissing {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::ANSWER.or(Cues::DENIED)
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         if seen.call.auth != AuthScheme::None || seen.place.is_login || seen.place.is_health {
             return;
@@ -67,7 +71,7 @@ impl Detector for AuthMissing {
                 bench.accuse(
                     accusation
                         .weigh(Severity::High, if with > 0 || denied > 0 { 7 } else { 5 })
-                        .say(format!("sensitive data of {} without a credential", case.path), evidence)
+                        .say(format!("sensitive data of {} without a credential", case.operation()), evidence)
                         .fact("exposed", exposed as f64)
                         .suggest("endpoint", 0),
                 );
@@ -78,7 +82,7 @@ impl Detector for AuthMissing {
                 bench.accuse(
                     accusation
                         .weigh(Severity::Medium, 5)
-                        .say(format!("{} does not always ask for a credential", case.path), evidence)
+                        .say(format!("{} does not always ask for a credential", case.operation()), evidence)
                         .fact("denied", denied as f64),
                 );
             }

@@ -1,6 +1,6 @@
 //! Tokens that never end, or not for long.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -26,6 +26,10 @@ const LONG: Mark = Mark::new("auth-rotation.long");
 impl Detector for AuthRotation {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::ODD_CREDENTIAL
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

@@ -1,9 +1,10 @@
 //! One token from several addresses at the same time.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::fingerprint;
+use crate::load::SECOND;
 use crate::trail::{Mark, Moment, Outcome, Scope, Trail};
 use apisec_proto::call::{AuthScheme, Traits};
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ const WHO: Mark = Mark::new("auth-token-replay.who");
 const BEARS: Mark = Mark::new("auth-token-replay.bears");
 
 /// Nanoseconds in which addresses take turns.
-const WINDOW: u64 = 120_000_000_000;
+const WINDOW: u64 = 120 * SECOND;
 /// Sets addresses apart from tokens.
 const ADDRESS: u64 = 0x6164_6472;
 
@@ -44,26 +45,27 @@ impl Detector for AuthTokenReplay {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::CREDENTIAL
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(credential) = seen.call.credential.as_deref() else { return };
         let of_person = matches!(seen.call.auth, AuthScheme::Jwt | AuthScheme::Bearer | AuthScheme::Cookie);
         if seen.outcome != Outcome::Accepted || !of_person || credential.is(Traits::OF_SERVICE) {
             return;
         }
-        let address = address(seen.call.src_addr.ip());
-        if let Some(trail) = notebook.apart(credential.token) {
-            trail.count(USED, 1);
-            trail.auth.insert(seen.call.auth);
-            trail.moment(WHO, 0, seen.call.identity.map_or(0, |identity| identity.0));
-            let again = trail.moments(USED).last().is_some_and(|last| last.what == address);
-            // Of a run of calls from one address the first and the last matter; one a second is enough.
-            let second = 1_000_000_000;
-            if !again
-                || trail.moments(USED).last().is_some_and(|last| seen.call.at / second > last.at / second)
-            {
-                trail.moment(USED, seen.call.at, address);
-            }
+        let (at, address) = (seen.call.at, address(seen.call.src_addr.ip()));
+        let Some(trail) = notebook.apart(credential.token) else { return };
+        trail.count(USED, 1);
+        // Of a run of calls from one address the first and the last matter; one a second is enough.
+        let is_noted = |last: &Moment| last.what == address && at / SECOND <= last.at / SECOND;
+        if trail.moments(USED).last().is_some_and(is_noted) {
+            return;
         }
+        trail.auth.insert(seen.call.auth);
+        trail.moment(WHO, 0, seen.call.identity.map_or(0, |identity| identity.0));
+        trail.moment(USED, at, address);
         if let Some(trail) = notebook.apart(fingerprint::pair(ADDRESS, address)) {
             trail.insert(BEARS, credential.token);
         }

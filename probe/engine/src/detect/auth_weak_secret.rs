@@ -1,6 +1,6 @@
 //! Tokens that are signed with a word that everybody knows, and passwords of that kind.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -30,6 +30,10 @@ const REFUSED: Mark = Mark::new("auth-weak-secret.refused");
 impl Detector for AuthWeakSecret {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::ODD_CREDENTIAL
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

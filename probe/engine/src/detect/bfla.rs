@@ -1,6 +1,6 @@
 //! Somebody who is no administrator where only administrators have something to do.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::endpoint::is_external;
 use crate::finding::Severity;
@@ -37,6 +37,10 @@ const ENTERED: Mark = Mark::new("bfla.entered");
 impl Detector for Bfla {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::ADMIN
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -115,7 +119,7 @@ fn at_endpoint(case: &Case<'_>, cases: &Cases<'_>) -> Option<Accusation> {
         Accusation::of(case, trail)
             .weigh(Severity::High, points)
             .say(
-                format!("an operation of administrators, {}, is open to others", case.path),
+                format!("an operation of administrators, {}, is open to others", case.operation()),
                 format!("{count} accepted calls by {who}"),
             )
             .fact("accepted", count as f64)

@@ -1,11 +1,12 @@
 //! One identity reads one object after another, far more than anybody else does there.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::distinct::EXACT;
 use crate::finding::Severity;
 use crate::fingerprint;
 use crate::trail::{Mark, Outcome, Scope, Trail};
+use apisec_proto::call::AuthScheme;
 
 pub(super) struct BolaEnumeration;
 
@@ -19,7 +20,8 @@ const ABOUT: About = About {
     evidence: "Distinct ids in the path per identity within a window, against the median of the other identities at \
                the same endpoint. Numbers without gaps and answers with 2xx make it surer. Endpoints where \
                everybody reads as much, those that nobody needs an identity for, and objects that the service \
-               itself listed to the same identity before, are no finding.",
+               itself listed to the same identity before, are no finding. Programs (API keys, tokens of services and \
+               administrators) go through everything as their work: of them only a burst is told, as a guess.",
     remedy: "Check in the handler that the object belongs to the caller; block the identity meanwhile, and look at \
              which objects it has read.",
     bound: "Three distinct counts per actor and endpoint (exact to 64, then 512 bytes each); 128 KiB per node.",
@@ -39,12 +41,19 @@ const ABOUT: About = About {
 /// Objects that the service had listed to whoever asks for them.
 const LISTED: Mark = Mark::new("bola-enumeration.listed");
 
+/// Calls about objects, by programs.
+const BY_PROGRAM: Mark = Mark::new("bola-enumeration.by-program");
+
 /// Others that make a median worth something.
 const ENOUGH_OTHERS: usize = 5;
 
 impl Detector for BolaEnumeration {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::OBJECTS
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -55,7 +64,13 @@ impl Detector for BolaEnumeration {
         if seen.values.is_empty() || objects.asked.is_empty() {
             // What the answer about one object names is no list.
             objects.given.iter().for_each(|id| notebook.give(*id));
-        } else if objects.asked.iter().all(|id| notebook.was_given(*id))
+            return;
+        }
+        let program = seen.call.auth == AuthScheme::ApiKey || seen.is_privileged();
+        if program && let Some(trail) = notebook.actor() {
+            trail.count(BY_PROGRAM, 1);
+        }
+        if objects.asked.iter().all(|id| notebook.was_given(*id))
             && let Some(trail) = notebook.actor()
         {
             let object = objects.asked.iter().copied().reduce(fingerprint::pair);
@@ -77,7 +92,7 @@ impl Detector for BolaEnumeration {
             let is_fast = recent.objects.count().max(recent.missed.count()) as f64 >= objects;
             if is_fast {
                 judge(&case, &recent, cases, window, bench);
-            } else if most >= slow {
+            } else if most >= slow && total.counted(BY_PROGRAM) == 0 {
                 let seconds = total.last.saturating_sub(total.first) as f64 / 1e9;
                 judge(&case, total, cases, seconds, bench);
             }
@@ -106,7 +121,12 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
     let share = trail.with(Outcome::Accepted) as f64 / trail.calls.max(1) as f64;
     let (low, high) = trail.span;
     let dense = accepted && low <= high && read as f64 >= 0.7 * (high - low + 1) as f64;
-    let points = 3 + u8::from(dense) * 3 + u8::from(others.len() >= ENOUGH_OTHERS) * 3;
+    let is_program = trail.counted(BY_PROGRAM) > 0;
+    let points = match is_program {
+        true => 3,
+        false => 3 + u8::from(dense) * 3 + u8::from(others.len() >= ENOUGH_OTHERS) * 3,
+    };
+    let who = if is_program { "; by a program" } else { "" };
     let known = match others.len() {
         0 => "nobody else was seen there".to_owned(),
         _ => format!("median of {} others {median}", others.len()),
@@ -114,14 +134,14 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
     let pattern = if dense { format!("; numbers {low} to {high} with few gaps") } else { String::new() };
     let about = if count > EXACT as u64 { "about " } else { "" };
     let evidence = format!(
-        "{about}{count} distinct objects in {seconds:.0} s, {known}; {:.0} % of {} calls accepted{pattern}",
+        "{about}{count} distinct objects in {seconds:.0} s, {known}; {:.0} % of {} calls accepted{pattern}{who}",
         share * 100.0,
         trail.calls
     );
     let (severity, verb) = if accepted { (Severity::High, "reads") } else { (Severity::Low, "tries") };
     let accusation = Accusation::of(case, trail)
         .weigh(severity, points)
-        .say(format!("one identity {verb} {count} objects of {}", case.path), evidence)
+        .say(format!("one identity {verb} {count} objects of {}", case.operation()), evidence)
         .fact("objects", count as f64)
         .fact("median_of_others", median as f64)
         .fact("others", others.len() as f64)
@@ -174,6 +194,21 @@ mod tests {
             .for_each(|n| scene.user(99).get(&format!("/accounts/{}", crate::detect::scene::word(n)), 200));
         let finding = scene.only("bola-enumeration");
         assert_eq!((finding.path.as_str(), finding.facts["objects"]), ("/accounts/{name}", 60.0));
+    }
+
+    #[test]
+    fn a_program_that_goes_through_everything_is_a_guess_at_most() {
+        let program = |call: &mut Call| {
+            call.auth = apisec_proto::call::AuthScheme::ApiKey;
+            call.objects.asked.push(7);
+        };
+        let mut scene = Scene::new();
+        scene.pace = 10_000_000_000;
+        (0..400).for_each(|order| scene.user(7).call("GET", &format!("/orders/{order}"), 200, program));
+        scene.nothing("bola-enumeration");
+        scene.pace = 10_000_000;
+        (0..400).for_each(|order| scene.user(7).call("GET", &format!("/orders/{order}"), 200, program));
+        assert_eq!(scene.only("bola-enumeration").severity, Severity::Medium);
     }
 
     #[test]

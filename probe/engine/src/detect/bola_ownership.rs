@@ -1,6 +1,6 @@
 //! An object that belongs to somebody else, where everybody asks for their own.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -57,6 +57,10 @@ impl Detector for BolaOwnership {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::OBJECTS
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(credential) = seen.call.credential.as_deref() else { return };
         let objects = &seen.call.objects;
@@ -109,7 +113,7 @@ impl Detector for BolaOwnership {
                             if learnt { Severity::High } else { Severity::Medium },
                             if learnt { 9 } else { 3 },
                         )
-                        .say(format!("objects of somebody else at {}", case.path), evidence)
+                        .say(format!("objects of somebody else at {}", case.operation()), evidence)
                         .fact("foreign", foreign as f64)
                         .fact("learnt_from", others as f64)
                         .suggest("identity", 0),

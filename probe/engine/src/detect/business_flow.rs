@@ -1,6 +1,6 @@
 //! A program goes through a flow that is made for people: accounts by the dozen, orders like clockwork.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::flow::{self, Kind};
@@ -43,10 +43,13 @@ impl Detector for BusinessFlow {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::FLOW
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         if seen.call.method == "POST"
             && seen.outcome == Outcome::Accepted
-            && flow::kind(seen.path).is_some()
             && let Some(trail) = notebook.actor()
         {
             trail.moment(STEPS, seen.call.at, seen.call.at);
@@ -119,7 +122,7 @@ fn steps(case: &Case<'_>, cases: &Cases<'_>, bench: &mut Bench<'_>) {
     );
     let accusation = Accusation::of(case, &recent)
         .weigh(Severity::High, 5 + 2 * u8::from(shares.len() >= 3))
-        .say(format!("a program goes through {} {taken} times", case.path), evidence)
+        .say(format!("a program goes through {} {taken} times", case.operation()), evidence)
         .fact("calls", taken as f64)
         .fact("spread", spread)
         .fact("share", share)

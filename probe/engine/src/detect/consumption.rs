@@ -1,6 +1,6 @@
 //! More calls, bytes or work than anybody else asks for, and nobody says stop.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -33,6 +33,10 @@ const SUFFERS: f64 = 0.1;
 impl Detector for Consumption {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::LIMITED
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -95,7 +99,7 @@ impl Detector for Consumption {
             bench.accuse(
                 Accusation::of(&case, &trail)
                     .weigh(if suffers { Severity::High } else { Severity::Medium }, points)
-                    .say(format!("one caller takes far more than others of {}", case.path), evidence)
+                    .say(format!("one caller takes far more than others of {}", case.operation()), evidence)
                     .fact("calls", trail.calls as f64)
                     .fact("bytes", trail.response_bytes as f64)
                     .fact("median_of_others", usual as f64)

@@ -1,6 +1,6 @@
 //! One GraphQL document that asks for more than any screen shows, or tries many things at once.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -32,6 +32,10 @@ const NOTED: [u16; 3] = [6, 6, 4];
 impl Detector for GraphqlCost {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::GRAPHQL
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -66,7 +70,7 @@ impl Detector for GraphqlCost {
             let accusation = Accusation::of(&case, case.total())
                 .weigh(severity, 7)
                 .say(
-                    format!("{} sends {} what no screen needs", case.key.caller, case.path),
+                    format!("{} sends {} what no screen needs", case.key.caller, case.operation()),
                     format!("up to {depth} levels, {aliases} aliases, {batch} operations in one request; {accepted} answered"),
                 )
                 .fact("depth", depth as f64)

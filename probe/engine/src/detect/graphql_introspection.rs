@@ -1,9 +1,9 @@
 //! Somebody asks a GraphQL server for its schema.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
-use crate::trail::{Mark, Outcome, Scope};
+use crate::trail::{Scope, Tries};
 use apisec_proto::call::Notes;
 
 pub(super) struct GraphqlIntrospection;
@@ -21,26 +21,28 @@ const ABOUT: About = About {
     settings: &[],
 };
 
-const SEEN: Mark = Mark::new("graphql-introspection.seen");
-const ACCEPTED: Mark = Mark::new("graphql-introspection.accepted");
+const TRIES: Tries = Tries::new("graphql-introspection.seen", "graphql-introspection.accepted");
 
 impl Detector for GraphqlIntrospection {
     fn about(&self) -> &'static About {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::NOTES
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         if seen.call.notes.any(Notes::INTROSPECTION)
             && let Some(trail) = notebook.actor()
         {
-            trail.count(SEEN, 1);
-            trail.count(ACCEPTED, u64::from(seen.outcome == Outcome::Accepted));
+            TRIES.note(trail, seen.outcome);
         }
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        for case in cases.fresh(Scope::Actor).filter(|case| case.total().counted(SEEN) > 0) {
-            let (tried, accepted) = (case.total().counted(SEEN), case.total().counted(ACCEPTED));
+        for case in cases.fresh(Scope::Actor) {
+            let Some((tried, accepted)) = TRIES.of(case.total()) else { continue };
             let severity = if accepted > 0 { Severity::Medium } else { Severity::Low };
             let accusation = Accusation::of(&case, case.total())
                 .weigh(severity, 8)

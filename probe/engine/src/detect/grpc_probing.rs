@@ -1,6 +1,6 @@
 //! Somebody feels their way through a gRPC server: its reflection, and methods that are not there.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::fingerprint;
@@ -30,6 +30,10 @@ const UNIMPLEMENTED: i32 = 12;
 impl Detector for GrpcProbing {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::GRPC
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

@@ -1,6 +1,6 @@
 //! What should have been switched off: an old version beside its successor, a host that is not for production.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -33,9 +33,12 @@ impl Detector for Inventory {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::TEST_HOST
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         if seen.outcome == Outcome::Accepted
-            && is_for_tests(&seen.call.host)
             && let Some(trail) = notebook.actor()
         {
             trail.count(TEST_HOST, 1);
@@ -114,7 +117,7 @@ fn version(path: &str) -> Option<(&str, u32, &str)> {
     None
 }
 
-fn is_for_tests(host: &str) -> bool {
+pub(crate) fn is_for_tests(host: &str) -> bool {
     let host = host.split(':').next().unwrap_or_default();
     // A single label is no public name, and the last one says nothing.
     let Some((labels, _)) = host.rsplit_once('.') else { return false };

@@ -1,6 +1,6 @@
 //! A workload that reads what it need not read, with credentials that are right, and sends it away.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::endpoint::is_external;
 use crate::finding::Severity;
@@ -52,16 +52,20 @@ impl Detector for LateralMovement {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::OBJECTS.or(Cues::SENT)
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let call = seen.call;
-        if seen.outcome != Outcome::Accepted || is_outside(&call.src.workload.id) {
+        let writes = call.request_body > 0 && matches!(call.method.as_str(), "POST" | "PUT" | "PATCH");
+        let asks = call.response_body > 0 && !call.objects.asked.is_empty();
+        if seen.outcome != Outcome::Accepted || !(writes || asks) || is_outside(&call.src.workload.id) {
             return;
         }
         let outside = is_outside(&call.dst.workload.id) || is_public(&call.host);
-        let sends =
-            outside && call.request_body > 0 && matches!(call.method.as_str(), "POST" | "PUT" | "PATCH");
-        let reads = !outside && call.response_body > 0 && !call.objects.asked.is_empty();
-        if !sends && !reads {
+        let reads = !outside && asks;
+        if outside && !writes || !outside && !asks {
             return;
         }
         let Some(trail) = notebook.caller() else { return };

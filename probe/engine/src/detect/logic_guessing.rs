@@ -1,6 +1,6 @@
 //! Short secrets tried one after the other: vouchers, one-time codes.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::flow;
@@ -32,6 +32,10 @@ impl Detector for LogicGuessing {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::CLUES
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(guess) = seen.call.clues.as_ref().and_then(|clues| clues.guess) else { return };
         if let Some(trail) = notebook.actor() {
@@ -55,7 +59,7 @@ impl Detector for LogicGuessing {
             let accusation = Accusation::of(&case, &recent)
                 .weigh(severity, 7)
                 .say(
-                    format!("one caller tries {tried} codes at {}", case.path),
+                    format!("one caller tries {tried} codes at {}", case.operation()),
                     format!("{tried} different codes in {window:.0} s, {found} of them were right"),
                 )
                 .fact("tried", tried as f64)

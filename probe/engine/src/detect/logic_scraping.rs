@@ -1,6 +1,6 @@
 //! A program that takes everything along that is shown to everybody.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::flow;
@@ -37,6 +37,10 @@ impl Detector for LogicScraping {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::NAMELESS_READ
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let anonymous = seen.call.identity.is_none();
         if anonymous
@@ -70,7 +74,7 @@ impl Detector for LogicScraping {
             let accusation = Accusation::of(&case, &recent)
                 .weigh(Severity::Medium, 5 + u8::from(others.len() >= 3) * 2)
                 .say(
-                    format!("{} copies {}", case.key.caller, case.path),
+                    format!("{} copies {}", case.key.caller, case.operation()),
                     format!(
                         "{read} different objects in {window:.0} s, median of {} others {median}; pauses differ by {:.0} %",
                         others.len(),

@@ -1,6 +1,6 @@
 //! Amounts that make no sense, and prices that the client should not name.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -34,6 +34,10 @@ const PRICED: Mark = Mark::new("logic-value.priced");
 impl Detector for LogicValue {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::NOTES
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -71,7 +75,7 @@ impl Detector for LogicValue {
             let accusation = Accusation::of(&case, case.total())
                 .weigh(Severity::High, if negative > 0 { 8 } else { 6 })
                 .say(
-                    format!("amounts of the client's choice are accepted by {}", case.path),
+                    format!("amounts of the client's choice are accepted by {}", case.operation()),
                     signs.join("; "),
                 )
                 .fact("negative", negative as f64)

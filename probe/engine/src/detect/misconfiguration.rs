@@ -1,6 +1,6 @@
 //! Doors that a server leaves open, seen in its answers.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::finding::Severity;
 use crate::flow;
@@ -86,6 +86,10 @@ const NOTED: Notes = Notes(Notes::OPEN_CORS.0 | Notes::STACK_TRACE.0 | Notes::UN
 impl Detector for Misconfiguration {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::NOTES.or(Cues::PUBLIC).or(Cues::TRACE)
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

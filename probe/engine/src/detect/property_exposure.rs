@@ -1,6 +1,6 @@
 //! Answers that say more than anybody needs.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::endpoint::is_external;
 use crate::finding::Severity;
@@ -41,6 +41,10 @@ impl Detector for PropertyExposure {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::ANSWER
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(bodies) = seen.call.bodies.as_deref() else { return };
         let Some(answer) = bodies.response.as_ref() else { return };
@@ -77,7 +81,7 @@ impl Detector for PropertyExposure {
                 Accusation::of(&case, trail)
                     .of_everybody()
                     .weigh(if outside { Severity::High } else { Severity::Medium }, 7)
-                    .say(format!("{} says more than anybody needs", case.path), evidence)
+                    .say(format!("{} says more than anybody needs", case.operation()), evidence)
                     .fact("answers", exposed as f64)
                     .fact("callers", readers.len() as f64)
                     .suggest("endpoint", 0),

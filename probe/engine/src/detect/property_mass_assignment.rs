@@ -1,6 +1,6 @@
 //! A request that sets what its sender must not set.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::{Mark, Outcome, Scope};
@@ -61,6 +61,10 @@ impl Detector for PropertyMassAssignment {
         &ABOUT
     }
 
+    fn cues(&self) -> Cues {
+        Cues::REQUEST
+    }
+
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
         let Some(bodies) = seen.call.bodies.as_deref() else { return };
         let Some(request) = bodies.request.as_ref() else { return };
@@ -113,7 +117,7 @@ impl Detector for PropertyMassAssignment {
             bench.accuse(
                 Accusation::of(&case, trail)
                     .weigh(severity, if echoed > 0 { 8 } else { 4 })
-                    .say(format!("{} is set at {}", keys.join(", "), case.path), evidence)
+                    .say(format!("{} is set at {}", keys.join(", "), case.operation()), evidence)
                     .fact("requests", set as f64)
                     .fact("echoed", echoed as f64)
                     .suggest("identity", 0),

@@ -1,7 +1,7 @@
 //! One replica does what its siblings do not.
 
 use super::lateral_movement::family;
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Detector, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::endpoint::is_external;
 use crate::finding::Severity;
@@ -30,10 +30,6 @@ const ABOUT: About = About {
 impl Detector for ReplicaSibling {
     fn about(&self) -> &'static About {
         &ABOUT
-    }
-
-    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {
-        // Every trail counts its calls.
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {

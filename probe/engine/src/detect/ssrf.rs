@@ -1,6 +1,6 @@
 //! A request names a host, and the server connects there: within, where the caller could not.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Case, Cases};
 use crate::endpoint::Id;
 use crate::finding::Severity;
@@ -40,6 +40,10 @@ const SLACK: u64 = 50_000_000;
 impl Detector for Ssrf {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::NOTES
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -111,7 +115,7 @@ fn proven(case: &Case<'_>, named: &Moment, to: &Id, bench: &mut Bench<'_>) {
     let accusation = Accusation::of(case, case.total())
         .weigh(severity, if address(named).is_some() { 9 } else { 5 })
         .say(
-            format!("{} makes {service} fetch from {what}", case.path),
+            format!("{} makes {service} fetch from {what}", case.operation()),
             format!("a request named {what}, and {service} called {to} within the same two seconds"),
         )
         .fact("named", case.total().moments(NAMED).len() as f64)
@@ -123,7 +127,7 @@ fn tried(case: &Case<'_>, address: SocketAddr, bench: &mut Bench<'_>) {
     let accusation = Accusation::of(case, case.total())
         .weigh(Severity::Low, 5)
         .say(
-            format!("a request to {} names {}", case.path, shown(address)),
+            format!("a request to {} names {}", case.operation(), shown(address)),
             "no connection to it was seen".to_owned(),
         )
         .suggest("endpoint", 0);

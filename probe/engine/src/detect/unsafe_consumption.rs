@@ -1,6 +1,6 @@
 //! Somebody else's answers that are not what they were: a script, a redirect elsewhere, a flood.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::flow;
@@ -34,6 +34,10 @@ const ENOUGH: u64 = 10;
 impl Detector for UnsafeConsumption {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::PUBLIC
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {

@@ -1,6 +1,6 @@
 //! A WebSocket whose client never pauses.
 
-use super::{About, Detector, Notebook, Seen, Setting};
+use super::{About, Detector, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
 use crate::trail::Scope;
@@ -30,10 +30,6 @@ impl Detector for WebsocketFlood {
         &ABOUT
     }
 
-    fn features(&self, _seen: &Seen<'_>, _notebook: &mut Notebook<'_>) {
-        // Every trail counts its messages.
-    }
-
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
         let [rate, window, times] = ["rate", "window", "times"].map(|name| cases.setting(&ABOUT, name));
         let least = rate * 10.0;
@@ -56,7 +52,7 @@ impl Detector for WebsocketFlood {
             let accusation = Accusation::of(&case, &recent)
                 .weigh(Severity::High, if others.is_empty() { 5 } else { 8 })
                 .say(
-                    format!("{} floods {}", case.key.caller, case.path),
+                    format!("{} floods {}", case.key.caller, case.operation()),
                     format!(
                         "{} messages in {seconds:.0} s; median of {} others {median}",
                         recent.calls,

@@ -1,9 +1,9 @@
 //! A WebSocket that a script of somebody else opened.
 
-use super::{About, Detector, Notebook, Seen};
+use super::{About, Cues, Detector, Notebook, Seen};
 use crate::case::{Accusation, Bench, Cases};
 use crate::finding::Severity;
-use crate::trail::{Mark, Outcome, Scope};
+use crate::trail::{Scope, Tries};
 use apisec_proto::call::{AuthScheme, Notes};
 
 pub(super) struct WebsocketOrigin;
@@ -21,12 +21,15 @@ const ABOUT: About = About {
     settings: &[],
 };
 
-const SEEN: Mark = Mark::new("websocket-origin.seen");
-const ACCEPTED: Mark = Mark::new("websocket-origin.accepted");
+const TRIES: Tries = Tries::new("websocket-origin.seen", "websocket-origin.accepted");
 
 impl Detector for WebsocketOrigin {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn cues(&self) -> Cues {
+        Cues::NOTES
     }
 
     fn features(&self, seen: &Seen<'_>, notebook: &mut Notebook<'_>) {
@@ -35,19 +38,18 @@ impl Detector for WebsocketOrigin {
             && matches!(seen.call.auth, AuthScheme::None | AuthScheme::Cookie | AuthScheme::Basic)
             && let Some(trail) = notebook.actor()
         {
-            trail.count(SEEN, 1);
-            trail.count(ACCEPTED, u64::from(seen.outcome == Outcome::Accepted));
+            TRIES.note(trail, seen.outcome);
         }
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        for case in cases.fresh(Scope::Actor).filter(|case| case.total().counted(SEEN) > 0) {
-            let (tried, accepted) = (case.total().counted(SEEN), case.total().counted(ACCEPTED));
+        for case in cases.fresh(Scope::Actor) {
+            let Some((tried, accepted)) = TRIES.of(case.total()) else { continue };
             let severity = if accepted > 0 { Severity::High } else { Severity::Low };
             let accusation = Accusation::of(&case, case.total())
                 .weigh(severity, 7)
                 .say(
-                    format!("{} is opened by scripts of others", case.path),
+                    format!("{} is opened by scripts of others", case.operation()),
                     format!("{tried} upgrades from a foreign origin without a token of the own script, {accepted} accepted"),
                 )
                 .fact("tried", tried as f64)

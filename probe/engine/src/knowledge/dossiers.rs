@@ -192,7 +192,8 @@ impl Knowledge {
         let mut cases = Cases { now, dossiers, fresh: &fresh, places, shown: &shown, settings, folded };
         cases.fold();
         let ledger = &mut self.ledger;
-        let mut raise = |finding| ledger.raise(finding, now, self.limits.findings);
+        ledger.follow(&shown);
+        let mut raise = |finding, endpoint| ledger.raise(finding, endpoint, now, self.limits.findings);
         for detector in DETECTORS.iter().filter(|detector| !settings.silences(detector.about())) {
             detector.judge(&cases, &mut Bench { about: detector.about(), raise: &mut raise });
         }

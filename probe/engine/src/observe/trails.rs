@@ -3,7 +3,8 @@
 
 use super::listed::Listed;
 use super::*;
-use crate::detect::{DETECTORS, Seen};
+use crate::case::Settings;
+use crate::detect::{Cues, DETECTORS, Detector, Seen};
 use crate::trail::{CROWD, NOBODY, Scope, Trail, TrailKey, epoch_of};
 use compact_str::CompactString;
 
@@ -36,23 +37,42 @@ pub(super) struct Trails {
     /// Calls whose trail could not be told from others'.
     pub(super) crowded: u64,
     listed: Listed,
+    /// The detectors that look at calls, by what they look at.
+    watching: Vec<(Cues, &'static dyn Detector)>,
+    /// All detectors are silent: nothing is written down.
+    idle: bool,
 }
 
 impl Trails {
     pub(super) fn new(limits: Limits) -> Self {
         let rows = IndexMap::default();
-        Self {
+        let mut trails = Self {
             limit: limits.trails_per_delta,
             rows,
             turned: Vec::new(),
             active: 0,
             crowded: 0,
             listed: Listed::default(),
-        }
+            watching: Vec::new(),
+            idle: false,
+        };
+        trails.heed(&Settings::default());
+        trails
+    }
+
+    /// What is silenced is not asked any more.
+    pub(super) fn heed(&mut self, settings: &Settings) {
+        let speaking = DETECTORS.iter().filter(|detector| !settings.silences(detector.about()));
+        self.idle = speaking.clone().next().is_none();
+        let watching = speaking.map(|detector| (detector.cues(), *detector));
+        self.watching = watching.filter(|(cues, _)| *cues != Cues::NONE).collect();
     }
 
     /// Writes a call into its actor's trail and lets every detector do so.
     pub(super) fn add(&mut self, seen: &Seen<'_>, (src, dst): (Slot, Slot), operation: u32) {
+        if self.idle {
+            return;
+        }
         let call = seen.call;
         let actor = call.identity.map_or(NOBODY, |identity| identity.0.clamp(1, CROWD - 1));
         let row = Row { scope: Scope::Actor, vantage: call.vantage, src, place: operation, actor };
@@ -60,10 +80,13 @@ impl Trails {
         if let Some(trail) = self.at(own) {
             trail.add(call, seen.values);
         }
+        // Taken out for so long, so that the detectors may write into the trails.
+        let watching = std::mem::take(&mut self.watching);
         let mut notebook = Notebook { trails: self, row, own, ends: (src, dst), at: call.at };
-        for detector in DETECTORS {
+        for (_, detector) in watching.iter().filter(|(cues, _)| cues.meets(seen.cues)) {
             detector.features(seen, &mut notebook);
         }
+        self.watching = watching;
     }
 
     /// The number of the page for what happens at `at`.

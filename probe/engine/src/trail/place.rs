@@ -1,5 +1,7 @@
 //! What a path says about the operation behind it. Looked at once per operation, not per call.
 
+use crate::flow;
+
 /// Words of paths that only administrators need.
 const ADMIN: [&str; 12] = [
     "admin",
@@ -31,13 +33,15 @@ pub struct Place {
     pub is_login: bool,
     /// It says whether the service is well.
     pub is_health: bool,
+    /// It is a step of a flow that is made for people.
+    pub is_flow: bool,
 }
 
 impl Place {
     /// What the path, typed or not, says.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let mut place = Self::default();
+        let mut place = Self { is_flow: flow::kind(path).is_some(), ..Self::default() };
         for segment in path.split('/') {
             let is = |words: &[&str]| words.iter().any(|word| segment.eq_ignore_ascii_case(word));
             place.is_admin |= is(&ADMIN);

@@ -6,7 +6,7 @@ use apisec_engine::snapshot::Snapshot;
 use apisec_probe::attach::{Bodies, Own};
 use apisec_probe::identity::roster::roster;
 use apisec_probe::identity::{self, LocalIdentity};
-use apisec_probe::pipeline::{self, Config};
+use apisec_probe::pipeline::{self, Config, Detection};
 use apisec_probe::source::live::Live;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,6 +35,7 @@ fn live(watch: Duration) -> Result<Snapshot, Failure> {
         zombie_after: ZOMBIE_AFTER,
         history: Vec::new(),
         keeper: None,
+        detection: Detection::default(),
         forwarder: None,
         on_call: None,
         recorder: None,

@@ -9,6 +9,7 @@ mod conns;
 mod cost;
 mod coverage;
 mod desk;
+mod examination;
 mod governor;
 mod half_read;
 mod hold;
@@ -142,6 +143,8 @@ pub struct Feed {
     pub updates: Sender<Update>,
     /// The operator's templating rules.
     pub rules: watch::Receiver<Vec<TemplateRule>>,
+    /// What is documented.
+    pub specs: watch::Receiver<Vec<Given>>,
     /// Becomes true when it shall end, with [`Update::End`].
     pub stop: Arc<AtomicBool>,
 }
@@ -161,8 +164,8 @@ pub struct Observing {
 /// The system gives us no thread.
 pub fn start(mut config: Config) -> Result<Running, SourceError> {
     let setup = Setup::of(&mut config);
-    merge(setup, "apisec-capture", move |Feed { updates, rules, stop }| {
-        capture::Capture::new(config, updates, rules, stop, Pace::default()).run()
+    merge(setup, "apisec-capture", move |Feed { updates, rules, specs, stop }| {
+        capture::Capture::new(config, updates, rules, stop, Pace::default()).examining(specs).run()
     })
 }
 
@@ -177,13 +180,14 @@ pub fn merge(
 ) -> Result<Running, SourceError> {
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
     let (publish_rules, rules) = watch::channel(setup.rules.clone());
+    let (publish_specs, specs) = watch::channel(setup.specs.clone());
     let (updates, taken) = bounded(WAITING_DELTAS);
     let (commands, asked) = bounded(WAITING_COMMANDS);
     let stop = Arc::new(AtomicBool::new(false));
     let live_view = setup.live_view;
-    let merger = knowledge::Merger::new(setup, publish, publish_rules);
+    let merger = knowledge::Merger::new(setup, publish, publish_rules, publish_specs);
     let feed = {
-        let given = Feed { updates, rules: rules.clone(), stop: stop.clone() };
+        let given = Feed { updates, rules: rules.clone(), specs, stop: stop.clone() };
         spawn(name, move || feed(given))?
     };
     let knowledge = spawn("apisec-merge", move || merger.run(&taken, &asked, live_view))?;

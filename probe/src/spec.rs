@@ -5,6 +5,7 @@
 //! else; nothing is fetched but the addresses that the operator named. What cannot be read is a problem of that specification, and the rest still loads.
 
 mod address;
+pub(crate) mod examine;
 mod file;
 mod folder;
 mod graphql;
@@ -27,6 +28,9 @@ const MAX_FILES: usize = 2_048;
 /// Bytes of documents that are kept while a folder is read, because others may refer to them; as values about five times as
 /// much. What does not fit is read again when it is asked for.
 const MAX_KEPT: u64 = 32 << 20;
+/// Bytes of documents whose values calls are compared with: they are kept as long as they hold, as values about five times
+/// as much. Beyond, operations, statuses and shapes are compared all the same.
+const MAX_COMPARED: u64 = 8 << 20;
 /// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
 const MAX_DEPTH: usize = 64;
 
@@ -120,11 +124,11 @@ fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
 /// A specification that is part of the program, such as those of the demo.
 #[must_use]
 pub fn built_in(name: &str, text: &str) -> Given {
-    let spec = match file::parse(text) {
-        Ok(value) => read(&Documents::new(name, value)),
-        Err(problem) => broken(name, problem),
+    let documents = match file::parse(text) {
+        Ok(value) => Arc::new(Documents::new(name, value)),
+        Err(problem) => return Given { spec: Arc::new(broken(name, problem)), ..Given::default() },
     };
-    Given { spec: Arc::new(spec), ..Given::default() }
+    Given { spec: Arc::new(read(&documents)), documents: Some(documents), ..Given::default() }
 }
 
 fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
@@ -138,9 +142,12 @@ fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
     loaded.degradations.extend(found.more.then(|| too_many(path)));
 }
 
-fn given(spec: Spec, request: &Request) -> Given {
-    Given { spec: Arc::new(spec), service: request.service.clone(), ..Given::default() }
+fn given((spec, documents): Read, request: &Request) -> Given {
+    Given { spec: Arc::new(spec), service: request.service.clone(), documents, ..Given::default() }
 }
+
+/// A specification, with what it was read from where that is kept.
+type Read = (Spec, Option<Arc<Documents>>);
 
 /// The files below one folder, each read once as long as there is room to keep them.
 struct Shelf {
@@ -180,18 +187,19 @@ impl Shelf {
     }
 
     /// The specification in a file; `None` when it is none and nobody said so (`named`).
-    fn specification(&mut self, name: &str, named: bool) -> Option<Spec> {
+    fn specification(&mut self, name: &str, named: bool) -> Option<Read> {
         self.make_room();
         match self.parse(name) {
             Parsed::Document(document) if named || is_specification(&document) => {}
-            Parsed::Other(spec) => return Some(self.shown(Arc::unwrap_or_clone(spec))),
-            Parsed::Broken(problem) => return Some(self.shown(broken(name, problem))),
-            Parsed::Stranger if named => return Some(self.shown(broken(name, stranger()))),
+            Parsed::Other(spec) => return Some((self.shown(Arc::unwrap_or_clone(spec)), None)),
+            Parsed::Broken(problem) => return Some((self.shown(broken(name, problem)), None)),
+            Parsed::Stranger if named => return Some((self.shown(broken(name, stranger())), None)),
             Parsed::Document(_) | Parsed::Stranger => return None,
         }
-        let documents = self.documents(name)?;
+        let documents = Arc::new(self.documents(name)?);
         let spec = read(&documents);
-        Some(self.shown(spec))
+        let is_kept = self.bytes <= MAX_COMPARED;
+        Some((self.shown(spec), Some(documents).filter(|_| is_kept)))
     }
 
     fn parse(&mut self, name: &str) -> Parsed {

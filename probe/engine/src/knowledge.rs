@@ -39,6 +39,7 @@ mod recent;
 mod renaming;
 mod repaint;
 mod service;
+mod values;
 
 use caps::Caps;
 use dossiers::Dossiers;
@@ -49,6 +50,8 @@ use present::refresh_services;
 use recent::Recent;
 use repaint::Canvases;
 use service::{Policy, Service};
+pub use values::Mismatch;
+use values::Values;
 
 /// Numbers that we gave out ourselves: no attacker picks them.
 type Numbers = foldhash::fast::RandomState;
@@ -88,6 +91,7 @@ pub struct Knowledge {
     dossiers: Dossiers,
     ledger: Ledger,
     standings: Arc<Standings>,
+    values: Values,
 }
 
 /// How long an operation may be idle before it counts as a zombie when nobody said: monthly jobs are still in use.
@@ -140,7 +144,19 @@ impl Knowledge {
             dossiers: Dossiers::default(),
             ledger: Ledger::default(),
             standings: Arc::default(),
+            values: Values::default(),
         }
+    }
+
+    /// Takes what somebody who compared values with their documents reports.
+    pub fn differ(&mut self, mismatch: Mismatch) {
+        let id = self.renames.resolve(&Id::from(mismatch.service.as_str())).clone();
+        if !self.values.add(&id, mismatch) {
+            return;
+        }
+        self.revision += 1;
+        let known = self.workloads.get_mut(&id).and_then(|known| known.service.as_mut());
+        known.into_iter().for_each(|service| service.repaint(self.revision));
     }
 
     /// Adds what a node observed.
@@ -385,6 +401,7 @@ impl Knowledge {
         let mut all = self.caps.degradations(&self.limits, &self.recent, &self.follower);
         all.extend(caps::of_findings(self.dossiers.crowded, self.ledger.dropped));
         all.extend(self.standings.trouble.iter().cloned());
+        all.extend(self.values.degradation());
         all.extend(self.library.degradations(self.window.is_some() && self.endpoints > 0));
         all
     }

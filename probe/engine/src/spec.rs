@@ -10,12 +10,14 @@ mod document;
 mod locate;
 mod operation;
 mod outline;
+mod portable;
 mod read;
 mod server;
 
 pub use document::{Documents, beside, escaped};
 pub use locate::line_of;
 pub use outline::{Kinds, Outline, Property};
+pub use portable::Part;
 pub use read::{is_specification, read};
 
 use compact_str::CompactString;

@@ -119,6 +119,21 @@ pub(crate) fn read(
     Some(Body { format, coding, read: text.len() as u64, whole, shape, sensitive })
 }
 
+/// The whole text of a body that was captured to its end, its content coding undone.
+pub(crate) fn whole<'a>(
+    fields: &dyn Fields,
+    body: &'a [u8],
+    size: u64,
+    unpacker: &'a mut Unpacker,
+) -> Option<&'a [u8]> {
+    if body.is_empty() || (body.len() as u64) < size {
+        return None;
+    }
+    let coding = Coding::named(fields.get("content-encoding").unwrap_or_default());
+    let (text, ending) = unpacker.unpack(coding, body, coding::MAX_UNPACKED);
+    (ending == Ending::Whole).then_some(text)
+}
+
 /// Reads a document by its content, with its media type as a hint.
 fn walk(
     media: &[u8],

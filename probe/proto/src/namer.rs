@@ -132,6 +132,11 @@ impl Namer {
         }
     }
 
+    /// The whole text of a body, for whoever compares it with its documentation at once: it must never be kept.
+    pub fn whole<'a>(&'a mut self, fields: &dyn Fields, body: &'a [u8], size: u64) -> Option<&'a [u8]> {
+        body::whole(fields, body, size, &mut self.scratch.unpacker)
+    }
+
     /// What the bodies look like, as far as they were captured.
     fn read_bodies(&mut self, exchange: &Exchange<'_>, call: &mut Call) {
         let mut read = |fields: &dyn Fields, body: &[u8], size: u64| {

@@ -2,6 +2,7 @@
 
 use super::cost::Stage;
 use super::desk::{Desk, Details};
+use super::examination::Examination;
 use super::governor::{Governor, Shedding};
 use super::samples::Samples;
 use super::{Config, Pace, Update};
@@ -13,6 +14,8 @@ use apisec_abi::{Exec, Exit, Open, SAMPLE_BYTES};
 use apisec_engine::command::TemplateRule;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::delta::Delta;
+use apisec_engine::drift::Given;
+use apisec_engine::knowledge::Mismatch;
 use apisec_engine::rename::Rename;
 use apisec_engine::snapshot::Capture as CaptureView;
 use apisec_proto::call::{Call, Tls};
@@ -35,6 +38,8 @@ const LAST_POLLS: usize = 16;
 pub struct Report {
     /// Of one node one, of several as many as came.
     pub deltas: Vec<Delta>,
+    /// Values that were not as documented.
+    pub mismatches: Vec<Mismatch>,
     /// What was captured, and what was not, since the start.
     pub capture: CaptureView,
     /// The time of the source, Unix nanoseconds.
@@ -104,6 +109,12 @@ impl Capture {
             first: true,
             load: Load { cpu: clock::thread_cpu(), wall: clock::now(), lost: 0 },
         }
+    }
+
+    /// Also compares values with what is documented of them.
+    pub(super) fn examining(mut self, specs: watch::Receiver<Vec<Given>>) -> Self {
+        self.stages.desk.examination = Examination::start(specs);
+        self
     }
 
     /// Reads the source until it ends or we are told to stop.
@@ -180,6 +191,7 @@ impl Capture {
         let now = self.source.now();
         self.source.finish(&mut self.stages);
         self.stages.finish(now);
+        self.stages.desk.examination.finish();
         let mut report = self.report(now);
         if let Some(recorder) = self.stages.desk.recorder.take() {
             report.capture.degradations.extend(recorder.finish(now).err().map(unfinished));
@@ -218,7 +230,7 @@ impl Capture {
             };
             recorder.tick(now, &stats, &capture.degradations);
         }
-        Report { deltas: vec![delta], capture, now }
+        Report { deltas: vec![delta], mismatches: self.stages.desk.examination.found(), capture, now }
     }
 
     /// The state of the capture, as the snapshot shows it.
@@ -232,6 +244,8 @@ impl Capture {
         counters.extend(decoder.counters().map(owned));
         counters.insert("connections".into(), desk.conns.len() as u64);
         counters.insert("bodies_read_whole".into(), desk.samples.read);
+        counters.insert("calls_examined".into(), desk.examination.examined);
+        counters.insert("calls_not_examined".into(), desk.examination.left_out);
         counters.insert("calls_named_early".into(), desk.hold.gave_up);
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());

@@ -6,6 +6,7 @@ use super::CallSink;
 use super::conns::Conns;
 use super::cost::{Cost, Stage};
 use super::coverage::Coverage;
+use super::examination::Examination;
 use super::governor::Shedding;
 use super::half_read::HalfRead;
 use super::hold::{Hold, Release};
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     pub(super) shedding: Shedding,
     pub(super) details: Details,
     pub(super) samples: Samples,
+    pub(super) examination: Examination,
     pub(super) calls: u64,
     pub(super) calls_in_delta: u64,
     pub(super) unnamed: u64,
@@ -106,6 +108,7 @@ impl Desk {
             shedding: Shedding::Nothing,
             details: Details::default(),
             samples,
+            examination: Examination::default(),
             calls: 0,
             calls_in_delta: 0,
             unnamed: 0,
@@ -159,6 +162,9 @@ impl Desk {
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
         self.namer.name(exchange, ends, depth, &mut call);
         call.tls = self.conns.tls(exchange.conn);
+        if depth == Depth::Detail {
+            self.examination.offer(exchange, &call, &mut self.namer);
+        }
         let first = self.conns.is_first(exchange.conn);
         self.coverage.read(&call, first);
         if call.notes.any(Notes::OPAQUE_FIELDS) {

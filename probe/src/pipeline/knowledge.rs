@@ -81,6 +81,7 @@ pub(super) struct Merger {
     knowledge: Knowledge,
     publish: watch::Sender<Arc<Snapshot>>,
     publish_rules: watch::Sender<Vec<TemplateRule>>,
+    publish_specs: watch::Sender<Vec<Given>>,
     /// Known before the pipeline started.
     degradations: Vec<Degradation>,
     capture: Capture,
@@ -99,6 +100,7 @@ impl Merger {
         setup: Setup,
         publish: watch::Sender<Arc<Snapshot>>,
         publish_rules: watch::Sender<Vec<TemplateRule>>,
+        publish_specs: watch::Sender<Vec<Given>>,
     ) -> Self {
         let mut knowledge = Knowledge::new(setup.limits, setup.rules);
         knowledge.zombie_after(setup.zombie_after);
@@ -111,6 +113,7 @@ impl Merger {
             knowledge,
             publish,
             publish_rules,
+            publish_specs,
             degradations: setup.degradations,
             capture: Capture { source: setup.source, ..Capture::default() },
             now: 0,
@@ -156,6 +159,9 @@ impl Merger {
             self.resync.start(connection, &self.capture.half_read);
             return;
         }
+        if let Command::Specify(given) = &command {
+            self.publish_specs.send_replace(given.clone());
+        }
         self.knowledge.apply(command);
         self.docket.keep(self.knowledge.reviewed());
         self.publish_rules.send_replace(self.knowledge.rules().to_vec());
@@ -163,9 +169,10 @@ impl Merger {
     }
 
     fn merge(&mut self, report: Report) {
-        let Report { deltas, mut capture, now } = report;
+        let Report { deltas, mismatches, mut capture, now } = report;
         let started = clock::thread_cpu();
         deltas.into_iter().for_each(|delta| self.knowledge.merge(delta));
+        mismatches.into_iter().for_each(|mismatch| self.knowledge.differ(mismatch));
         self.now = now;
         self.dirty = true;
         let merged = clock::thread_cpu();

@@ -2,7 +2,7 @@
 //! size. What it refers to elsewhere is not fetched.
 
 use super::file::{self, MAX_BYTES, Parsed};
-use super::{Loaded, Request, broken, given, stranger};
+use super::{Loaded, MAX_COMPARED, Read, Request, broken, given, stranger};
 use crate::forward::http::Place;
 use crate::forward::stream::Trust;
 use apisec_engine::degradation::{Degradation, Severity};
@@ -43,13 +43,18 @@ fn fetch(address: &str) -> Result<Vec<u8>, String> {
     place.get(&Trust::default(), MAX_BYTES as usize)
 }
 
-fn specification(name: &str, bytes: &[u8]) -> Spec {
-    match file::understand(name, bytes) {
-        Parsed::Document(document) => lined(read(&Documents::new(name, document)), bytes),
+fn specification(name: &str, bytes: &[u8]) -> Read {
+    let spec = match file::understand(name, bytes) {
+        Parsed::Document(document) => {
+            let documents = Arc::new(Documents::new(name, document));
+            let is_kept = bytes.len() as u64 <= MAX_COMPARED;
+            return (lined(read(&documents), bytes), Some(documents).filter(|_| is_kept));
+        }
         Parsed::Other(spec) => Arc::unwrap_or_clone(spec),
         Parsed::Broken(problem) => broken(name, problem),
         Parsed::Stranger => broken(name, stranger()),
-    }
+    };
+    (spec, None)
 }
 
 /// With the lines of its problems.

@@ -42,7 +42,7 @@ fn a_huge_folder_is_read_whole_and_kept_in_part() {
     let folder = folder(&borrowed);
     let mut shelf = Shelf::new(folder.path());
     for (name, _) in &borrowed {
-        let spec = shelf.specification(name, false).unwrap();
+        let (spec, _) = shelf.specification(name, false).unwrap();
         assert_eq!((spec.operations.len(), spec.problems.len()), (1, 0), "{name}");
         assert!(shelf.kept <= MAX_KEPT + (3 << 20), "{}", shelf.kept);
     }

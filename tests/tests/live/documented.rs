@@ -1,4 +1,5 @@
-//! Drift of servers that we did not write, against a GraphQL schema, a Protobuf file and a document at an address.
+//! Drift of servers that we did not write, against a GraphQL schema, a Protobuf file and a document at an address; and values
+//! that are not as documented.
 
 use std::fs;
 
@@ -14,6 +15,23 @@ use super::{can_run, dialects};
 /// Documented are two operations that are called, and one that is not.
 const SCHEMA: &str =
     "type Query { users: [Int] user: Int old: Int @deprecated }\ntype Mutation { addUser: Int }\n";
+
+/// What a server of files says of its files, and of a parameter that it does not look at.
+const FILES: &str = r##"
+openapi: 3.0.3
+info: {title: files}
+paths:
+  /api.yaml: {get: {}}
+  /gone: {get: {}}
+  /user.json:
+    get:
+      parameters: [{in: query, name: page, schema: {type: integer, minimum: 1}}]
+      responses:
+        "200": {content: {application/json: {schema: {$ref: "#/components/schemas/User"}}}}
+components:
+  schemas:
+    User: {type: object, properties: {name: {type: string}, role: {type: string, enum: [user, administrator]}}}
+"##;
 
 /// The state of an operation, by what it is called; of several at the same service the first.
 fn state(snapshot: &Snapshot, name: impl Fn(&EndpointView) -> bool) -> Option<Drift> {
@@ -87,21 +105,28 @@ fn a_document_is_read_from_the_address_that_was_named() {
     if !can_run(name, &["python3", "curl"]) {
         return;
     }
-    let text = "openapi: 3.1.0\ninfo: {title: files}\npaths:\n  /api.yaml: {get: {}}\n  /gone: {get: {}}\n";
-    let files = server::python(&[("api.yaml", text), ("secret", "x")]).unwrap();
+    let user = r#"{"name": "ada", "role": "hunter2"}"#;
+    let files = server::python(&[("api.yaml", FILES), ("secret", "x"), ("user.json", user)]).unwrap();
     let url = |path: &str| format!("{}/{path}", files.url());
     let binding = format!("{}={}", files.address(), url("api.yaml"));
     let watch = Watch::start(&["--output", "json", "--spec", &binding]).unwrap();
-    for path in ["api.yaml", "secret"] {
+    for path in ["api.yaml", "secret", "user.json?page=2", "user.json?page=swordfish"] {
         curl(&[&url(path)]).unwrap();
     }
     let snapshot = watch.end_with_snapshot().unwrap();
     let spec = &snapshot.specifications[0];
-    assert_eq!((spec.file.as_str(), spec.operations), (url("api.yaml").as_str(), 2));
+    assert_eq!((spec.file.as_str(), spec.operations), (url("api.yaml").as_str(), 3));
     let service = &spec.services[0].service;
     let of = |path: &str| state(&snapshot, |own| own.service == *service && own.path == path);
     let told = ["/api.yaml", "/secret", "/gone"].map(of);
     assert_eq!(told, [Drift::Active, Drift::Shadow, Drift::Orphan].map(Some));
     let called = snapshot.endpoints.iter().find(|own| own.service == *service && own.path == "/api.yaml");
     assert_eq!(called.unwrap().calls, 1, "our own question is no call");
+    let user =
+        snapshot.endpoints.iter().find(|own| own.service == *service && own.path == "/user.json").unwrap();
+    let expected =
+        ["answer 200 .role is none of the documented values", "query page is not of the documented type"];
+    assert_eq!(user.documentation.differences, expected);
+    let all = serde_json::to_string(&snapshot).unwrap();
+    assert!(!all.contains("hunter2") && !all.contains("swordfish"), "only that it differs is kept");
 }

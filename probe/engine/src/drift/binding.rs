@@ -4,7 +4,7 @@
 //! host that callers asked this service for, a Protobuf service that answers there, or a title (or file name) that is the service's own name. Nothing is guessed
 //! beyond that: a specification that fits no service is shown as such, and one that bears the name of several too.
 
-use crate::spec::{Api, Spec};
+use crate::spec::{Api, Documents, Spec};
 use compact_str::CompactString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub struct Given {
     pub service: Option<String>,
     /// What the operator said later about services, by workload id.
     pub chosen: Chosen,
+    /// What it was read from, where that is kept, so that values can be compared with it.
+    pub documents: Option<Arc<Documents>>,
 }
 
 /// Why a specification belongs to a service.

@@ -11,7 +11,7 @@ use crate::spec::{Api, Location, Operation, Response, Spec};
 use apisec_proto::call::AuthScheme;
 
 /// Differences that are listed of one operation.
-const MAX_DIFFERENCES: usize = 32;
+pub(crate) const MAX_DIFFERENCES: usize = 32;
 
 /// Statuses that a router, cache, gateway, limiter or authentication layer gives on behalf of any operation.
 pub(super) const ANYBODYS: [u16; 25] = [

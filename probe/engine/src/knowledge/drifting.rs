@@ -2,7 +2,8 @@
 
 use super::Knowledge;
 use super::service::Group;
-use crate::drift::difference::differences;
+use super::values::Values;
+use crate::drift::difference::{MAX_DIFFERENCES, differences};
 use crate::drift::state::{Evidence, Seen, judge};
 use crate::drift::{Contract, Documented, Names};
 use crate::endpoint::EndpointStats;
@@ -41,7 +42,7 @@ pub(super) fn paint_documentation(
     row: &mut EndpointView,
     group: &mut Group,
     contract: Option<&Contract>,
-    stats: &EndpointStats,
+    (stats, values): (&EndpointStats, &Values),
 ) {
     group.evidence = Evidence::of(stats);
     let past = group.past;
@@ -50,12 +51,18 @@ pub(super) fn paint_documentation(
     let Some((contract, documented)) = contract.zip(group.documented.as_ref()) else { return };
     let Some(number) = documented.operation else { return };
     let Some((operation, spec)) = contract.operation(number).zip(contract.spec_of(number)) else { return };
+    let mut differences = differences(spec, operation, documented, stats);
+    for what in values.of(&row.service, &spec.file, &operation.place.pointer) {
+        if differences.len() < MAX_DIFFERENCES && !differences.iter().any(|known| known == what) {
+            differences.push(what.to_owned());
+        }
+    }
     row.documentation = Documentation {
         file: spec.file.clone(),
         pointer: operation.place.pointer.clone(),
         id: operation.id.clone(),
         owner: operation.owner.clone(),
-        differences: differences(spec, operation, documented, stats),
+        differences,
         source: contract.place_of(number).map(|place| (spec.clone(), place)),
     };
 }

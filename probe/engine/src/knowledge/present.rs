@@ -252,7 +252,7 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now):
                 let stats = group.sum(observed);
                 group.capped = (stats.callers.others() > 0, stats.has_more_names());
                 paint_endpoint(row, &stats);
-                drifting::paint_documentation(row, group, contract, &stats);
+                drifting::paint_documentation(row, group, contract, (&stats, &known.values));
             }
             drifting::paint_state(row, group, contract, now, zombie_after);
             row.rate = group.calls_in(observed, second) as f64;

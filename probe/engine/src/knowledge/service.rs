@@ -121,6 +121,11 @@ impl Service {
         }
     }
 
+    /// Has all its groups shown anew.
+    pub(super) fn repaint(&mut self, revision: u64) {
+        self.groups.iter_mut().for_each(|group| group.changed = revision);
+    }
+
     /// Forces new groups before the next snapshot.
     pub(super) fn regroup(&mut self) {
         self.stale = true;

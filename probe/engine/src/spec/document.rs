@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Parsed documents by name. A name is a path below the folder that was given, with `/` between its parts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Documents {
     root: String,
     files: BTreeMap<String, Arc<Value>>,
@@ -45,6 +45,16 @@ impl Documents {
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// What stands at a pointer of a document.
+    pub(super) fn at(&self, name: &str, pointer: &str) -> Option<Node<'_>> {
+        let (file, document) = self.files.get_key_value(name)?;
+        Some(Node { file, pointer: pointer.to_owned(), value: document.pointer(pointer)? })
     }
 
     pub(super) fn top(&self) -> Option<Node<'_>> {

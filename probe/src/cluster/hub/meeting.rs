@@ -160,7 +160,7 @@ impl Meeting {
             let now = clock::now();
             let deltas = self.ready(now);
             if !deltas.is_empty() || now.saturating_sub(self.accounted) >= ACCOUNT {
-                let report = Report { deltas, capture: self.capture(now), now };
+                let report = Report { deltas, mismatches: Vec::new(), capture: self.capture(now), now };
                 // It was not full, and nobody else fills it.
                 let _gone = updates.try_send(Update::Delta(Box::new(report)));
             }
@@ -178,7 +178,7 @@ impl Meeting {
         self.held.iter_mut().for_each(|held| held.until = 0);
         let deltas = self.ready(now);
         self.accounted = 0;
-        Report { deltas, capture: self.capture(now), now }
+        Report { deltas, mismatches: Vec::new(), capture: self.capture(now), now }
     }
 
     fn ready(&mut self, now: u64) -> Vec<Delta> {

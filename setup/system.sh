@@ -36,11 +36,14 @@ needs_of() {
     need wget wget
     need go golang-go
     need gnutls-serv gnutls-bin
+    need psql postgresql
     need tmux tmux
     need ip iproute2
     need python3 python3
     need_library websockets python3-websockets
     need_library graphql python3-graphql-core
+    need_library spyne python3-spyne
+    need_library zeep python3-zeep
     need tcpdump tcpdump
     need busybox busybox
     need h2load nghttp2
@@ -80,10 +83,13 @@ for target in "$@"; do needs_of "$target"; done
 pypi() {
   case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
-  PYTHONPATH=$folder /usr/bin/python3 -c 'import openapi_spec_validator, hypercorn, uvicorn, mcp' 2>/dev/null && return 0
-  say "installing with pip: openapi-spec-validator hypercorn uvicorn mcp"
+  # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
+  local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic'
+  PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
+  say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
-    'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3'
+    'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
+    'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2'
 }
 
 [ ${#missing[@]} -gt 0 ] || { pypi "$@"; exit 0; }
@@ -100,7 +106,7 @@ fi
 policy=/usr/sbin/policy-rc.d
 blocked=
 block_services() {
-  [[ " ${missing[*]} " == *" nginx-light "* && ! -e $policy ]] || return 0
+  [[ " ${missing[*]} " =~ " nginx-light "|" postgresql " && ! -e $policy ]] || return 0
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
   "${as_root[@]}" chmod 755 "$policy"
   blocked=yes
@@ -109,7 +115,7 @@ unblock_services() {
   [ -n "$blocked" ] || return 0
   "${as_root[@]}" rm -f "$policy"
   if has systemctl && [ -d /run/systemd/system ]; then
-    "${as_root[@]}" systemctl --quiet disable nginx || true
+    "${as_root[@]}" systemctl --quiet disable nginx postgresql || true
   fi
 }
 trap unblock_services EXIT

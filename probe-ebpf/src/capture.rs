@@ -1,11 +1,12 @@
 //! Payload of every TCP socket of the node, at the root of the cgroup2 hierarchy: all namespaces, every
 //! I/O path, connections older than us. Always lets the packet through.
 
-use crate::classify::{Class, PREFIX, classify, is_message, is_status_line};
+use crate::classify::{Class, PREFIX, chunk_head, classify, is_event, is_message, is_status_line, word};
 use crate::counters::add;
 use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
 use crate::pipelining::{self, begins_request};
+use crate::quic;
 use crate::record;
 use crate::samples;
 use crate::socket::{CALLERS, DEFERRED, SEED, SERVED, Socket, caller_key, find, find_or_create};
@@ -23,8 +24,6 @@ use aya_ebpf::{
 
 const PASS: i32 = 1;
 const IPPROTO_TCP: u32 = 6;
-const IPPROTO_UDP: u32 = 17;
-const QUIC_PORT: u32 = 443;
 const AF_INET: u32 = 2;
 /// Dismissals without an observed handshake that are reconsidered at a turn.
 const MAX_EXPIRIES: u8 = 8;
@@ -79,7 +78,7 @@ fn watch(ctx: &SkBuffContext, direction: usize) {
     // SAFETY: a full socket; the verifier checks the fields.
     let protocol = unsafe { (*sk).protocol };
     if protocol != IPPROTO_TCP {
-        return count_quic(ctx, sk, protocol);
+        return quic::count(ctx, sk, protocol, direction);
     }
     // SAFETY: a full socket; the verifier checks the fields.
     if unsafe { (*sk).state } == BPF_TCP_LISTEN {
@@ -143,15 +142,6 @@ fn settled(ctx: &SkBuffContext, socket: &mut Socket) -> bool {
             true
         }
         _ => false,
-    }
-}
-
-#[inline(always)]
-fn count_quic(ctx: &SkBuffContext, sk: *mut bpf_sock, protocol: u32) {
-    // SAFETY: a full socket; the verifier checks the fields.
-    let (local, remote) = unsafe { ((*sk).src_port, u16::from_be((*sk).dst_port) as u32) };
-    if protocol == IPPROTO_UDP && (local == QUIC_PORT || remote == QUIC_PORT) {
-        add(counter::BYTES_QUIC, ctx.len() as u64);
     }
 }
 
@@ -219,6 +209,7 @@ fn payload(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction:
     if turned {
         socket.last_direction = here;
         socket.copied[direction & 1] = 0;
+        socket.events = 0;
         socket.turns = socket.turns.wrapping_add(1);
         if samples::on() {
             socket.sample = 0;
@@ -276,6 +267,10 @@ fn decide(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction: 
         }
         Class::Http2 => http2::begin(socket, direction, socket.first_len as u32),
         Class::Other if http2::resembles(socket, direction, len) => {}
+        // A WebSocket that was open before us; user space finds out what it really is.
+        Class::Other if socket.syn_seen == 0 && is_message(word(&socket.first, 0), packet.payload) => {
+            socket.verdict = VERDICT_HTTP1;
+        }
         // The next piece will tell.
         Class::Undecided if len < PREFIX && socket.first[0] > b'\r' => socket.first_len = len as u8,
         Class::Undecided if socket.odd_starts < MAX_ODD_STARTS => {
@@ -326,6 +321,10 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
     if asks && socket.pipelines == 0 && is_pipelined(ctx, socket, packet, side) {
         socket.pipelines = 1;
     }
+    if !asks && socket.copied[side] != 0 && socket.events == 0 {
+        // Behind the head: a stream of events has to be known before a packet begins inside of one.
+        streams_events(ctx, socket, packet, record::first_word(ctx, packet.offset));
+    }
     let budget = budget(socket, asks);
     let mut room = budget.saturating_sub(socket.copied[side]);
     if packet.payload > room {
@@ -334,8 +333,8 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
             // Answers to pipelined requests follow each other without a turn.
             socket.copied[side] = 0;
             room = budget;
-        } else if is_message(first, packet.payload) {
-            // The connection was upgraded so lately that user space has not said so yet.
+        } else if is_message(first, packet.payload) || socket.events == 1 {
+            // The connection was upgraded, or the stream began, so lately that user space has not said so yet.
             return false;
         } else if socket.skipped_len[side] == 0 {
             // A run begins that would be left out: user space may have asked for it meanwhile.
@@ -387,11 +386,26 @@ fn ship_messages(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, dire
         record::skipped(socket, side, 0);
     }
     let first = record::first_word(ctx, packet.offset);
-    if packet.payload <= MESSAGES_WHOLE || is_message(first, packet.payload) {
+    if packet.payload <= MESSAGES_WHOLE
+        || is_message(first, packet.payload)
+        || streams_events(ctx, socket, packet, first)
+    {
         record::run::<MESSAGES_PIECES>(ctx, socket, packet, side, 0, packet.payload, true);
     } else {
         record::data(ctx, socket, packet, side, MESSAGES_PREFIX);
     }
+}
+
+/// Whether a packet that begins with `first` is of a stream of events. Once one began with an event, all that follow in this
+/// answer are: hosts cut anywhere.
+#[inline(always)]
+fn streams_events(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, first: u64) -> bool {
+    if socket.events == 0 {
+        let head = chunk_head(first);
+        let line = if head == 0 { first } else { record::first_word(ctx, packet.offset + head) };
+        socket.events = is_event(line) as u8;
+    }
+    socket.events == 1
 }
 
 #[inline(always)]

@@ -74,8 +74,41 @@ pub fn is_message(first: u64, payload: u32) -> bool {
     }
 }
 
+/// Whether these eight bytes begin a line of a stream of events, or a comment in one.
 #[inline(always)]
-fn word(bytes: &[u8; 2 * PREFIX], at: usize) -> u64 {
+pub fn is_event(first: u64) -> bool {
+    const MARKS: [(u64, u32); 5] = [
+        (u64::from_le_bytes(*b"data:\0\0\0"), 5),
+        (u64::from_le_bytes(*b"event:\0\0"), 6),
+        (u64::from_le_bytes(*b"id:\0\0\0\0\0"), 3),
+        (u64::from_le_bytes(*b"retry:\0\0"), 6),
+        (u64::from_le_bytes(*b": \0\0\0\0\0\0"), 2),
+    ];
+    let mut found = false;
+    for (mark, len) in MARKS {
+        found |= first << (64 - 8 * len) == mark << (64 - 8 * len);
+    }
+    found
+}
+
+/// How many bytes the head of a chunk takes that these eight begin with: up to five digits and the end of the line; else 0.
+#[inline(always)]
+pub fn chunk_head(first: u64) -> u32 {
+    let octets = first.to_le_bytes();
+    for digits in 1..6 {
+        if !octets[digits - 1].is_ascii_hexdigit() {
+            return 0;
+        }
+        if octets[digits] == b'\r' && octets[digits + 1] == b'\n' {
+            return digits as u32 + 2;
+        }
+    }
+    0
+}
+
+/// Eight of the first bytes, in memory order.
+#[inline(always)]
+pub fn word(bytes: &[u8; 2 * PREFIX], at: usize) -> u64 {
     // SAFETY: `at` is 0 or 8.
     unsafe { bytes.as_ptr().add(at).cast::<u64>().read_unaligned() }
 }

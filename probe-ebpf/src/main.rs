@@ -13,6 +13,7 @@ mod http2;
 mod packet;
 mod pipelining;
 mod process;
+mod quic;
 mod record;
 mod ring;
 mod samples;

@@ -60,6 +60,8 @@ pub struct Socket {
     pub first_direction: u8,
     /// Requests were seen that did not wait for answers.
     pub pipelines: u8,
+    /// What is being answered is a stream of events.
+    pub events: u8,
     /// The first payload while it is too short to tell what it is; the second half is room for the verifier.
     pub first: [u8; 2 * PREFIX],
     /// Direction turns.

@@ -114,6 +114,14 @@ impl Server {
         self.folder.path()
     }
 
+    /// The rest of each line that it printed with `word` in it, once there are `count` of them.
+    ///
+    /// # Errors
+    /// When there are not within the time that a server may take.
+    pub fn printed(&self, word: &str, count: usize) -> Result<Vec<String>> {
+        lines_with(&self.folder().join("printed"), word, count)
+    }
+
     /// Ends it by `signal` and waits for that.
     ///
     /// # Errors
@@ -121,6 +129,21 @@ impl Server {
     pub fn stop(&mut self, signal: Signal) -> Result<()> {
         self.process.stop(signal).map(drop)
     }
+}
+
+/// The rest of each line of a file that has `word` in it, once there are `count` of them.
+///
+/// # Errors
+/// When there are not within the time that a server may take.
+pub fn lines_with(path: &Path, word: &str, count: usize) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    eventually(&format!("{count} lines with {word:?} in {}", path.display()), START, || {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        found = text.lines().filter_map(|line| Some(line.split_once(word)?.1.trim().to_owned())).collect();
+        (found.len() >= count).then_some(())
+    })
+    .with_context(|| fs::read_to_string(path).unwrap_or_default())?;
+    Ok(found)
 }
 
 /// Python's own file server, in HTTP/1.1, on the folder's `www`.

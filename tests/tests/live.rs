@@ -4,12 +4,14 @@
 
 mod accounting;
 mod addresses;
+mod blind;
 mod cluster;
 mod companions;
 mod dialects;
 mod dismissal;
 mod documented;
 mod endings;
+mod grpc;
 mod http2;
 mod io_paths;
 mod newcomers;
@@ -22,6 +24,7 @@ mod tls;
 mod workloads;
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::skip::{have_programs, have_root};
@@ -30,6 +33,27 @@ use apisec_tests::skip::{have_programs, have_root};
 fn can_run(name: &str, programs: &[&str]) -> bool {
     let name = format!("live::{name}");
     have_root(&name) && have_programs(&name, programs)
+}
+
+/// Runs a program to its end.
+#[track_caller]
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// How often each was seen.
+fn tally(items: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    items.into_iter().for_each(|item| *tally.entry(item).or_default() += 1);
+    tally
+}
+
+/// Protocol, method, path, status and what gRPC answered.
+fn told(call: &NdjsonCall) -> String {
+    let status = call.status.map_or("-".to_owned(), |status| status.to_string());
+    let app = call.app_status.map_or(String::new(), |status| format!(" {status}"));
+    format!("{} {} {} {status}{app}", call.protocol, call.method, call.path)
 }
 
 /// How often each path was called.

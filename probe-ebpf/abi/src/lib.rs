@@ -62,6 +62,8 @@ pub const VERDICT_OURS: u8 = 5;
 pub const VERDICT_PEER_COVERED: u8 = 6;
 /// Messages behind an upgrade, or a stream of events: every packet is shipped, up to a bound.
 pub const VERDICT_MESSAGES: u8 = 9;
+/// A UDP socket that speaks QUIC.
+pub const VERDICT_QUIC: u8 = 10;
 /// TLS whose handshake is being shipped; becomes [`VERDICT_TLS`].
 pub const VERDICT_TLS_HELLO: u8 = 7;
 
@@ -359,7 +361,7 @@ pub mod counter {
     pub const BYTES_HTTP2: u32 = 10;
     /// Bytes of dismissed connections, with their IP headers.
     pub const BYTES_DISMISSED: u32 = 11;
-    /// Bytes from or to UDP port 443, with their IP headers: QUIC, which is not read.
+    /// Bytes of QUIC, with their IP headers, which are not read.
     pub const BYTES_QUIC: u32 = 12;
     /// IPv6 packets whose extension headers were too many to walk.
     pub const UNWALKED_HEADERS: u32 = 13;

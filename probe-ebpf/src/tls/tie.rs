@@ -123,6 +123,7 @@ pub fn found(socket: u64, object: u64, session: &mut Session) {
 /// Ties the session to the connection that its thread used; tells user space when it is another.
 #[inline(always)]
 pub fn tie(thread: &mut Thread, object: u64, session: &mut Session, direction: usize) {
+    let guessed = session.inside == 0;
     let socket = if thread.socket != 0 {
         session.inside = 1;
         thread.socket
@@ -141,7 +142,9 @@ pub fn tie(thread: &mut Thread, object: u64, session: &mut Session, direction: u
         return;
     }
     let cookie = read::<u64>(socket, at);
-    if cookie == 0 || cookie == session.cookie {
+    // What was a guess and is certain now is told again: user space believes it of any connection.
+    let confirmed = guessed && session.inside == 1;
+    if cookie == 0 || (cookie == session.cookie && !confirmed) {
         return;
     }
     session.cookie = cookie;

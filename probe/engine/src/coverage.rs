@@ -15,7 +15,7 @@ pub struct Shares {
 }
 
 /// A connection of HTTP/2 that was open before us: fields that rest on what was said then cannot be read, until it is replaced by
-/// another.
+/// another. Or a WebSocket: its path cannot, and kinds of compressed messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HalfReadView {
     /// Kernel cookie of the socket that is observed.
@@ -44,7 +44,8 @@ pub struct CoverageView {
     pub workload: String,
     /// Display name.
     pub name: String,
-    /// As of a call; `tls` for what could not be read inside TLS, `other` for what is neither, `quic`, `unix`.
+    /// As of a call; `tls` for what could not be read inside TLS, `tls-other` for what was and is not HTTP, `other` for what is
+    /// neither, `quic`, `unix`, `ktls`.
     pub protocol: String,
     /// TLS library of the workload, empty when none is known.
     pub library: String,

@@ -175,19 +175,24 @@ pub(crate) fn query_names(
 pub(crate) fn decode_form<'s>(text: &[u8], scratch: &'s mut Vec<u8>) -> &'s [u8] {
     scratch.clear();
     let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        let (byte, after) = match (first, tail) {
-            (b'+', _) => (b' ', tail),
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, after),
-                _ => (b'%', tail),
-            },
-            _ => (*first, tail),
-        };
+    while let Some((byte, after)) = form_byte(rest) {
         scratch.push(byte);
         rest = after;
     }
     scratch
+}
+
+/// The first byte of such a value, decoded, and what follows it.
+pub(crate) fn form_byte(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (first, tail) = text.split_first()?;
+    Some(match (first, tail) {
+        (b'+', _) => (b' ', tail),
+        (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+            (Some(high), Some(low)) => (high << 4 | low, after),
+            _ => (b'%', tail),
+        },
+        _ => (*first, tail),
+    })
 }
 
 /// Parameter names that a call shows, and the longest.

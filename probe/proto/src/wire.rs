@@ -30,6 +30,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Judges the first bytes that one side of a connection sent.
     pub recognise: fn(&[u8]) -> Match,
+    /// Judges what a side sends on a connection that was met in the middle, where nothing was recognised.
+    pub(crate) resumes: fn(Side, &[u8]) -> bool,
     /// Its counter of connections.
     pub(crate) counter: fn(&mut DecoderStats) -> &mut u64,
     /// Begins to read it; `None` for a protocol that is recognised, counted and left unread.
@@ -111,6 +113,11 @@ pub(crate) enum Identity {
     None,
 }
 
+/// The protocol that what `from` sends in the middle of a connection belongs to.
+pub(crate) fn resumed(from: Side, bytes: &[u8]) -> Option<&'static Entry> {
+    PROTOCOLS.iter().find(|entry| (entry.resumes)(from, bytes))
+}
+
 /// Asks every protocol of the table.
 pub(crate) fn identify(bytes: &[u8]) -> Identity {
     let mut open = false;
@@ -122,6 +129,16 @@ pub(crate) fn identify(bytes: &[u8]) -> Identity {
         }
     }
     if open { Identity::Open } else { Identity::None }
+}
+
+/// Whether first bytes are, or may become, those of a protocol that is read.
+#[must_use]
+pub fn may_be_read(bytes: &[u8]) -> bool {
+    match identify(bytes) {
+        Identity::Known(entry) => entry.start.is_some(),
+        Identity::Open => true,
+        Identity::None => false,
+    }
 }
 
 /// Compares the beginning of `bytes` with `pattern`.
@@ -171,5 +188,9 @@ mod tests {
         assert_eq!(name(b"SSH-2.0-OpenSSH_9.2\r\n"), "none");
         assert_eq!(name(b"\x00\x00\x00\x08\x04\xd2\x16\x2f"), "none");
         assert_eq!(name(b"EHLO example.org\r\n"), "none");
+        let startup = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+        assert!(
+            may_be_read(b"GET / HTTP/1.1\r\n") && !may_be_read(startup) && !may_be_read(&[0x16, 3, 1, 2, 0])
+        );
     }
 }

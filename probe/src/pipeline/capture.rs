@@ -247,6 +247,7 @@ impl Capture {
         counters.insert("calls_examined".into(), desk.examination.examined);
         counters.insert("calls_not_examined".into(), desk.examination.left_out);
         counters.insert("calls_named_early".into(), desk.hold.gave_up);
+        counters.insert("calls_half_read_unlisted".into(), desk.half_read.beyond);
         let mut degradations = self.source.degradations();
         degradations.extend(desk.identity.degradations());
         degradations.extend(self.governor.degradation());

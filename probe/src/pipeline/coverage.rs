@@ -77,6 +77,7 @@ impl Row {
             (0, ..) => String::new(),
             (_, "tls", Some(tls)) => tls.reason.clone(),
             (_, "tls", None) => NO_LIBRARY.to_owned(),
+            (_, "tls-other", _) => NOT_HTTP_INSIDE.to_owned(),
             _ => NOT_HTTP.to_owned(),
         };
         let tls = tls.unwrap_or_default();
@@ -96,4 +97,5 @@ impl Row {
 
 const NO_LIBRARY: &str =
     "no TLS library that is known: its program is stripped, or has its own TLS without symbols, or has ended";
+const NOT_HTTP_INSIDE: &str = "read inside TLS, and not HTTP: the protocol of a database or the like";
 const NOT_HTTP: &str = "neither HTTP nor TLS by its first bytes";

@@ -187,7 +187,9 @@ impl Desk {
             self.call = Some(call);
         }
         self.cost.charge(Stage::Observe);
-        if exchange.wire == Wire::Http1 && exchange.notes.any(Notes::STREAMING) {
+        let begins = exchange.wire == Wire::Http1 && exchange.notes.any(Notes::STREAMING);
+        let met_open = first && exchange.wire != Wire::Http2 && exchange.notes.any(Notes::OPAQUE_FIELDS);
+        if begins || met_open {
             self.streaming.push(exchange.conn);
         } else if exchange.notes.any(Notes::UPGRADED) {
             let goes_on = exchange.wire == Wire::Http2;

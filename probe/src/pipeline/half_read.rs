@@ -1,4 +1,4 @@
-//! Connections of HTTP/2 that were open before us, and of which some fields are therefore not known.
+//! Connections of HTTP/2 and WebSockets that were open before us, and of which something is therefore not known.
 
 use crate::flow::Flow;
 use apisec_engine::coverage::HalfReadView;
@@ -16,6 +16,8 @@ const MAX_CONNECTIONS: usize = 256;
 #[derive(Default)]
 pub(super) struct HalfRead {
     connections: HashMap<ConnId, Connection, RandomState>,
+    /// Calls of connections that have no room.
+    pub(super) beyond: u64,
 }
 
 struct Connection {
@@ -29,11 +31,12 @@ struct Connection {
 impl HalfRead {
     /// A call of which some field is not known.
     pub(super) fn heard(&mut self, exchange: &Exchange<'_>, call: &Call, flow: Flow) {
-        if exchange.wire != Wire::Http2 {
+        if !matches!(exchange.wire, Wire::Http2 | Wire::Websocket(_)) {
             return;
         }
         let full = self.connections.len() >= MAX_CONNECTIONS;
         if full && !self.connections.contains_key(&exchange.conn) {
+            self.beyond += 1;
             return;
         }
         let known = self.connections.entry(exchange.conn).or_insert_with(|| Connection {

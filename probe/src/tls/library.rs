@@ -77,11 +77,13 @@ const fn known(
 }
 
 /// Every function that is probed.
-const FUNCTIONS: [Known; 12] = [
+const FUNCTIONS: [Known; 13] = [
     known(Library::OpenSsl, "SSL_read", Probe::Call, 3, READ),
     known(Library::OpenSsl, "SSL_read_ex", Probe::CallEx, 4, READ),
     known(Library::OpenSsl, "SSL_write", Probe::Call, 3, WRITE),
     known(Library::OpenSsl, "SSL_write_ex", Probe::CallEx, 4, WRITE),
+    // Its second argument is a descriptor: what it sends is counted, so that positions stay right, and cannot be copied.
+    known(Library::OpenSsl, "SSL_sendfile", Probe::Call, 3, WRITE),
     known(Library::OpenSsl, "SSL_do_handshake", Probe::Handshake, 1, None),
     known(Library::OpenSsl, "SSL_free", Probe::Free, 1, None),
     known(Library::GnuTls, "gnutls_record_recv", Probe::Call, 3, READ),

@@ -3,7 +3,7 @@
 
 use crate::source::live::address;
 use crate::source::{Opaque, Sink};
-use crate::tls::sessions::{Sessions, flow};
+use crate::tls::sessions::{Inside, Sessions, flow};
 use apisec_abi::{FLAG_FIN, OpaqueBytes, VERDICT_TLS, VERDICT_TLS_HELLO};
 use apisec_engine::coverage::{CoverageView, Shares};
 use apisec_proto::segment::ConnId;
@@ -14,12 +14,15 @@ use std::io::Read as _;
 
 /// Connections whose bytes are remembered.
 const MAX_CONNECTIONS: usize = 65_536;
-/// A TLS connection is given so long to be read from inside before it counts as opaque, nanoseconds.
+/// A connection is given so long to be read from inside TLS before it counts as opaque, nanoseconds: not every one begins with
+/// it (PostgreSQL, STARTTLS).
 const PATIENCE: u64 = 2_000_000_000;
 /// Connections that are told at once.
 const BATCH: usize = 4096;
 /// `/proc/net/unix` is read up to this.
 const MAX_UNIX: u64 = 4 << 20;
+/// `/proc/net/tls_stat` has some twenty lines.
+const MAX_KTLS: u64 = 4096;
 
 #[derive(Clone, Copy)]
 struct Seen {
@@ -65,7 +68,7 @@ impl Unread {
             let record = seen.record;
             let is_tls = matches!(record.verdict, VERDICT_TLS | VERDICT_TLS_HELLO);
             let over = record.flags & FLAG_FIN != 0;
-            let ripe = !is_tls || over || now.saturating_sub(seen.first_at) > PATIENCE;
+            let ripe = over || now.saturating_sub(seen.first_at) > PATIENCE;
             if !ripe || told >= BATCH {
                 self.due.push(cookie);
                 continue;
@@ -75,14 +78,19 @@ impl Unread {
                 address(record.local_addr, record.local_port),
                 address(record.remote_addr, record.remote_port),
             );
+            let inside = sessions.inside(cookie);
             let opaque = Opaque {
                 at: record.at.saturating_add(offset),
-                protocol: if is_tls { "tls" } else { "other" },
+                protocol: match inside {
+                    Inside::Foreign => "tls-other",
+                    _ if is_tls => "tls",
+                    _ => "other",
+                },
                 bytes: record.bytes.saturating_sub(seen.told),
                 first: !seen.known,
             };
             seen.told = record.bytes;
-            if !(is_tls && sessions.is_read(cookie)) {
+            if inside != Inside::Read {
                 told += 1;
                 seen.known = true;
                 sink.opaque(ConnId(cookie), &flow, &opaque);
@@ -121,6 +129,12 @@ pub fn of_the_node(counters: &BTreeMap<String, u64>, lost: u64) -> Vec<CoverageV
         };
         rows.push(row("unix", reason, unix, unix_bytes, 0));
     }
+    let in_kernel = kernel_tls(&kernel_table("/proc/net/tls_stat", MAX_KTLS));
+    if in_kernel > 0 {
+        let reason =
+            "the kernel encrypts (kTLS): what is sent from files (SSL_sendfile) is counted and not read";
+        rows.push(row("ktls", reason, in_kernel, 0, 0));
+    }
     if lost > 0 {
         rows.push(row("tls", "plaintext whose connection did not become known in time", 0, 0, lost));
     }
@@ -131,13 +145,44 @@ pub fn of_the_node(counters: &BTreeMap<String, u64>, lost: u64) -> Vec<CoverageV
 fn unix_connections() -> u64 {
     const STREAM: &str = "0001";
     const CONNECTED: &str = "03";
-    let mut table = String::new();
-    let file = std::fs::File::open("/proc/net/unix");
-    // A table that cannot be read is one without rows.
-    let _none = file.and_then(|file| file.take(MAX_UNIX).read_to_string(&mut table));
+    let table = kernel_table("/proc/net/unix", MAX_UNIX);
     let connected = table.lines().skip(1).filter(|line| {
         let mut fields = line.split_ascii_whitespace().skip(4);
         fields.next() == Some(STREAM) && fields.next() == Some(CONNECTED)
     });
     connected.count() as u64 / 2
+}
+
+/// A table of the kernel, up to `most` bytes; one that cannot be read has no rows.
+fn kernel_table(path: &str, most: u64) -> String {
+    let mut table = String::new();
+    let _none = std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut table));
+    table
+}
+
+/// Connections that the kernel encrypts or decrypts now, by what it says of its own TLS; nearly all do both.
+fn kernel_tls(table: &str) -> u64 {
+    let count = |direction: &str| -> u64 {
+        let counts = table.lines().filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let name = words.next()?.strip_prefix("TlsCurr")?;
+            name.strip_prefix(direction)?;
+            words.next()?.parse::<u64>().ok()
+        });
+        counts.fold(0, u64::saturating_add)
+    };
+    count("Tx").max(count("Rx"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_the_kernel_encrypts_are_counted_once() {
+        let table = "TlsCurrTxSw                     \t3\nTlsCurrRxSw                     \t2\n\
+            TlsCurrTxDevice                 \t1\nTlsCurrRxDevice                 \t0\nTlsTxSw    \t90\nodd\n";
+        assert_eq!(kernel_tls(table), 4);
+        assert_eq!(kernel_tls(""), 0);
+    }
 }

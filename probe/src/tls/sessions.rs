@@ -18,7 +18,7 @@ use apisec_abi::{
 };
 use apisec_proto::call::Vantage;
 use apisec_proto::segment::{ConnId, Segment, Side};
-use apisec_proto::wire::tls::handshake::Handshake;
+use apisec_proto::wire::{may_be_read, tls::handshake::Handshake};
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use lru::LruCache;
@@ -108,6 +108,19 @@ struct Connection {
     greeting: Greeting,
     /// What is known of the session was told.
     told: bool,
+    inside: Inside,
+}
+
+/// What was made of the inside of a TLS connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inside {
+    /// No plaintext of it was handed on.
+    #[default]
+    Unread,
+    /// Plaintext was handed on, and none of it began like a protocol that is read.
+    Foreign,
+    /// It is a protocol that is read.
+    Read,
 }
 
 /// What both sides said in clear.
@@ -206,10 +219,10 @@ impl Sessions {
         connection.greeting.bytes(from, header.seq, header.total, bytes);
     }
 
-    /// Whether plaintext of the connection was handed on.
+    /// What was made of the plaintext of a connection.
     #[must_use]
-    pub fn is_read(&self, cookie: u64) -> bool {
-        self.connections.peek(&cookie).is_some_and(|connection| connection.told)
+    pub fn inside(&self, cookie: u64) -> Inside {
+        self.connections.peek(&cookie).map_or(Inside::Unread, |connection| connection.inside)
     }
 
     /// The client's end of a connection was taken for one of its own before the server's was seen.
@@ -229,6 +242,7 @@ impl Sessions {
             held_bytes: 0,
             greeting: Greeting::default(),
             told: false,
+            inside: Inside::Unread,
         };
         if let Some(evicted) = remember(&mut self.connections, MAX_CONNECTIONS, cookie, connection) {
             self.drop_held(evicted.held.iter().map(|(_, held)| held), evicted.held_bytes);
@@ -377,6 +391,11 @@ impl Sessions {
             rst: false,
         };
         way.sink.segment(&segment, &connection.flow);
+        if connection.inside != Inside::Read {
+            // Met in the middle, the first bytes may be those of a body: the guess is revised.
+            let read = may_be_read(bytes);
+            connection.inside = if read { Inside::Read } else { Inside::Foreign };
+        }
         // The client tells which protocol it is; a server of HTTP/2 may speak first.
         if !connection.told && from == Side::Client {
             connection.told = true;

@@ -70,6 +70,7 @@ const PLUG_INS: &[PlugIns] = &[
             ("counters", "what hooks share: every kind of loss"),
             ("main", "the object"),
             ("packet", "what hooks share: headers of a packet"),
+            ("quic", "what the capture hook does with UDP"),
             ("record", "what hooks share: events as bytes"),
             ("ring", "what hooks share: the way to user space"),
             ("samples", "what hooks share: bodies that are wanted whole"),

@@ -1,18 +1,14 @@
 //! Dialects and messages on servers that we did not write, counted against what these say themselves.
 
-use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::client::curl;
-use apisec_tests::eventually;
 use apisec_tests::script::Script;
-use apisec_tests::server::Server;
 use apisec_tests::skip::skip;
 use apisec_tests::watch::{Watch, mark};
 
-use super::can_run;
+use super::{can_run, tally};
 
 /// The system's Python: the libraries come from its packages.
 pub(super) const PYTHON: &str = "/usr/bin/python3";
@@ -62,6 +58,21 @@ asyncio.run(main())
 "#,
 };
 
+/// Keeps one connection, and says a message of each kind that it is told, to be answered.
+const TALKER: Script = Script {
+    interpreter: PYTHON,
+    name: "talker.py",
+    text: r#"
+import asyncio, json, sys, websockets
+async def main():
+    async with websockets.connect(sys.argv[1]) as socket:
+        for line in sys.stdin:
+            await socket.send(json.dumps({"type": line.strip(), "text": "hello"}))
+            print(json.loads(await socket.recv())["type"], flush=True)
+asyncio.run(main())
+"#,
+};
+
 /// GraphQL by the library `graphql-core` behind Python's own server; logs each execution.
 pub(super) const GRAPHQL: Script = Script {
     interpreter: PYTHON,
@@ -89,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if result.errors: answer["errors"] = [format_error(error) for error in result.errors]
         if result.data is not None or not result.errors: answer["data"] = result.data
         body = json.dumps(answer).encode()
-        print(len(result.errors or []), flush=True)
+        print("errors", len(result.errors or []), flush=True)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -100,7 +111,7 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 "#,
 };
 
-/// Sends so many events, fifty a second, some named, with comments between them.
+/// Sends so many events, fifty a second or as fast as it can, some named, with comments between them.
 const EVENTS: Script = Script {
     interpreter: PYTHON,
     name: "ticker.py",
@@ -116,11 +127,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         def write(text):
             data = text.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-        for n in range(int(self.path.rsplit("/", 1)[1])):
+        *_, pace, count = self.path.split("/")
+        for n in range(int(count)):
             name = "event: price\n" if n % 2 else ""
             write(": keep alive\n\n%sdata: {\"type\": \"quote\", \"n\": %d, \"pad\": \"%s\"}\n\n" % (name, n, "x" * 200))
             print("sent", flush=True)
-            time.sleep(0.02)
+            if pace == "slow": time.sleep(0.02)
         self.wfile.write(b"0\r\n\r\n")
     def log_message(self, *arguments): pass
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
@@ -137,18 +149,6 @@ pub(super) fn has_library(name: &str, library: &str) -> bool {
     has
 }
 
-/// The lines of a server's own log that begin with `word`, once there are so many.
-fn logged(server: &Server, word: &str, count: usize) -> Vec<String> {
-    let path = server.folder().join("printed");
-    let lines = || fs::read_to_string(&path).unwrap_or_default();
-    let matching = |text: &str| text.lines().filter(|line| line.starts_with(word)).count();
-    eventually("the server has logged", Duration::from_secs(60), || {
-        (matching(&lines()) >= count).then_some(())
-    })
-    .unwrap();
-    lines().lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
-}
-
 /// How many calls have this method and operation.
 fn count(calls: &[NdjsonCall], method: &str, operation: &str) -> usize {
     calls.iter().filter(|call| call.method == method && call.operation == operation).count()
@@ -163,7 +163,7 @@ fn chat(name: &str, compression: &str) {
     let watch = Watch::calls().unwrap();
     let url = format!("ws://{}{mark}/room", server.address());
     CHATTER.run(&[&url, "20", "2", "150", "120"]).unwrap();
-    let (received, sent) = (logged(&server, "received", 22), logged(&server, "sent", 320));
+    let (received, sent) = (server.printed("received", 22).unwrap(), server.printed("sent", 320).unwrap());
     let calls = watch.end_with_calls(&mark).unwrap();
     assert_eq!((received.len(), sent.len()), (22, 320));
     let upgrades: Vec<_> = calls.iter().filter(|call| call.status == Some(101)).collect();
@@ -223,7 +223,7 @@ fn graphql_operations_are_counted_and_errors_are_failures() {
             curl(&["-H", "content-type: application/json", "-d", query, &url]).unwrap();
         }
     }
-    let failures = logged(&server, "1", 7).len();
+    let failures = server.printed("errors 1", 7).unwrap().len();
     let calls = watch.end_with_calls(&mark).unwrap();
     assert_eq!(calls.len(), 22);
     assert!(calls.iter().all(|call| call.protocol == "graphql" && call.status == Some(200)));
@@ -252,14 +252,64 @@ fn every_event_of_a_stream_is_a_call() {
     let mark = mark("events");
     let server = EVENTS.serve(&[]).unwrap();
     let watch = Watch::calls().unwrap();
-    let url = |events: usize| format!("http://{}{mark}/{events}", server.address());
+    let url = |events: usize| format!("http://{}{mark}/slow/{events}", server.address());
     curl(&["-N", &url(150)]).unwrap();
     curl(&["-N", &url(3)]).unwrap();
-    let sent = logged(&server, "sent", 153).len();
+    let sent = server.printed("sent", 153).unwrap().len();
     let calls = watch.end_with_calls(&mark).unwrap();
     let streams: Vec<_> = calls.iter().filter(|call| call.status == Some(200)).collect();
     assert_eq!((streams.len(), sent), (2, 153));
     assert!(streams.iter().all(|call| call.notes.iter().any(|note| note == "streaming")));
     let (named, quotes) = (count(&calls, "RECEIVE", "price"), count(&calls, "RECEIVE", "quote"));
     assert_eq!((named, quotes, calls.len()), (76, 77, 155));
+}
+
+#[test]
+fn a_burst_of_events_is_counted() {
+    let name = "dialects::a_burst_of_events_is_counted";
+    if !can_run(name, &[PYTHON, "curl"]) {
+        return;
+    }
+    let mark = mark("burst");
+    let server = EVENTS.serve(&[]).unwrap();
+    let watch = Watch::calls().unwrap();
+    curl(&["-N", &format!("http://{}{mark}/fast/2000", server.address())]).unwrap();
+    assert_eq!(server.printed("sent", 2000).unwrap().len(), 2000);
+    let calls = watch.end_with_calls(&mark).unwrap();
+    let (named, quotes) = (count(&calls, "RECEIVE", "price"), count(&calls, "RECEIVE", "quote"));
+    assert_eq!((named, quotes, calls.len()), (1000, 1000, 2001));
+}
+
+/// Messages of a connection that was open before us: what they are, where they can be read, and never their path.
+fn talk(name: &str, compression: &str, kinds: [&str; 3]) {
+    if !can_run(name, &[PYTHON]) || !has_library(name, "websockets") {
+        return;
+    }
+    let server = CHAT.serve(&[compression]).unwrap();
+    let mut talker = TALKER.speak(&[&format!("ws://{}/room", server.address())]).unwrap();
+    assert_eq!(talker.say("join").unwrap(), "echo");
+    let watch = Watch::calls().unwrap();
+    for kind in ["join", "leave", "join"].repeat(5) {
+        talker.say(kind).unwrap();
+    }
+    let port = format!(":{}", server.address().port());
+    let calls = watch.end_with_calls("/").unwrap();
+    let calls: Vec<_> = calls.into_iter().filter(|call| call.dst.ends_with(&port)).collect();
+    assert_eq!(server.printed("received", 16).unwrap().len(), 16);
+    let seen = tally(calls.iter().map(|call| format!("{} {}", call.method, call.operation)));
+    let [join, leave, echo] = kinds;
+    let said = [("SEND", join, 10), ("SEND", leave, 5), ("RECEIVE", echo, 15)];
+    let said = said.into_iter().flat_map(|(method, kind, n)| vec![format!("{method} {kind}"); n]);
+    assert_eq!(seen, tally(said));
+    assert!(calls.iter().all(|call| call.path == "/{opaque}" && call.protocol == "websocket"), "{calls:?}");
+}
+
+#[test]
+fn messages_of_a_websocket_that_was_open_before_us() {
+    talk("dialects::messages_of_a_websocket_that_was_open_before_us", "plain", ["join", "leave", "echo"]);
+}
+
+#[test]
+fn compressed_messages_that_began_before_us_are_counted() {
+    talk("dialects::compressed_messages_that_began_before_us_are_counted", "deflate", ["", "", ""]);
 }

@@ -9,7 +9,7 @@ use apisec_tests::server;
 use apisec_tests::watch::Watch;
 
 use super::dialects::{GRAPHQL, has_library};
-use super::http2::{GRPC_CLIENT, GRPC_SERVER, have_grpc};
+use super::grpc::{self, have_grpc};
 use super::{can_run, dialects};
 
 /// Documented are two operations that are called, and one that is not.
@@ -86,9 +86,9 @@ fn a_protobuf_file_finds_the_service_that_answers_for_it() {
         format!("syntax = \"proto3\";\npackage {package};\nmessage M {{}}\nservice Cart {{ {methods} }}\n");
     fs::write(folder.path().join("cart.proto"), text).unwrap();
     let log = folder.path().join("log");
-    let shop = GRPC_SERVER.serve(&[log.to_str().unwrap()]).unwrap();
+    let shop = grpc::SERVER.serve(&[log.to_str().unwrap()]).unwrap();
     let watch = Watch::start(&["--output", "json", "--spec", folder.path().to_str().unwrap()]).unwrap();
-    GRPC_CLIENT.run(&[&shop.address().port().to_string(), &package]).unwrap();
+    grpc::CLIENT.run(&[&shop.address().port().to_string(), &format!("/{package}")]).unwrap();
     let snapshot = watch.end_with_snapshot().unwrap();
     let bound: Vec<&str> =
         snapshot.specifications.iter().flat_map(|spec| &spec.services).map(|own| own.by.as_str()).collect();

@@ -1,20 +1,20 @@
 //! Servers from PyPI and the nghttp2 tools, asked in every way that HTTP/2 begins, and counted against their own logs.
 
+mod bodies;
+mod graphql;
+mod rpc;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;
-use apisec_tests::eventually;
 use apisec_tests::script::{Script, pypi};
-use apisec_tests::server::Server;
+use apisec_tests::server::{Server, lines_with};
 use apisec_tests::watch::{Watch, mark};
 
-use super::can_run;
+use super::{can_run, run, tally};
 
 /// Debian's: what pip installed was for it.
 const PYTHON: &str = "/usr/bin/python3";
@@ -98,34 +98,6 @@ asyncio.run(main())
 "#,
 };
 
-fn tally(items: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
-    let mut tally = BTreeMap::new();
-    items.into_iter().for_each(|item| *tally.entry(item).or_default() += 1);
-    tally
-}
-
-/// What a server printed behind `word`, once there are so many lines of it.
-fn printed(server: &Server, word: &str, count: usize) -> Vec<String> {
-    lines(&server.folder().join("printed"), word, count)
-}
-
-fn lines(path: &Path, word: &str, count: usize) -> Vec<String> {
-    let mut found = Vec::new();
-    let enough = eventually("the server has logged", Duration::from_secs(60), || {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| Some(line.split_once(word)?.1.trim().to_owned()));
-        found = lines.collect();
-        (found.len() >= count).then_some(())
-    });
-    enough.unwrap_or_else(|error| panic!("{error:#}: {found:?}"));
-    found
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// What was seen of the server on this port.
 fn seen(
     calls: &[NdjsonCall],
@@ -168,7 +140,7 @@ fn hypercorn_and_uvicorn() {
     curl(&["-k", "--http2", &format!("{url}/a"), &format!("{url}/b"), &format!("{url}/no")]).unwrap();
     curl(&["-k", "--http1.1", &format!("{url}/one"), &format!("{url}/two")]).unwrap();
     let logs = [(&hypercorn, 309), (&secure, 5), (&uvicorn, 3)];
-    let logs = logs.map(|(server, count)| (server, printed(server, "answered ", count)));
+    let logs = logs.map(|(server, count)| (server, server.printed("answered ", count).unwrap()));
     let calls = watch.end_with_calls(&mark).unwrap();
     for (server, log) in logs {
         assert_eq!(seen(&calls, server, whole), tally(log));
@@ -209,9 +181,9 @@ fn nghttpx_and_nghttpd() {
     let url = format!("{}{mark}", nghttpx.url());
     curl(&[&format!("{url}/old")]).unwrap();
     curl(&["--http2", &format!("{url}/upgraded")]).unwrap();
-    let front = lines(&nghttpx.folder().join("log"), "answered ", 305);
-    let behind = printed(&uvicorn, "answered ", 305);
-    let alone = printed(&nghttpd, ":path: ", 303);
+    let front = lines_with(&nghttpx.folder().join("log"), "answered ", 305).unwrap();
+    let behind = uvicorn.printed("answered ", 305).unwrap();
+    let alone = nghttpd.printed(":path: ", 303).unwrap();
     let calls = watch.end_with_calls(&mark).unwrap();
     let short =
         |call: &NdjsonCall| format!("{} {} {}", call.method, call.path, call.status.unwrap_or_default());
@@ -233,7 +205,7 @@ fn tools_of_mcp() {
     let server = TOOLS.serve(&[&packages, &mark]).unwrap();
     let watch = Watch::calls().unwrap();
     AGENT.run(&[&format!("{}{mark}", server.url()), &packages]).unwrap();
-    let called = tally(printed(&server, "called ", 5));
+    let called = tally(server.printed("called ", 5).unwrap());
     let calls = watch.end_with_calls(&mark).unwrap();
     let used = calls.iter().filter(|call| call.protocol == "mcp" && call.operation.starts_with("tools/call"));
     let used = tally(used.map(|call| call.operation.trim_start_matches("tools/call").trim().to_owned()));

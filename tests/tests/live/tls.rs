@@ -1,6 +1,7 @@
 //! Calls inside TLS, with servers and clients that we did not write, counted against the server's own log.
 
 mod coverage;
+mod foreign;
 mod go;
 mod rustls;
 mod session;

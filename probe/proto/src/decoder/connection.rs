@@ -37,8 +37,9 @@ const fn index(side: Side) -> usize {
 
 impl Connection {
     pub(super) fn new(segment: &Segment<'_>) -> Self {
-        let beginning = if segment.syn_seen { Beginning::First } else { Beginning::Middle };
-        Self { streams: Default::default(), speech: Speech::new(beginning), last: segment.at, watched: false }
+        let openness = if segment.syn_seen { Openness::new(Beginning::First) } else { Openness::inside() };
+        let speech = Speech::Open(openness);
+        Self { streams: Default::default(), speech, last: segment.at, watched: false }
     }
 
     pub(super) const fn is_over(&self) -> bool {

@@ -4,7 +4,7 @@
 //! turns with nothing known it is given up.
 
 use crate::segment::Side;
-use crate::wire::{Beginning, Context, Conversation, Identity, identify};
+use crate::wire::{Beginning, Context, Conversation, Entry, Identity, identify, resumed};
 
 /// First bytes of one side that are kept while they do not tell the protocol.
 const MAX_PRELUDE: usize = 256;
@@ -18,6 +18,8 @@ pub(super) struct Openness {
     /// The side whose bytes were unknown; it is heard again when the other has spoken.
     unknown: Option<Side>,
     beginning: Beginning,
+    /// The connection was open before us, and no guess at it was wrong.
+    met_open: bool,
 }
 
 /// First bytes of one side, with the time of the first.
@@ -37,7 +39,12 @@ pub(super) enum Found {
 
 impl Openness {
     pub(super) const fn new(beginning: Beginning) -> Self {
-        Self { preludes: None, misses: 0, unknown: None, beginning }
+        Self { preludes: None, misses: 0, unknown: None, beginning, met_open: false }
+    }
+
+    /// Of a connection that was open before us.
+    pub(super) fn inside() -> Self {
+        Self { met_open: true, ..Self::new(Beginning::Middle) }
     }
 
     /// Judges what `from` has sent until now. `None`: the search goes on.
@@ -47,15 +54,15 @@ impl Openness {
         }
         self.unknown = None;
         let kept = self.prelude(from).map_or(0, |prelude| prelude.bytes.len());
-        let beginning = self.beginning;
+        let (beginning, met_open) = (self.beginning, self.met_open);
         let identity = match self.prelude(from) {
             Some(prelude) if kept > 0 => {
                 prelude.bytes.extend_from_slice(bytes);
-                let identity = judge(beginning, from, &prelude.bytes, cx);
+                let identity = judge(beginning, met_open, from, &prelude.bytes, cx);
                 prelude.bytes.truncate(kept);
                 identity
             }
-            _ => judge(beginning, from, bytes, cx),
+            _ => judge(beginning, met_open, from, bytes, cx),
         };
         match identity {
             Judgement::Read(conversation) => {
@@ -117,13 +124,18 @@ enum Judgement {
 }
 
 /// Asks the protocols, and begins the one that the first bytes of `from` belong to.
-fn judge(beginning: Beginning, from: Side, first: &[u8], cx: &mut Context<'_>) -> Judgement {
+fn judge(beginning: Beginning, met_open: bool, from: Side, first: &[u8], cx: &mut Context<'_>) -> Judgement {
     match identify(first) {
-        Identity::Known(entry) => {
-            *(entry.counter)(cx.stats) += 1;
-            entry.start.map_or(Judgement::Unread, |start| Judgement::Read(start(beginning, from, first)))
-        }
+        Identity::Known(entry) => start(entry, beginning, from, first, cx),
         Identity::Open => Judgement::Open,
-        Identity::None => Judgement::Unknown,
+        Identity::None => match resumed(from, first).filter(|_| met_open) {
+            Some(entry) => start(entry, beginning, from, first, cx),
+            None => Judgement::Unknown,
+        },
     }
+}
+
+fn start(entry: &Entry, beginning: Beginning, from: Side, first: &[u8], cx: &mut Context<'_>) -> Judgement {
+    *(entry.counter)(cx.stats) += 1;
+    entry.start.map_or(Judgement::Unread, |start| Judgement::Read(start(beginning, from, first)))
 }

@@ -50,7 +50,7 @@ impl Dialect for Graphql {
         let outcome = outcome(answer(exchange, unpacker));
         if outcome.errors > 0 {
             (call.app_status, call.failed) = (Some(outcome.errors), true);
-            if !outcome.data {
+            if !outcome.executed {
                 call.operation.clear();
                 call.operation.push_str(INVALID);
             }
@@ -107,8 +107,8 @@ fn join(fields: &Fields<'_>, operation: &mut CompactString) {
 #[derive(Default)]
 struct Outcome {
     errors: i32,
-    /// There is a member `data`: the document was executed.
-    data: bool,
+    /// The document was executed: there is data, or an error that says where in it.
+    executed: bool,
 }
 
 fn outcome(body: &[u8]) -> Outcome {
@@ -128,16 +128,24 @@ impl Outcome {
         let Some(mut members) = json::object(result) else { return };
         while let Some((key, value)) = members.member() {
             match key.raw {
-                b"data" => self.data = true,
-                b"errors" => {
-                    let mut errors = value.array();
-                    while self.errors < MAX_ERRORS
-                        && errors.as_mut().and_then(json::Tokens::element).is_some()
-                    {
-                        self.errors += 1;
-                    }
-                }
+                // Some servers say that there is none (GraphQL §7.1.2 forbids it where nothing was executed).
+                b"data" => self.executed |= value.raw != b"null",
+                b"errors" => self.count(value.array()),
                 _ => {}
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn count(&mut self, mut errors: Option<json::Tokens<'_>>) {
+        while let Some(error) =
+            errors.as_mut().and_then(json::Tokens::element).filter(|_| self.errors < MAX_ERRORS)
+        {
+            self.errors += 1;
+            let mut members = error.object();
+            while let Some((key, _)) = members.as_mut().and_then(json::Tokens::member) {
+                self.executed |= key.raw == b"path";
             }
         }
     }

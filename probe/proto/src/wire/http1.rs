@@ -27,6 +27,7 @@ use super::{Entry, Match};
 pub const ENTRY: Entry = Entry {
     name: "http1",
     recognise,
+    resumes: |_, _| false,
     counter: |stats| &mut stats.http1,
     start: Some(conversation::Http1::start),
 };

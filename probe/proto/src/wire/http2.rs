@@ -22,6 +22,7 @@ use crate::segment::Side;
 pub const ENTRY: Entry = Entry {
     name: "http2",
     recognise,
+    resumes: |_, _| false,
     counter: |stats| &mut stats.http2,
     start: Some(conversation::Http2::start),
 };

@@ -7,8 +7,13 @@ pub mod handshake;
 use super::{Entry, Match};
 
 /// TLS in the table of protocols.
-pub const ENTRY: Entry =
-    Entry { name: "tls", recognise, counter: |stats| &mut stats.opaque_tls, start: None };
+pub const ENTRY: Entry = Entry {
+    name: "tls",
+    recognise,
+    resumes: |_, _| false,
+    counter: |stats| &mut stats.opaque_tls,
+    start: None,
+};
 
 /// Longest record body: 2^14 and the expansion that RFC 8446 §5.2 and RFC 5246 §6.2.3 allow.
 const MAX_RECORD: u16 = 16384 + 2048;

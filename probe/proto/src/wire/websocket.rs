@@ -1,14 +1,15 @@
-//! WebSocket (RFC 6455), entered by an upgrade of HTTP/1: every message is an exchange without an answer.
+//! WebSocket (RFC 6455), entered by an upgrade of HTTP/1 or met in the middle: every message is an exchange without an answer.
 //!
 //! Frames are followed by their lengths, also over payloads that were not captured. Where a hole swallows the beginning
 //! of a frame, the next segment that consists of whole frames is where it goes on. permessage-deflate (RFC 7692) is
-//! undone while its history is complete. Connections that were upgraded before us have no path and are not read.
+//! undone while its history is complete. Connections that were upgraded before us have no path, and what they agreed on is
+//! not known: compressed messages are counted, and have no kind.
 
 mod frame;
 mod reader;
 
 use super::http1::{Kept, Pool};
-use super::{Context, Conversation, Entry, Match, Reading};
+use super::{Beginning, Context, Conversation, Entry, Match, Reading};
 use crate::call::{Messages, Notes};
 use crate::exchange::{Exchange, Fields, NoFields, Request, Response, Sizes, Timing, Wire};
 use crate::segment::Side;
@@ -16,12 +17,16 @@ use frame::Rules;
 use memchr::memmem;
 use reader::{Message, Reader, Step};
 
-/// WebSocket in the table of protocols: it is never recognised by its first bytes.
+/// Messages that make a guess certain.
+const PROOF: u8 = 3;
+
+/// WebSocket in the table of protocols: it never begins a connection.
 pub const ENTRY: Entry = Entry {
     name: "websocket",
     recognise: |_| Match::No,
+    resumes,
     counter: |stats| &mut stats.websockets,
-    start: None,
+    start: Some(Websocket::resume),
 };
 
 /// A connection that was upgraded.
@@ -30,6 +35,16 @@ pub(super) struct Websocket {
     asked: Kept,
     /// The requester's direction, the responder's.
     readers: [Reader; 2],
+    /// It was open before us: what was asked is not known.
+    opaque: bool,
+    /// Messages that were as they should be; an upgrade counts for all.
+    proof: u8,
+}
+
+/// Whether these are whole frames as this side sends them: clients mask, servers do not.
+fn resumes(from: Side, bytes: &[u8]) -> bool {
+    let rules = Rules { masked: from == Side::Client, compressed: true, foreign: false };
+    frame::begins_message(bytes, rules) && frame::chains(bytes, rules)
 }
 
 /// Whether the fields of a response with status 101 upgrade to a WebSocket.
@@ -59,7 +74,20 @@ impl Websocket {
         };
         let readers =
             [reader(true, b"client_no_context_takeover"), reader(false, b"server_no_context_takeover")];
-        Some(Box::new(Self { requester, asked, readers }))
+        Some(Box::new(Self { requester, asked, readers, opaque: false, proof: PROOF }))
+    }
+
+    /// Goes on with a connection that was upgraded before us.
+    fn resume(_: Beginning, _: Side, _: &[u8]) -> Box<dyn Conversation> {
+        let reader =
+            |masked| Reader::new(Rules { masked, compressed: true, foreign: false }, false).without_history();
+        Box::new(Self {
+            requester: Side::Client,
+            asked: Kept::default(),
+            readers: [reader(true), reader(false)],
+            opaque: true,
+            proof: 0,
+        })
     }
 
     fn reader(&mut self, from: Side) -> &mut Reader {
@@ -70,6 +98,8 @@ impl Websocket {
     /// Reports a message of `from`.
     fn report(&mut self, from: Side, message: &Message, cx: &mut Context<'_>) {
         cx.stats.exchanges += 1;
+        self.proof = self.proof.saturating_add(1);
+        let known = if self.opaque { Notes::OPAQUE_FIELDS } else { Notes::default() };
         let [requests, responses] = &self.readers;
         let sends = from == self.requester;
         let body = (if sends { requests } else { responses }).kept(message);
@@ -106,7 +136,7 @@ impl Websocket {
                 closed: cx.at,
             },
             messages: if sends { [count, Messages::default()] } else { [Messages::default(), count] },
-            notes: Notes(message.notes.0 | Notes::ONE_WAY.0),
+            notes: Notes(message.notes.0 | Notes::ONE_WAY.0 | known.0),
         });
     }
 
@@ -145,6 +175,10 @@ impl Conversation for Websocket {
                 Step::Done(taken, message) => {
                     self.report(from, &message, cx);
                     taken
+                }
+                Step::Bad(_) if self.proof < PROOF => {
+                    cx.stats.guesses_revised += 1;
+                    return Reading::Refused;
                 }
                 Step::Bad(taken) => {
                     self.refuse(from, cx);

@@ -2,11 +2,13 @@
 
 use crate::exchange::Exchange;
 use crate::json::{self, Text};
-use crate::path::{Target, decode_form};
+use crate::path::{Target, decode_form, form_byte};
 use memchr::memmem;
 
 /// Operations of one batch that are looked at.
 const MAX_BATCH: usize = 64;
+/// Bytes of a value in a query that tell whether it is a document.
+const MAX_LOOK: usize = 32;
 /// Longest query string whose document is decoded.
 const MAX_QUERY: usize = 16 * 1024;
 
@@ -66,11 +68,25 @@ fn is_likely_body(body: &[u8]) -> bool {
 
 fn is_likely_query(query: &[u8]) -> bool {
     let begins = |value: &[u8]| {
-        let value = value.strip_prefix(b"%7B").map_or(value, |_| b"{");
-        is_document(value)
+        let mut text = [0; MAX_LOOK];
+        let text = decode_beginning(value, &mut text);
+        let opens = [&b"{"[..], b"%7B", b"%7b"].iter().any(|mark| contains(value, mark));
+        opens && (is_document(text) || is_named(text.trim_ascii_start()))
     };
     parameter(query, b"query").is_some_and(begins)
         || parameter(query, b"extensions").is_some_and(|value| contains(value, b"persistedQuery"))
+}
+
+/// Decodes as much of a value in a query as there is room for.
+fn decode_beginning<'a>(value: &[u8], room: &'a mut [u8; MAX_LOOK]) -> &'a [u8] {
+    let (mut rest, mut len) = (value, 0);
+    for slot in room.iter_mut() {
+        let Some((byte, after)) = form_byte(rest) else { break };
+        *slot = byte;
+        len += 1;
+        rest = after;
+    }
+    room.get(..len).unwrap_or_default()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -90,21 +106,22 @@ fn after_escapes(mut text: &[u8]) -> &[u8] {
 /// Whether a text begins like an executable document.
 fn is_document(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
-    let keyword = |word: &[u8]| {
+    match text.first() {
+        Some(b'{') => !text.starts_with(b"{\"") && !text.starts_with(b"{\\\""),
+        Some(b'#') => true,
+        _ => is_named(text) && text.contains(&b'{'),
+    }
+}
+
+/// Whether a text begins with a word that definitions begin with.
+fn is_named(text: &[u8]) -> bool {
+    [&b"query"[..], b"mutation", b"subscription", b"fragment"].into_iter().any(|word| {
         text.strip_prefix(word).is_some_and(|rest| {
             rest.first().is_none_or(|next| {
                 !next.is_ascii_alphanumeric() && !matches!(next, b'_' | b'\'' | b'=' | b':')
             })
         })
-    };
-    match text.first() {
-        Some(b'{') => !text.starts_with(b"{\"") && !text.starts_with(b"{\\\""),
-        Some(b'#') => true,
-        _ => {
-            [&b"query"[..], b"mutation", b"subscription", b"fragment"].into_iter().any(keyword)
-                && (text.contains(&b'{') || contains(text, b"%7B"))
-        }
-    }
+    })
 }
 
 /// Calls `each` for every operation of a request.

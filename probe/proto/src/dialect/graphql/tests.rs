@@ -69,6 +69,29 @@ fn get_batch_raw_and_multipart() {
     assert_eq!(leaf(&named(&multipart)), "Graphql MUTATION /graphql upload");
 }
 
+/// Where nothing was executed some servers say that there is no data; what was executed says where it failed.
+#[test]
+fn a_refused_document_has_no_name_whatever_the_server_says_of_its_data() {
+    let refused = r#"{"data":null,"errors":[{"message":"Cannot query field 'nonsense' on type 'Query'."}]}"#;
+    assert_eq!(leaf(&post(r#"{"query":"{ nonsense }"}"#, refused)), "Graphql QUERY /graphql {invalid}");
+    let failed = r#"{"data":null,"errors":[{"message":"no","path":["broken"]}]}"#;
+    assert_eq!(leaf(&post(r#"{"query":"{ broken }"}"#, failed)), "Graphql QUERY /graphql broken");
+}
+
+#[test]
+fn a_document_in_the_query_is_found_however_it_is_encoded() {
+    for query in [
+        "%7b+users+%7b+name+%7d+%7d",
+        "%7B%20users%20%7Bname%7D%7D",
+        "%0Aquery%20All%7busers%7bname%7d%7d",
+        "{users{name}}",
+    ] {
+        let target = format!("/graphql?query={query}");
+        let call = named(&exchange("GET", &target, "", "", 200, JSON, r#"{"data":{}}"#));
+        assert_eq!(leaf(&call), "Graphql QUERY /graphql users", "{query}");
+    }
+}
+
 #[test]
 fn persisted_queries_are_called_by_their_name() {
     let request = r#"{"operationName":"GetCart","variables":{},"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}}}"#;
@@ -95,7 +118,7 @@ fn a_body_that_was_cut_still_names_what_was_there() {
 fn a_compressed_answer_is_still_a_failure() {
     use flate2::{Compress, Compression, FlushCompress};
     let mut packed = Vec::with_capacity(200);
-    let answer = br#"{"errors":[{"message":"x"}],"data":null}"#;
+    let answer = br#"{"errors":[{"message":"x","path":["user"]}],"data":null}"#;
     Compress::new(Compression::fast(), false)
         .compress_vec(answer, &mut packed, FlushCompress::Finish)
         .unwrap();

@@ -2,6 +2,8 @@
 
 /// Longest head: two bytes, eight of length, four of mask.
 pub(super) const MAX_HEAD: usize = 14;
+/// Bytes of a text that are looked at.
+const MAX_LOOK: usize = 32;
 /// Longest payload of a control frame.
 const MAX_CONTROL: u64 = 125;
 
@@ -99,6 +101,19 @@ pub(super) fn parse(bytes: &[u8], rules: Rules) -> Parsed {
         None => return Parsed::Short,
     };
     Parsed::Head(Head { fin, compressed, opcode, mask, len, size: bytes.len() - rest.len() })
+}
+
+/// Whether bytes begin with a message or a control frame; text that is not compressed looks like text.
+pub(super) fn begins_message(bytes: &[u8], rules: Rules) -> bool {
+    let Parsed::Head(head) = parse(bytes, rules) else { return false };
+    let payload = bytes.get(head.size..).unwrap_or_default().iter().take(MAX_LOOK);
+    let mask = head.mask.unwrap_or_default();
+    let mut text = payload.zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    match head.opcode {
+        Opcode::Continuation => false,
+        Opcode::Text if !head.compressed => text.all(|byte| byte >= b' ' || byte.is_ascii_whitespace()),
+        _ => true,
+    }
 }
 
 /// Whether bytes are whole frames, the last of which ends where they end: so a lost position is found again.

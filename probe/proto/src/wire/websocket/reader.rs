@@ -90,6 +90,12 @@ impl Reader {
         }
     }
 
+    /// Compressed messages refer to what we have not seen, and the position is not known.
+    pub(super) fn without_history(mut self) -> Self {
+        (self.window, self.phase) = (Window::Lost, Phase::Lost);
+        self
+    }
+
     /// The kept beginning of the message that was completed.
     pub(super) fn kept(&self, message: &Message) -> &[u8] {
         match message.frame {

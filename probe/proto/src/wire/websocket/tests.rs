@@ -298,3 +298,66 @@ proptest! {
         prop_assert_eq!(wired.decoder.buffered(), 0);
     }
 }
+
+/// A connection of which the upgrade was not seen, by what both ends send.
+fn met_in_the_middle(pieces: &[(Side, Vec<u8>)]) -> (Vec<String>, u64) {
+    let mut decoder = Decoder::new(Limits::default());
+    let (mut next, mut seen) = ([7_u32, 9], Vec::new());
+    for (at, (from, bytes)) in (1..).zip(pieces) {
+        let seq = &mut next[usize::from(*from == Side::Server)];
+        let segment = Segment {
+            conn: ConnId(1),
+            at,
+            from: *from,
+            syn_seen: false,
+            seq: *seq,
+            len: bytes.len() as u32,
+            bytes,
+            fin: false,
+            rst: false,
+        };
+        *seq += segment.len;
+        decoder.segment(&segment, &mut |exchange| {
+            assert!(exchange.notes.any(Notes::OPAQUE_FIELDS));
+            seen.push(describe(exchange));
+        });
+    }
+    (seen, decoder.stats().websockets)
+}
+
+#[test]
+fn an_open_connection_is_read_without_its_path() {
+    let masked = |text: &[u8]| [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat();
+    let (seen, found) = met_in_the_middle(&[
+        // The rest of a message that began before us.
+        (Side::Server, b"rest of it".to_vec()),
+        (Side::Client, masked(b"{\"type\":\"join\"}")),
+        (Side::Server, [&[0x81, 2][..], b"ok", &[0x89, 0]].concat()),
+        (Side::Client, vec![0xc1, 0x83, 1, 2, 3, 4, 0xaa, 0, 0]),
+        (Side::Server, vec![0x88, 2, 3, 0xe8]),
+    ]);
+    assert_eq!(
+        seen,
+        [
+            "SEND  text \"{\\\"type\\\":\\\"join\\\"}\" 15 opaque-fields",
+            "RECEIVE  text \"ok\" 2 opaque-fields",
+            "SEND  text \"\" 3 opaque-fields",
+            "RECEIVE  close \"\\u{3}\u{fffd}\" 2 opaque-fields",
+        ]
+    );
+    assert_eq!(found, 1);
+}
+
+#[test]
+fn what_merely_looks_like_frames_is_given_up() {
+    // MQTT: a client subscribes, unmasked, and what its broker says is none either.
+    let subscribe = [&[0x82, 8, 0, 1, 0, 3][..], b"a/b", &[0]].concat();
+    let granted = vec![0x90, 3, 0, 1, 0];
+    assert_eq!(met_in_the_middle(&[(Side::Client, subscribe), (Side::Server, granted)]), (vec![], 0));
+    let (seen, _) = met_in_the_middle(&[
+        (Side::Server, vec![0x82, 1, 7]),
+        (Side::Server, vec![0xf0, 1, 7]),
+        (Side::Client, vec![0xf0, 1, 7]),
+    ]);
+    assert_eq!(seen.len(), 1, "one guess, and no more of it");
+}

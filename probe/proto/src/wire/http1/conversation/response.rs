@@ -47,6 +47,12 @@ impl Http1 {
         if matches!(body, Some(Body::UntilClose)) && !leaves {
             open.notes.add(Notes::UNTIL_CLOSE);
         }
+        if open.orphan && !leaves && body.is_some_and(|body| body.is_blind()) {
+            // An answer to nobody, and nobody can tell where it ends: the next one is looked for.
+            self.done(Role::Response, cx);
+            self.seek(Role::Response, cx);
+            return false;
+        }
         let (interim, request_done) = (open.interim, open.request_done);
         open.response.pass(interim);
         if self.requests.phase.is_blind() {

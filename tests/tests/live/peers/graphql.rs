@@ -1,0 +1,120 @@
+//! GraphQL in every way to send it, by the library `strawberry`.
+
+use apisec_engine::ndjson::NdjsonCall;
+use apisec_tests::client::curl;
+use apisec_tests::script::{Script, pypi};
+use apisec_tests::watch::{Watch, mark};
+
+use super::PYTHON;
+use crate::live::{can_run, tally};
+
+/// Prints of every request its status, and of its operations how many there were, the kind and the root fields of the first, and
+/// all errors.
+const GRAPH: Script = Script {
+    interpreter: PYTHON,
+    name: "graph.py",
+    text: r#"
+import sys
+address, port, packages = sys.argv[1:]
+sys.path.insert(0, packages)
+import strawberry, uvicorn
+from strawberry.asgi import GraphQL
+from strawberry.extensions import SchemaExtension
+from strawberry.file_uploads import Upload
+from strawberry.schema.config import StrawberryConfig
+
+@strawberry.type
+class User:
+    id: int
+    name: str
+    @strawberry.field
+    def friend(self) -> "User": return self
+
+ada = User(id=1, name="Ada")
+
+@strawberry.type
+class Query:
+    users: list[User] = strawberry.field(resolver=lambda: [ada])
+    @strawberry.field
+    def user(self, id: int) -> User: return ada
+    @strawberry.field
+    def broken(self) -> str: raise ValueError("broken on purpose")
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def add(self, name: str) -> User: return ada
+    @strawberry.mutation
+    def upload(self, file: Upload) -> int: return 1
+
+done = []
+
+class Log(SchemaExtension):
+    def on_operation(self):
+        yield
+        context = self.execution_context
+        errors = context.result.errors or []
+        refused = any(error.path is None for error in errors)
+        selections = [] if refused else context.graphql_document.definitions[0].selection_set.selections
+        fields = ",".join(sorted(selection.name.value for selection in selections))
+        done.append((context.operation_type.value.upper(), fields, len(errors)))
+
+schema = strawberry.Schema(Query, Mutation, extensions=[Log], config=StrawberryConfig(batching_config={"max_operations": 9}))
+graph = GraphQL(schema, multipart_uploads_enabled=True)
+
+async def app(scope, receive, send):
+    if scope["type"] != "http": return
+    done.clear()
+    async def watch(message):
+        if message["type"] == "http.response.start": app.status = message["status"]
+        await send(message)
+    await graph(scope, receive, watch)
+    kind, fields, _ = done[0]
+    print("answered", len(done), app.status, kind, fields, sum(errors for *_, errors in done), flush=True)
+
+uvicorn.run(app, host=address, port=int(port), log_level="critical", ws="none")
+"#,
+};
+
+/// As the server prints it.
+fn described(call: &NdjsonCall) -> String {
+    let batch = if noted(call, "batch") { 3 } else { 1 };
+    let fields = if call.operation == "{invalid}" { "" } else { &call.operation };
+    let status = call.status.unwrap_or_default();
+    format!("{batch} {status} {} {fields} {}", call.method, call.app_status.unwrap_or_default())
+}
+
+fn noted(call: &NdjsonCall, note: &str) -> bool {
+    call.notes.iter().any(|one| one == note)
+}
+
+#[test]
+fn every_way_to_ask() {
+    if !can_run("peers::graphql::every_way_to_ask", &[PYTHON, "curl"]) {
+        return;
+    }
+    let (mark, packages) = (mark("strawberry"), pypi());
+    let server = GRAPH.serve(&[&packages]).unwrap();
+    let watch = Watch::calls().unwrap();
+    let url = format!("{}{mark}/graphql", server.url());
+    for query in [
+        r#"{"query":"{ users { id } user(id: 1) { friend { name } } }"}"#,
+        r#"{"query":"mutation M($n: String!) { add(name: $n) { id } }","variables":{"n":"x"},"operationName":"M"}"#,
+        r#"{"query":"{ broken }"}"#,
+        r#"{"query":"{ nonsense }"}"#,
+        r#"{"query":"query IntrospectionQuery { __schema { types { name } } }"}"#,
+        r#"[{"query":"{ users { id } }"},{"query":"{ user(id: 2) { id } }"},{"query":"{ broken }"}]"#,
+    ] {
+        curl(&["-H", "content-type: application/json", "-d", query, &url]).unwrap();
+    }
+    curl(&["--get", "--data-urlencode", "query={ users { name } }", &url]).unwrap();
+    let operations = r#"operations={"query":"mutation($file: Upload!) { upload(file: $file) }","variables":{"file":null}}"#;
+    curl(&["-F", operations, "-F", r#"map={"0":["variables.file"]}"#, "-F", "0=hello;filename=a.txt", &url])
+        .unwrap();
+    let logged = server.printed("answered ", 8).unwrap();
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert_eq!(tally(calls.iter().map(described)), tally(logged));
+    assert!(calls.iter().all(|call| call.protocol == "graphql"), "{calls:#?}");
+    assert_eq!(calls.iter().filter(|call| call.failed).count(), 3);
+    assert_eq!(calls.iter().filter(|call| noted(call, "introspection")).count(), 1);
+}

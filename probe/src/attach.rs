@@ -2,6 +2,7 @@
 //! in this process and goes with it, however it ends. Programs of others are never touched: links are
 //! added beside them.
 
+mod batch;
 pub mod btf;
 pub mod capture;
 pub mod cgroup;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod rights;
 pub mod tls;
 
+use self::batch::Batches;
 use crate::reach::Reach;
 use crate::source::SourceError;
 use apisec_abi::{COUNTER_NAMES, Seed};
@@ -63,6 +65,9 @@ pub enum HookError {
     /// The kernel lacks what the hook needs.
     #[error("{0}")]
     Unsuitable(&'static str),
+    /// The kernel refused to put probes into a file.
+    #[error("{0}")]
+    NotPut(#[source] io::Error),
     /// The kernel refused.
     #[error("{}", crate::attach::reason(.0))]
     Refused(#[from] aya::programs::ProgramError),
@@ -71,6 +76,8 @@ pub enum HookError {
 /// The programs in the kernel and the maps that are shared with them. Dropping it detaches everything.
 pub struct Attached {
     ebpf: Ebpf,
+    /// `None` on a kernel that takes probes one by one only.
+    batches: Option<Batches>,
     /// Events from the kernel.
     pub ring: RingBuf<MapData>,
     seeds: HashMap<MapData, u64, SeedValue>,
@@ -122,7 +129,7 @@ pub fn attach(
     let place = Place { cgroup: reach.open()? };
     let (mut ebpf, abilities) = load_what_fits(own, bodies)?;
     let mut degradations: Vec<_> = abilities.degradation().into_iter().collect();
-    let (mut seed, mut probe) = (Some(seed), Some(probe));
+    let (mut seed, mut probe, mut batches) = (Some(seed), Some(probe), None);
     for hook in HOOKS {
         if hook.name == capture::HOOK.name
             && let Some(seed) = seed.take()
@@ -137,7 +144,8 @@ pub fn attach(
         } else if hook.name == tls::HOOK.name
             && let Some(probe) = probe.take()
         {
-            probe(&mut Prober(&mut ebpf));
+            batches = Batches::load(&ebpf, OBJECT).ok();
+            probe(&mut Prober { ebpf: &mut ebpf, batches: batches.as_ref() });
         }
     }
     let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?).map_err(|error| broken(&error))?;
@@ -145,11 +153,14 @@ pub fn attach(
     let seeds = HashMap::try_from(take(&mut ebpf, "SEED")?).map_err(|error| broken(&error))?;
     let samples = HashMap::try_from(take(&mut ebpf, "SAMPLES")?).map_err(|error| broken(&error))?;
     degradations.extend(btf::degradation());
-    Ok(Attached { ebpf, ring, seeds, counters, samples, degradations })
+    Ok(Attached { ebpf, batches, ring, seeds, counters, samples, degradations })
 }
 
 /// Puts probes into files while the hook `tls` is attached.
-pub struct Prober<'a>(&'a mut Ebpf);
+pub struct Prober<'a> {
+    ebpf: &'a mut Ebpf,
+    batches: Option<&'a Batches>,
+}
 
 impl Prober<'_> {
     /// Puts the probes of `plan` into its file: all of them, or none.
@@ -157,12 +168,12 @@ impl Prober<'_> {
     /// # Errors
     /// The kernel refuses one.
     pub fn probe(&mut self, plan: &tls::Plan) -> Result<tls::Links, HookError> {
-        tls::probe(self.0, plan)
+        tls::probe(self.ebpf, self.batches, plan)
     }
 
     /// Takes all of these probes out, which is faster than dropping them.
     pub fn release(&mut self, links: impl Iterator<Item = tls::Links>) {
-        tls::release(self.0, links);
+        tls::release(self.ebpf, links);
     }
 }
 
@@ -190,7 +201,7 @@ impl Attached {
 
     /// Puts probes into files.
     pub fn prober(&mut self) -> Prober<'_> {
-        Prober(&mut self.ebpf)
+        Prober { ebpf: &mut self.ebpf, batches: self.batches.as_ref() }
     }
 
     /// Programs that are loaded, by name.

@@ -2,12 +2,14 @@
 //!
 //! Which files hold a TLS library and where in them the probes belong is not decided here: see [`crate::tls`].
 
-use super::{Hook, HookError, Place, btf};
+use super::batch::Batches;
+use super::{Hook, HookError, Place, btf, once};
 use aya::Ebpf;
-use aya::programs::uprobe::{UProbeLinkId, UProbeScope};
+use aya::programs::uprobe::{UProbeLink, UProbeLinkId, UProbeScope};
 use aya::programs::{RawTracePoint, UProbe};
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::thread;
 
 /// See the module.
@@ -28,7 +30,7 @@ const IO: &str = "apisec_tls_io";
 const UNIX: &str = "apisec_unix_sent";
 
 /// Threads that take probes out. The kernel waits each time until nobody can be in the probe any more, up to a tenth of a
-/// second; one after the other, a node with many libraries took a minute to let go.
+/// second; for many batches at once when they are let go at once.
 const RELEASERS: usize = 64;
 
 /// A kernel program for one kind of place.
@@ -64,8 +66,15 @@ pub enum Probe {
     RustlsTook,
 }
 
+impl Probe {
+    /// Whether it runs when the function returns, wherever that is.
+    pub(super) const fn is_at_return(self) -> bool {
+        matches!(self, Self::ReadReturn | Self::WroteReturn | Self::RustlsTook)
+    }
+}
+
 /// Every probe, with the name of its program.
-const PROGRAMS: [(Probe, &str); 14] = [
+pub(super) const PROGRAMS: [(Probe, &str); 14] = [
     (Probe::Call, "apisec_tls_call"),
     (Probe::CallEx, "apisec_tls_call_ex"),
     (Probe::Handshake, "apisec_tls_hands"),
@@ -93,14 +102,21 @@ pub struct Plan {
 
 /// Probes that are in a file.
 #[derive(Debug, Default)]
-pub struct Links(Vec<(Probe, UProbeLinkId)>);
+pub struct Links {
+    batches: Vec<OwnedFd>,
+    single: Vec<(Probe, UProbeLinkId)>,
+}
+
+/// What holds probes in a file until it is dropped.
+#[expect(dead_code, reason = "it is only dropped")]
+enum Held {
+    Batch(OwnedFd),
+    Single(UProbeLink),
+}
 
 fn attach(ebpf: &mut Ebpf, _: &Place) -> Result<(), HookError> {
     if btf::offsets().is_none_or(|offsets| offsets.sock.cookie == 0) {
         return Err(HookError::Unsuitable("the kernel does not describe its sockets (no BTF)"));
-    }
-    for (_, name) in PROGRAMS {
-        program(ebpf, name)?.load()?;
     }
     let io: &mut RawTracePoint = ebpf.program_mut(IO).ok_or(HookError::Missing(IO))?.try_into()?;
     io.load()?;
@@ -114,16 +130,35 @@ fn attach(ebpf: &mut Ebpf, _: &Place) -> Result<(), HookError> {
 }
 
 /// Puts probes into a file: all of them, or none.
-pub(super) fn probe(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
+pub(super) fn probe(ebpf: &mut Ebpf, batches: Option<&Batches>, plan: &Plan) -> Result<Links, HookError> {
+    match batches {
+        Some(batches) => probe_by_batch(batches, plan),
+        None => probe_one_by_one(ebpf, plan),
+    }
+}
+
+fn probe_by_batch(batches: &Batches, plan: &Plan) -> Result<Links, HookError> {
+    let mut places: BTreeMap<Probe, Vec<u64>> = BTreeMap::new();
+    for (probe, offset) in &plan.sites {
+        places.entry(*probe).or_default().push(*offset);
+    }
+    let put = |(probe, offsets): (&Probe, &Vec<u64>)| batches.put(*probe, &plan.file, offsets);
+    let batches = places.iter().map(put).collect::<Result<_, _>>().map_err(HookError::NotPut)?;
+    Ok(Links { batches, single: Vec::new() })
+}
+
+fn probe_one_by_one(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
     let mut links = Links::default();
     let path = format!("/proc/self/fd/{}", plan.file.as_raw_fd());
     for (probe, offset) in &plan.sites {
-        let attached = program(ebpf, name(*probe))
-            .and_then(|program| Ok(program.attach(*offset, &path, UProbeScope::AllProcesses)?));
+        let attached = program(ebpf, name(*probe)).and_then(|program| {
+            once(program.load())?;
+            Ok(program.attach(*offset, &path, UProbeScope::AllProcesses)?)
+        });
         match attached {
-            Ok(link) => links.0.push((*probe, link)),
+            Ok(link) => links.single.push((*probe, link)),
             Err(error) => {
-                for (probe, link) in links.0 {
+                for (probe, link) in links.single {
                     // What is not detached now goes with the process.
                     let _later = program(ebpf, name(probe)).map(|program| program.detach(link));
                 }
@@ -136,10 +171,14 @@ pub(super) fn probe(ebpf: &mut Ebpf, plan: &Plan) -> Result<Links, HookError> {
 
 /// Takes all probes out.
 pub(super) fn release(ebpf: &mut Ebpf, all: impl Iterator<Item = Links>) {
-    let mut links = Vec::new();
-    for (probe, id) in all.flat_map(|links| links.0) {
-        // One that is gone already is released.
-        links.extend(program(ebpf, name(probe)).ok().and_then(|program| program.take_link(id).ok()));
+    let mut links: Vec<Held> = Vec::new();
+    for Links { batches, single } in all {
+        links.extend(batches.into_iter().map(Held::Batch));
+        for (probe, id) in single {
+            // One that is gone already is released.
+            let link = program(ebpf, name(probe)).ok().and_then(|program| program.take_link(id).ok());
+            links.extend(link.map(Held::Single));
+        }
     }
     let share = links.len().div_ceil(RELEASERS).max(1);
     thread::scope(|scope| {

@@ -53,6 +53,7 @@ const PLUG_INS: &[PlugIns] = &[
         list: ("probe/src/attach.rs", "HOOKS"),
         others: &[
             ("btf", "reads field offsets of the running kernel"),
+            ("batch", "puts probes into files by the batch"),
             ("cgroup", "finds the cgroup2 root that hooks are attached to"),
             ("neighbours", "counts the programs of other tools"),
             ("rights", "says which capabilities are missing"),

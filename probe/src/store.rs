@@ -18,6 +18,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Bytes of the key with which identities are hashed.
 const KEY_BYTES: usize = 32;
@@ -27,6 +29,9 @@ const MAX_RULES_BYTES: u64 = 1 << 20;
 const MAX_RULES: usize = 4_096;
 /// Bytes of the lock file that are read: a process id.
 const MAX_LOCK_BYTES: u64 = 20;
+/// How often a lock is asked for before it counts as another's, and the pause between.
+const LOCK_TRIES: usize = 8;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const KEY_FILE: &str = "identity.key";
 const RULES_FILE: &str = "rules.json";
@@ -223,7 +228,7 @@ fn create(folder: &Path) -> io::Result<()> {
 fn lock_as(folder: &Path, name: &str) -> io::Result<Lock> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(open(folder.join(name), flags, Mode::RUSR | Mode::WUSR)?);
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match patiently(&file) {
         Ok(()) => {
             file.set_len(0)?;
             write!(file, "{}", std::process::id())?;
@@ -236,6 +241,19 @@ fn lock_as(folder: &Path, name: &str) -> io::Result<Lock> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A program that its last holder was just starting still holds the lock, until it is another program.
+#[expect(clippy::disallowed_methods, reason = "a lock can be waited for, but not with a deadline")]
+fn patiently(file: &File) -> rustix::io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        let outcome = flock(file, FlockOperation::NonBlockingLockExclusive);
+        if outcome != Err(Errno::WOULDBLOCK) {
+            return outcome;
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    Err(Errno::WOULDBLOCK)
 }
 
 fn second_instance(folder: &Path, by: &str) -> Degradation {

@@ -37,8 +37,8 @@ pub const REPORT_SKIPPED: u32 = 256 << 10;
 /// Longest packet of messages that is copied whole, and what is copied of longer ones, bytes.
 const MESSAGES_WHOLE: u32 = 8192;
 const MESSAGES_PREFIX: u32 = 2048;
-/// Further records that a packet of many messages is cut into: hosts hand over up to 64 KiB at once.
-const MESSAGES_PIECES: u32 = 4;
+/// Further records that a packet of many messages is cut into: hosts hand over up to 128 KiB at once.
+const MESSAGES_PIECES: u32 = 8;
 
 /// Payload copied per direction between two turns, bytes: what the server received, what it sent.
 #[unsafe(no_mangle)]

@@ -22,6 +22,7 @@ use apisec_engine::export::openapi::can_be_documented;
 use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
 use ratatui::layout::Rect;
 use std::cmp::Ordering;
+use unicode_width::UnicodeWidthStr as _;
 
 const COLUMNS: &[Column] = &[
     Column::word("STATE", 13, 0),
@@ -208,7 +209,12 @@ pub(crate) fn key(own: &EndpointView) -> String {
 }
 
 fn name(own: &EndpointView) -> String {
-    format!("{} {}", own.method, own.path)
+    format!("{} {}", own.method, place(own))
+}
+
+/// Its path, and the operation below it.
+fn place(own: &EndpointView) -> String {
+    format!("{} {}", own.path, own.operation).trim_end().to_owned()
 }
 
 fn weight(own: &EndpointView) -> usize {
@@ -238,7 +244,7 @@ fn cell(world: &World<'_>, own: &EndpointView, column: usize) -> Cell {
     match column {
         1 => workload(world, &own.service),
         2 => Cell::new(escape(&own.method), method_role(&own.method)),
-        3 => escape(&own.path).into_owned().into(),
+        3 => escape(&place(own)).into_owned().into(),
         4 => count(own.calls).into(),
         5 => Cell::new(ago(world.snapshot, last(own)), Role::Dim),
         6 => escape(&own.documentation.owner).into_owned().into(),
@@ -275,25 +281,28 @@ fn window(snapshot: &Snapshot) -> String {
     )
 }
 
-/// How many there are of each state.
+/// How many there are of each state; what there is none of only where there is room for all.
 fn counts(snapshot: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let mut x = 1;
     let inventory = &snapshot.inventory;
     let states = Drift::ALL.iter().filter(|(state, _)| *state != Drift::Unspecified);
     let states =
         states.zip(canvas.look.glyphs.drift).map(|((state, word), glyph): (&(Drift, &str), &str)| {
-            (
-                format!("{glyph} {word} {}", inventory.states.get(*word).copied().unwrap_or(0)),
-                mark::role(*state),
-            )
+            let number = inventory.states.get(*word).copied().unwrap_or(0);
+            (number, format!("{glyph} {word} {number}"), mark::role(*state))
         });
     let [deprecated, schema] = canvas.look.glyphs.flags;
+    let (in_use, differ) = (inventory.deprecated_in_use, inventory.schema_drift);
     let flags = [
-        (format!("{deprecated} deprecated in use {}", inventory.deprecated_in_use), Role::DriftFlag),
-        (format!("{schema} not as documented {}", inventory.schema_drift), Role::DriftFlag),
+        (in_use, format!("{deprecated} deprecated in use {in_use}"), Role::DriftFlag),
+        (differ, format!("{schema} not as documented {differ}"), Role::DriftFlag),
     ];
-    let all: Vec<(String, Role)> = states.chain(flags).collect();
-    for (text, role) in all {
+    let mut all: Vec<_> = states.chain(flags).collect();
+    let wanted: usize = all.iter().map(|(_, text, _)| text.width() + 2).sum();
+    if wanted > usize::from(area.width) {
+        all.retain(|(number, ..)| *number > 0);
+    }
+    for (_, text, role) in all {
         x = canvas.put(area, x, 0, &text, role) + 2;
     }
 }

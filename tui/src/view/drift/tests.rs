@@ -46,6 +46,19 @@ fn the_worst_is_first_and_what_is_as_documented_is_not_there() {
 }
 
 #[test]
+fn operations_below_a_path_are_told_apart_and_no_count_is_cut() {
+    let mut snapshot = drifting();
+    snapshot.endpoints[1].operation = "users".into();
+    (snapshot.inventory.deprecated_in_use, snapshot.inventory.schema_drift) = (3, 7);
+    let row = format!("{} users", snapshot.endpoints[1].path);
+    let mut app = app(snapshot, (80, 24));
+    press(&mut app, "5");
+    let shown = text(&draw(&mut app));
+    assert!(shown.contains(&row), "{row}: {shown}");
+    assert!(shown.contains("deprecated in use 3") && shown.contains("not as documented 7"), "{shown}");
+}
+
+#[test]
 fn a_row_opens_with_what_it_rests_on() {
     let mut app = app(drifting(), (140, 40));
     press(&mut app, "5 enter");

@@ -172,7 +172,7 @@ pub(crate) fn query_names(
 }
 
 /// Decodes a value of a query or a form: percent-encoding, and a plus sign for a blank.
-pub(crate) fn decode_form<'s>(text: &[u8], scratch: &'s mut Vec<u8>) -> &'s [u8] {
+pub fn decode_form<'s>(text: &[u8], scratch: &'s mut Vec<u8>) -> &'s [u8] {
     scratch.clear();
     let mut rest = text;
     while let Some((byte, after)) = form_byte(rest) {

@@ -10,7 +10,7 @@ use apisec_engine::spec::Part;
 use apisec_proto::call::{Call, Protocol};
 use apisec_proto::exchange::Exchange;
 use apisec_proto::namer::Namer;
-use apisec_proto::path::Target;
+use apisec_proto::path::{Target, decode_form};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
@@ -151,20 +151,7 @@ fn query(exchange: &Exchange<'_>) -> Vec<(String, String)> {
 
 /// Percent-encoding and `+` undone; what is no UTF-8 is replaced.
 fn decoded(text: &[u8]) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let digits = after.get(..2).and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *byte == b'%') {
-            Some(value) => {
-                out.push(value);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => out.push(if *byte == b'+' { b' ' } else { *byte }),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(decode_form(text, &mut Vec::new())).into_owned()
 }
 
 /// The thread: until nobody offers any more.

@@ -22,6 +22,9 @@ pub fn pypi() -> String {
     cache.unwrap_or_else(home).join("apisec-top/python").display().to_string()
 }
 
+/// Debian's own Python, which finds Debian's modules; another may stand before it in the path.
+pub const PYTHON: &str = "/usr/bin/python3";
+
 /// A program: what runs it, the name of its file, and its text.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
@@ -34,6 +37,12 @@ pub struct Script {
 }
 
 impl Script {
+    /// A program for Debian's Python.
+    #[must_use]
+    pub const fn python(name: &'static str, text: &'static str) -> Self {
+        Self { interpreter: PYTHON, name, text }
+    }
+
     /// Runs it as a server on a free port of 127.0.0.1; its arguments are address, port and `more`.
     ///
     /// # Errors

@@ -10,21 +10,17 @@ use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;
 use apisec_tests::eventually;
 use apisec_tests::process::Process;
-use apisec_tests::script::{Script, pypi};
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::server::{Nginx, NginxSetup};
 use apisec_tests::watch::{Watch, mark};
 
 use super::can_run;
 
-/// Debian's: what pip installed was for it.
-const PYTHON: &str = "/usr/bin/python3";
-
 /// A server of QUIC by the library `aioquic`: answers every stream with 200,000 bytes, and prints the size of each datagram that
 /// it received, with its headers.
-const QUIC: Script = Script {
-    interpreter: PYTHON,
-    name: "quic.py",
-    text: r#"
+const QUIC: Script = Script::python(
+    "quic.py",
+    r#"
 import asyncio, sys
 address, port, packages, chain, key = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -50,13 +46,12 @@ async def main():
     await asyncio.Future()
 asyncio.run(main())
 "#,
-};
+);
 
 /// Asks once, and prints the size of each datagram that it received, with its headers.
-const QUIC_CLIENT: Script = Script {
-    interpreter: PYTHON,
-    name: "quic_client.py",
-    text: r#"
+const QUIC_CLIENT: Script = Script::python(
+    "quic_client.py",
+    r#"
 import asyncio, ssl, sys
 address, port, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -77,7 +72,7 @@ async def main():
         assert len(await reader.read()) == 200_000
 asyncio.run(main())
 "#,
-};
+);
 
 /// An application on uvicorn behind a unix socket, which answers with 20,000 bytes; anybody may connect.
 const BEHIND: &str = r#"

@@ -4,20 +4,16 @@ use std::process::Command;
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::client::curl;
-use apisec_tests::script::Script;
+use apisec_tests::script::{PYTHON, Script};
 use apisec_tests::skip::skip;
 use apisec_tests::watch::{Watch, mark};
 
 use super::{can_run, tally};
 
-/// The system's Python: the libraries come from its packages.
-pub(super) const PYTHON: &str = "/usr/bin/python3";
-
 /// A chat on the library `websockets`: answers every message, pushes a burst on demand, logs what it did.
-const CHAT: Script = Script {
-    interpreter: PYTHON,
-    name: "chat.py",
-    text: r#"
+const CHAT: Script = Script::python(
+    "chat.py",
+    r#"
 import asyncio, json, sys, websockets
 def log(*words): print(*words, flush=True)
 async def serve(socket, path=None):
@@ -36,13 +32,12 @@ async def main():
         await asyncio.Future()
 asyncio.run(main())
 "#,
-};
+);
 
 /// Says so many things of each kind, waits for every answer, and leaves with a code.
-const CHATTER: Script = Script {
-    interpreter: PYTHON,
-    name: "chatter.py",
-    text: r#"
+const CHATTER: Script = Script::python(
+    "chatter.py",
+    r#"
 import asyncio, json, sys, websockets
 url, joins, bursts, count, pad = sys.argv[1], *map(int, sys.argv[2:])
 async def main():
@@ -56,13 +51,12 @@ async def main():
         await socket.close(code=1000)
 asyncio.run(main())
 "#,
-};
+);
 
 /// Keeps one connection, and says a message of each kind that it is told, to be answered.
-const TALKER: Script = Script {
-    interpreter: PYTHON,
-    name: "talker.py",
-    text: r#"
+const TALKER: Script = Script::python(
+    "talker.py",
+    r#"
 import asyncio, json, sys, websockets
 async def main():
     async with websockets.connect(sys.argv[1]) as socket:
@@ -71,13 +65,12 @@ async def main():
             print(json.loads(await socket.recv())["type"], flush=True)
 asyncio.run(main())
 "#,
-};
+);
 
 /// GraphQL by the library `graphql-core` behind Python's own server; logs each execution.
-pub(super) const GRAPHQL: Script = Script {
-    interpreter: PYTHON,
-    name: "graph.py",
-    text: r#"
+pub(super) const GRAPHQL: Script = Script::python(
+    "graph.py",
+    r#"
 import http.server, json, sys
 from graphql import build_ast_schema, format_error, graphql, parse
 schema = build_ast_schema(parse("""
@@ -109,13 +102,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments): pass
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 "#,
-};
+);
 
 /// Sends so many events, fifty a second or as fast as it can, some named, with comments between them.
-const EVENTS: Script = Script {
-    interpreter: PYTHON,
-    name: "ticker.py",
-    text: r#"
+const EVENTS: Script = Script::python(
+    "ticker.py",
+    r#"
 import http.server, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -137,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments): pass
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 "#,
-};
+);
 
 /// Whether the system's Python has a library; the test is recorded as skipped otherwise.
 pub(super) fn has_library(name: &str, library: &str) -> bool {

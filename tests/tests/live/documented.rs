@@ -5,12 +5,13 @@ use std::fs;
 
 use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
 use apisec_tests::client::curl;
+use apisec_tests::script::PYTHON;
 use apisec_tests::server;
 use apisec_tests::watch::Watch;
 
+use super::can_run;
 use super::dialects::{GRAPHQL, has_library};
 use super::grpc::{self, have_grpc};
-use super::{can_run, dialects};
 
 /// Documented are two operations that are called, and one that is not.
 const SCHEMA: &str =
@@ -41,7 +42,7 @@ fn state(snapshot: &Snapshot, name: impl Fn(&EndpointView) -> bool) -> Option<Dr
 #[test]
 fn a_schema_tells_documented_fields_from_others() {
     let name = "documented::a_schema_tells_documented_fields_from_others";
-    if !can_run(name, &[dialects::PYTHON, "curl"]) || !has_library(name, "graphql") {
+    if !can_run(name, &[PYTHON, "curl"]) || !has_library(name, "graphql") {
         return;
     }
     let graph = GRAPHQL.serve(&[]).unwrap();
@@ -74,7 +75,7 @@ fn a_schema_tells_documented_fields_from_others() {
 #[test]
 fn a_protobuf_file_finds_the_service_that_answers_for_it() {
     let name = "documented::a_protobuf_file_finds_the_service_that_answers_for_it";
-    if !can_run(name, &[dialects::PYTHON]) || !have_grpc(name) {
+    if !can_run(name, &[PYTHON]) || !have_grpc(name) {
         return;
     }
     let package = format!("documented{}", std::process::id());

@@ -6,20 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use apisec_engine::snapshot::EndpointView;
-use apisec_tests::script::{Script, pypi};
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::skip::{find_program, skip};
 use apisec_tests::watch::{Watch, mark};
 
 use super::{can_run, tally, told};
 
-/// Debian's own: the modules of its packages are not those of another Python in the path.
-const PYTHON: &str = "/usr/bin/python3";
-
 /// Every kind of call; writes method, messages received and status of each.
-pub(super) const SERVER: Script = Script {
-    interpreter: PYTHON,
-    name: "grpc_server.py",
-    text: r#"
+pub(super) const SERVER: Script = Script::python(
+    "grpc_server.py",
+    r#"
 import sys
 sys.path[:0] = sys.argv[4:]
 from concurrent import futures
@@ -64,13 +60,12 @@ server.add_insecure_port(f"{sys.argv[1]}:{sys.argv[2]}")
 server.start()
 server.wait_for_termination()
 "#,
-};
+);
 
 /// Makes every kind of call, and one of a method that there is not.
-pub(super) const CLIENT: Script = Script {
-    interpreter: PYTHON,
-    name: "grpc_client.py",
-    text: r#"
+pub(super) const CLIENT: Script = Script::python(
+    "grpc_client.py",
+    r#"
 import sys
 sys.path[:0] = sys.argv[3:]
 import grpc
@@ -89,13 +84,12 @@ with grpc.insecure_channel("127.0.0.1:" + sys.argv[1]) as channel:
         channel.stream_unary(service + "Upload")(iter([b"m" * 5000] * 9))
         assert len(list(channel.stream_stream(service + "Chat")(iter([b"c" * n * 20 for n in range(11)])))) == 11
 "#,
-};
+);
 
 /// gRPC-Web by the library `sonora` behind Python's own server; prints what it answered.
-const WEB_SERVER: Script = Script {
-    interpreter: PYTHON,
-    name: "grpc_web_server.py",
-    text: r#"
+const WEB_SERVER: Script = Script::python(
+    "grpc_web_server.py",
+    r#"
 import sys
 address, port, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -128,13 +122,12 @@ shop = grpcWSGI(None)
 shop.add_generic_rpc_handlers((Shop(),))
 make_server(address, int(port), shop, handler_class=Quiet).serve_forever()
 "#,
-};
+);
 
 /// Its client.
-const WEB_CLIENT: Script = Script {
-    interpreter: PYTHON,
-    name: "grpc_web_client.py",
-    text: r#"
+const WEB_CLIENT: Script = Script::python(
+    "grpc_web_client.py",
+    r#"
 import sys
 url, service, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -149,7 +142,7 @@ with sonora.client.insecure_web_channel(url) as channel:
         except grpc.RpcError as error: assert error.code() == grpc.StatusCode.NOT_FOUND
     assert len(list(channel.unary_stream(service + "Watch", same, same)(b"w"))) == 7
 "#,
-};
+);
 
 /// Whether Debian's gRPC for Python is here.
 pub(super) fn have_grpc(name: &str) -> bool {

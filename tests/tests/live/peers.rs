@@ -10,20 +10,16 @@ use std::process::Command;
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;
-use apisec_tests::script::{Script, pypi};
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::server::{Server, lines_with};
 use apisec_tests::watch::{Watch, mark};
 
 use super::{can_run, run, tally};
 
-/// Debian's: what pip installed was for it.
-const PYTHON: &str = "/usr/bin/python3";
-
 /// One application on hypercorn (with TLS, given a certificate) or uvicorn; prints what it answered.
-const APPLICATION: Script = Script {
-    interpreter: PYTHON,
-    name: "application.py",
-    text: r#"
+const APPLICATION: Script = Script::python(
+    "application.py",
+    r#"
 import asyncio, sys
 address, port, packages, kind, *keys = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -49,13 +45,12 @@ else:
     if keys: config.certfile, config.keyfile = keys
     asyncio.run(serve(app, config))
 "#,
-};
+);
 
 /// The reference implementation of MCP, with two tools, one of which always fails.
-const TOOLS: Script = Script {
-    interpreter: PYTHON,
-    name: "tools.py",
-    text: r#"
+const TOOLS: Script = Script::python(
+    "tools.py",
+    r#"
 import sys
 address, port, packages, path = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -75,13 +70,12 @@ def refund(order: int) -> str:
 
 uvicorn.run(server.streamable_http_app(streamable_http_path=path), host=address, port=int(port), log_level="error", ws="none")
 "#,
-};
+);
 
 /// Its client.
-const AGENT: Script = Script {
-    interpreter: PYTHON,
-    name: "agent.py",
-    text: r#"
+const AGENT: Script = Script::python(
+    "agent.py",
+    r#"
 import asyncio, sys
 url, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -96,7 +90,7 @@ async def main():
             except Exception: pass
 asyncio.run(main())
 "#,
-};
+);
 
 /// What was seen of the server on this port.
 fn seen(

@@ -2,18 +2,16 @@
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::client::curl;
-use apisec_tests::script::{Script, pypi};
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::watch::{Watch, mark};
 
-use super::PYTHON;
 use crate::live::{can_run, tally};
 
 /// Prints of every request its status, and of its operations how many there were, the kind and the root fields of the first, and
 /// all errors.
-const GRAPH: Script = Script {
-    interpreter: PYTHON,
-    name: "graph.py",
-    text: r#"
+const GRAPH: Script = Script::python(
+    "graph.py",
+    r#"
 import sys
 address, port, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -74,7 +72,7 @@ async def app(scope, receive, send):
 
 uvicorn.run(app, host=address, port=int(port), log_level="critical", ws="none")
 "#,
-};
+);
 
 /// As the server prints it.
 fn described(call: &NdjsonCall) -> String {

@@ -1,16 +1,14 @@
 //! Procedures by name in one place: SOAP by `spyne` and `zeep`, JSON-RPC by `jsonrpclib`.
 
-use apisec_tests::script::{Script, pypi};
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::watch::{Watch, mark};
 
-use super::PYTHON;
 use crate::live::{can_run, tally};
 
 /// A shop in SOAP 1.1, one of whose two procedures always fails.
-const SOAP: Script = Script {
-    interpreter: PYTHON,
-    name: "soap.py",
-    text: r#"
+const SOAP: Script = Script::python(
+    "soap.py",
+    r#"
 import logging, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from spyne import Application, Fault, Integer, ServiceBase, Unicode, rpc
@@ -34,13 +32,12 @@ logging.disable(logging.CRITICAL)
 shop = Application([Shop], "urn:shop", in_protocol=Soap11(validator="lxml"), out_protocol=Soap11())
 make_server(sys.argv[1], int(sys.argv[2]), WsgiApplication(shop), handler_class=Quiet).serve_forever()
 "#,
-};
+);
 
 /// Reads its description and calls both.
-const SOAP_CLIENT: Script = Script {
-    interpreter: PYTHON,
-    name: "soap_client.py",
-    text: r#"
+const SOAP_CLIENT: Script = Script::python(
+    "soap_client.py",
+    r#"
 import sys, zeep
 client = zeep.Client(sys.argv[1] + "?wsdl")
 for item in ("shoe", "hat", "coat"): assert client.service.Price(item) == len(item)
@@ -48,13 +45,12 @@ for order in (7, 8):
     try: client.service.Refund(order)
     except zeep.exceptions.Fault: pass
 "#,
-};
+);
 
 /// Three procedures, one of which always fails.
-const JSON: Script = Script {
-    interpreter: PYTHON,
-    name: "rpc.py",
-    text: r#"
+const JSON: Script = Script::python(
+    "rpc.py",
+    r#"
 import logging, sys
 address, port, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -76,13 +72,12 @@ server = SimpleJSONRPCServer((address, int(port)), Anywhere, logRequests=False)
 for function in (add, note, fail): server.register_function(function)
 server.serve_forever()
 "#,
-};
+);
 
 /// Calls, fails, notifies, asks for what there is not, and sends a batch.
-const JSON_CLIENT: Script = Script {
-    interpreter: PYTHON,
-    name: "rpc_client.py",
-    text: r#"
+const JSON_CLIENT: Script = Script::python(
+    "rpc_client.py",
+    r#"
 import sys
 url, packages = sys.argv[1:]
 sys.path.insert(0, packages)
@@ -97,7 +92,7 @@ batch = jsonrpclib.MultiCall(server)
 batch.add(1, 2); batch.add(3, 4)
 assert list(batch()) == [3, 7]
 "#,
-};
+);
 
 #[test]
 fn soap() {

@@ -1,7 +1,6 @@
 //! Probes by the batch: one link holds all places of one kind in a file (`uprobe_multi`, Linux 6.6).
 //!
-//! Taking probes out one by one makes the kernel wait several grace periods for each, one after the other for the whole
-//! node; of links it lets many go at once. The library that loads the other programs cannot say that a program is meant
+//! Taking probes out one by one makes the kernel wait for each; of links it lets many go at once. The library that loads the other programs cannot say that a program is meant
 //! for such a link: its programs are linked once more here, to the same maps.
 
 use super::tls::Probe;

@@ -148,10 +148,7 @@ impl Store {
         self.rules = rules.to_vec();
         let Some(folder) = &self.folder else { return Ok(()) };
         let file = RulesFile { version: 1, rules: rules.to_vec() };
-        let draft = draft(folder, &serde_json::to_vec_pretty(&file)?)?;
-        fs::rename(draft, folder.join(RULES_FILE))?;
-        // The new name is only kept for certain when its folder is.
-        File::open(folder)?.sync_all()
+        replace(&folder.join(RULES_FILE), &file)
     }
 
     fn read_rules(&mut self, folder: &Path) {
@@ -299,7 +296,7 @@ fn read_or_plant(path: &Path, bytes: &[u8]) -> io::Result<Vec<u8>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
-    let draft = draft(path.parent().unwrap_or(Path::new(".")), bytes)?;
+    let draft = draft(path, bytes)?;
     let planted = fs::hard_link(&draft, path);
     fs::remove_file(draft)?;
     match planted {
@@ -308,9 +305,18 @@ fn read_or_plant(path: &Path, bytes: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A file with `bytes`, safe on disk, to be moved to its place as a whole.
-fn draft(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let path = folder.join(format!("draft.{}", std::process::id()));
+/// Replaces a file by `value` as JSON: whoever reads it meets the old one or the new one, whole.
+fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    fs::rename(draft(path, &serde_json::to_vec_pretty(value)?)?, path)?;
+    // The new name is only kept for certain when its folder is.
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A file with `bytes`, safe on disk, to be moved to `path` as a whole. Threads of one program write different files at once.
+fn draft(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".draft.{}", std::process::id()));
+    let path = PathBuf::from(draft);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(open(&path, flags, Mode::RUSR | Mode::WUSR)?);
     file.write_all(bytes)?;

@@ -1,11 +1,10 @@
 //! What the operator said about specifications and services, on disk: one file in the state folder, replaced as a whole.
 
-use super::{draft, read_capped};
+use super::{read_capped, replace};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::drift::{Chosen, Given};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,9 +64,7 @@ impl Bindings {
         }
         let Some(folder) = &self.folder else { return Ok(()) };
         let contents = Contents { version: 1, bindings: self.choices.clone() };
-        let draft = draft(folder, &serde_json::to_vec_pretty(&contents)?)?;
-        fs::rename(draft, folder.join(FILE))?;
-        File::open(folder)?.sync_all()
+        replace(&folder.join(FILE), &contents)
     }
 }
 
@@ -102,6 +99,7 @@ fn unread(folder: &Path, error: &io::Error) -> Degradation {
 mod tests {
     use super::*;
     use apisec_engine::spec::Spec;
+    use std::fs;
     use std::sync::Arc;
 
     fn given() -> Vec<Given> {

@@ -1,12 +1,11 @@
 //! What the operator said of findings, in the state folder: acknowledged, muted with a reason and an end, resolved. A finding
 //! itself is not kept: it is found again as long as it goes on.
 
-use super::{draft, read_capped};
+use super::{read_capped, replace};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::finding::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -91,14 +90,13 @@ impl Docket {
 
 fn write(folder: &Path, said: &BTreeMap<String, State>) -> io::Result<()> {
     let page = Page { version: 1, findings: said.clone() };
-    let draft = draft(folder, &serde_json::to_vec_pretty(&page)?)?;
-    fs::rename(draft, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
+    replace(&folder.join(FILE), &page)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn said(state: State) -> BTreeMap<String, State> {
         [("0123456789abcdef".to_owned(), state)].into()

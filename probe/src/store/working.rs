@@ -1,12 +1,12 @@
 //! The working specifications on disk: one file per service in the state folder, replaced as a whole.
 
-use super::{draft, read_capped};
+use super::{read_capped, replace};
 use crate::spec;
 use apisec_engine::drift::Given;
 use apisec_engine::export::working::{approve, newest, service, undo};
 use apisec_engine::snapshot::EndpointView;
 use serde_json::Value;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl Working {
         };
         let document = approve(known, name, endpoint, at)
             .ok_or_else(|| io::Error::other("no OpenAPI document can have such an operation"))?;
-        self.replace(&path, &document)?;
+        replace(&path, &document)?;
         Ok(path)
     }
 
@@ -78,14 +78,8 @@ impl Working {
         else {
             return Ok(None);
         };
-        self.replace(&path, &document)?;
+        replace(&path, &document)?;
         Ok(Some(name))
-    }
-
-    fn replace(&self, path: &Path, document: &Value) -> io::Result<()> {
-        let draft = draft(&self.folder, &serde_json::to_vec_pretty(document)?)?;
-        fs::rename(draft, path)?;
-        File::open(&self.folder)?.sync_all()
     }
 
     fn files(&self) -> Vec<PathBuf> {

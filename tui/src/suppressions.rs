@@ -46,8 +46,14 @@ struct Entry {
 /// It cannot be read, or says something that is not understood.
 pub fn read(path: &Path) -> Result<Vec<Suppression>, Failure> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
     let shown = path.display();
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Failure::usage(
+            format!("suppressions in {shown} are larger than {MAX_BYTES} bytes"),
+            REMEDY,
+        ));
+    }
     read.map_err(|error| Failure::usage(format!("suppressions in {shown} cannot be read: {error}"), REMEDY))?;
     parse(&text).map_err(|why| Failure::usage(format!("{shown}: {why}"), REMEDY))
 }

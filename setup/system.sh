@@ -41,6 +41,9 @@ needs_of() {
     need ip iproute2
     need python3 python3
     need_library websockets python3-websockets
+    need_library aiohttp python3-aiohttp
+    need_library cryptography python3-cryptography
+    need_library yaml python3-yaml
     need_library graphql python3-graphql-core
     need_library spyne python3-spyne
     need_library zeep python3-zeep
@@ -84,12 +87,12 @@ pypi() {
   case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
-  local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic'
+  local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
-    'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2'
+    'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2'
 }
 
 [ ${#missing[@]} -gt 0 ] || { pypi "$@"; exit 0; }

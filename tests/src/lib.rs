@@ -9,6 +9,7 @@ pub mod client;
 pub mod conversation;
 pub mod deadline;
 pub mod held;
+pub mod kubernetes;
 pub mod neighbour;
 pub mod netns;
 pub mod nodes;

@@ -72,11 +72,8 @@ impl Script {
     pub fn speak(&self, arguments: &[&str]) -> Result<Dialogue> {
         let folder = tempfile::tempdir()?;
         let mut command = self.command(folder.path())?;
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Process::start(command)?;
-        let ask = process.child().stdin.take().context("no pipe")?;
-        let answers = BufReader::new(process.child().stdout.take().context("no pipe")?);
-        Ok(Dialogue { process, ask, answers, _folder: folder })
+        command.args(arguments);
+        Dialogue::start(command, folder)
     }
 
     /// Runs it to its end and returns what it printed.
@@ -110,6 +107,18 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
+    /// Starts a program, and keeps the folder that it lives in for as long as it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut command: Command, folder: TempDir) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(command)?;
+        let ask = process.child().stdin.take().context("no pipe")?;
+        let answers = BufReader::new(process.child().stdout.take().context("no pipe")?);
+        Ok(Self { process, ask, answers, _folder: folder })
+    }
+
     /// Sends a line and returns the line that comes back.
     ///
     /// # Errors

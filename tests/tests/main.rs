@@ -15,6 +15,7 @@ mod enforce;
 mod fences;
 mod fixtures;
 mod frame;
+mod kubernetes;
 mod live;
 mod record;
 mod replay;

@@ -30,6 +30,7 @@ async def main(folder, port):
     await site.start()
     address = "https://127.0.0.1:%d" % runner.addresses[0][1]
     control = Control(server, address)
+    server.kubelet.server = ("127.0.0.1", runner.addresses[0][1])
     (folder / "admin.kubeconfig").write_text(control.do_kubeconfig()["text"])
     controllers = asyncio.ensure_future(server.controllers.run())
     loop = asyncio.get_running_loop()

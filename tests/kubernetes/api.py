@@ -36,6 +36,8 @@ class Server:
         self.controllers = Controllers(self)
         self.requests, self.faults, self.open = deque(maxlen=20_000), [], {}
         self.down = False
+        self.kubelet.credentials = lambda namespace, account: {
+            "namespace": namespace, "ca.crt": authority.certificate.decode(), "token": authority.token(service_account(namespace, account))}
         for name in ("default", "kube-system", "kube-public"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             self.objects.create(self.objects.core("namespaces"), "", namespace, "kube-apiserver", {}, [])
@@ -212,8 +214,7 @@ class Server:
 
     def token(self, namespace, name, body):
         self.store.get(self.objects.core("serviceaccounts"), namespace, name)
-        user = User(f"system:serviceaccount:{namespace}:{name}", (f"system:serviceaccounts:{namespace}", "system:serviceaccounts",
-                                                                  "system:authenticated"))
+        user = service_account(namespace, name)
         return {**(body or {}), "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
                 "status": {"token": self.authority.token(user), "expirationTimestamp": "2030-01-01T00:00:00Z"}}
 
@@ -338,6 +339,11 @@ class Held:
 
     def __exit__(self, *_):
         self.among.discard(self.transport)
+
+
+def service_account(namespace, name):
+    groups = (f"system:serviceaccounts:{namespace}", "system:serviceaccounts", "system:authenticated")
+    return User(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
 def shaper(request, kind):

@@ -30,6 +30,8 @@ class Controllers:
         self.jobs = self.kinds.get("batch", "v1", "jobs")
         self.daemons = self.kinds.get("apps", "v1", "daemonsets")
         self.pods = self.kinds.get("", "v1", "pods")
+        self.services = self.kinds.get("", "v1", "services")
+        self.slices = self.kinds.get("discovery.k8s.io", "v1", "endpointslices")
         # Jobs as they were begun: the deadline counts from here, exactly.
         self.begun = {}
 
@@ -39,6 +41,8 @@ class Controllers:
                 self.job(value)
             for value in self.store.list(self.daemons):
                 self.daemon(value)
+            for value in self.store.list(self.services):
+                self.endpoints(value)
             self.collect()
             await asyncio.sleep(self.PACE)
 
@@ -121,6 +125,31 @@ class Controllers:
                                               numberMisscheduled=0, numberAvailable=ready, updatedNumberScheduled=len(pods),
                                               observedGeneration=value["metadata"]["generation"])
         self.store.update(self.daemons, value)
+
+    def endpoints(self, value):
+        """Keeps the endpoint slice of a service that selects pods."""
+        chosen, meta = value["spec"].get("selector"), value["metadata"]
+        if not chosen:
+            return
+        found = []
+        for pod in self.store.list(self.pods, meta["namespace"]):
+            status, labels = pod.get("status", {}), pod["metadata"].get("labels") or {}
+            if status.get("podIP") and status.get("phase") == "Running" and all(labels.get(k) == v for k, v in chosen.items()):
+                ready = not pod["metadata"].get("deletionTimestamp")
+                found.append({"addresses": [status["podIP"]], "nodeName": pod["spec"]["nodeName"],
+                              "conditions": {"ready": ready, "serving": ready, "terminating": not ready},
+                              "targetRef": {"kind": "Pod", "namespace": meta["namespace"], "name": pod["metadata"]["name"],
+                                            "uid": pod["metadata"]["uid"]}})
+        ports = [{"name": p.get("name", ""), "protocol": p.get("protocol", "TCP"),
+                  "port": p["targetPort"] if isinstance(p.get("targetPort"), int) else p["port"]} for p in value["spec"].get("ports") or ()]
+        slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": found, "ports": ports,
+                  "metadata": {"name": f"{meta['name']}-{meta['uid'][:5]}", "labels": {"kubernetes.io/service-name": meta["name"]},
+                               "ownerReferences": [owner(value, self.services)]}}
+        old = self.store.find(self.slices, meta["namespace"], slice_["metadata"]["name"])
+        if old is None:
+            self.store.create(self.slices, meta["namespace"], slice_)
+        elif (old["endpoints"], old["ports"]) != (found, ports):
+            self.store.update(self.slices, {**copy.deepcopy(old), "endpoints": found, "ports": ports})
 
     def collect(self):
         """Takes away what all owners of are gone."""

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, field
 
 import network
-from sandbox import Container, cgroup_root
+from sandbox import ACCOUNT, Container, cgroup_root
 from selection import selector
 from store import now
 
@@ -42,6 +42,8 @@ class Kubelet:
         self.nodes, self.files = {}, tempfile.TemporaryDirectory(prefix="apisec-kube-")
         self.pods_kind, self.nodes_kind = kinds.get("", "v1", "pods"), kinds.get("", "v1", "nodes")
         self.tasks, self.stopping = {}, set()
+        # What a service account is given: files by name, and where the server is (host, port).
+        self.credentials, self.server = None, ("127.0.0.1", 0)
         store.listeners.append(self.saw)
 
     def add(self, name, netns="", cgroup="", address="", real=False, labels=None, taints=None, info=None):
@@ -165,7 +167,7 @@ class Kubelet:
                         "reason": "ErrImagePull", "message": f"failed to pull image \"{spec_['image']}\": not found"}}, restarts)
                     told("Pending")
                     await asyncio.sleep(3600)
-                container = Container(pod, spec_, node, netns, files)
+                container = Container(pod, spec_, node, netns, files, self.server)
                 node.running.setdefault(meta["uid"], {})[spec_["name"]] = container
                 try:
                     await container.start()
@@ -193,6 +195,11 @@ class Kubelet:
 
     def write_volumes(self, pod, files):
         """Writes what config maps and secrets hold into the pod's folders."""
+        if pod["spec"].get("automountServiceAccountToken", True) and self.credentials:
+            folder = files / ACCOUNT
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in self.credentials(pod["metadata"]["namespace"], pod["spec"]["serviceAccountName"]).items():
+                (folder / name).write_text(text)
         for volume in pod["spec"].get("volumes") or ():
             for source, plural, name in (("configMap", "configmaps", "name"), ("secret", "secrets", "secretName")):
                 if source in volume:

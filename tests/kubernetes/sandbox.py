@@ -24,6 +24,9 @@ DEFAULT_CAPABILITIES = ("chown", "dac_override", "fowner", "fsetid", "kill", "se
 READY = b"ready\n"
 # What this machine has in these folders is no part of an image.
 HIDDEN = ("tmp", "run", "work")
+# The folder of a pod's files that holds what its service account is known by, and where containers find it.
+ACCOUNT = "serviceaccount"
+ACCOUNT_PATH = "/run/secrets/kubernetes.io/serviceaccount"
 # How much of what a container said is kept for `logs`.
 LOG = 4 << 20
 
@@ -73,8 +76,9 @@ def environment(container):
 class Container:
     """One container of a pod that runs."""
 
-    def __init__(self, pod, container, node, netns, files):
+    def __init__(self, pod, container, node, netns, files, server):
         self.pod, self.spec, self.node, self.netns, self.files = pod, container, node, netns, files
+        self.environment = {**environment(container), "KUBERNETES_SERVICE_HOST": server[0], "KUBERNETES_SERVICE_PORT": server[1]}
         self.id = secrets.token_hex(32)
         slice_ = f"kubepods-burstable-pod{pod['metadata']['uid'].replace('-', '_')}.slice"
         self.slice = node.cgroup / "kubepods.slice" / "kubepods-burstable.slice" / slice_
@@ -99,6 +103,9 @@ class Container:
         say("mount", "-t", "proc", "proc", f"{root}/proc")
         say("mount", "-t", "sysfs", "sysfs", f"{root}/sys")
         say("mkdir", "-m", "1777", *(f"{root}/{name}" for name in HIDDEN))
+        if (self.files / ACCOUNT).is_dir():
+            say("mkdir", "-p", root + ACCOUNT_PATH)
+            say("mount", "--bind", "-o", "ro", self.files / ACCOUNT, root + ACCOUNT_PATH)
         volumes = {v["name"]: v for v in pod.get("volumes") or ()}
         for mount in self.spec.get("volumeMounts") or ():
             lines += self.mount(volumes[mount["name"]], mount, root)
@@ -107,7 +114,7 @@ class Container:
         workdir = self.spec.get("workingDir", "/")
         lines.append("echo ready >&3; exec 3>&-")
         words = ["exec", "chroot", root, *self.enter(), "env", "-i", f"--chdir={workdir}",
-                 *(f"{k}={v}" for k, v in environment(self.spec).items()), *self.words()]
+                 *(f"{k}={v}" for k, v in self.environment.items()), *self.words()]
         lines.append(shlex.join(words))
         return "\n".join(lines)
 
@@ -226,7 +233,7 @@ class Container:
     def exec_words(self, command):
         separate = [] if self.pod["spec"].get("hostPID") else ["--pid"]
         enter = ["nsenter", f"--target={self.main}", "--mount", "--net", "--root", *separate, "--", *self.enter(),
-                 "env", "-i", "--chdir=/", *(f"{k}={v}" for k, v in environment(self.spec).items()), *command]
+                 "env", "-i", "--chdir=/", *(f"{k}={v}" for k, v in self.environment.items()), *command]
         return ["sh", "-c", f"echo 0 > {shlex.quote(str(self.cgroup))}/cgroup.procs && exec " + shlex.join(enter)]
 
     async def exec(self, command, tty, stdin):

@@ -38,12 +38,18 @@ fn objects_are_served_and_checked_by_the_published_schemas() {
     cluster.ask(&["apply", "-f", &good]).unwrap();
     running(&cluster, "good");
     assert!(cluster.ask(&["apply", "-f", &good]).unwrap().contains("unchanged"));
-    assert_eq!(cluster.ask(&["get", "pods", "-l", "app in (good),app!=x", "-o", "name"]).unwrap(), "pod/good");
+    assert_eq!(
+        cluster.ask(&["get", "pods", "-l", "app in (good),app!=x", "-o", "name"]).unwrap(),
+        "pod/good"
+    );
     let mut wrong = pod("wrong", "paper", &["x"]);
     wrong["spec"]["nodename"] = "typo".into();
     let wrong = cluster.file("wrong.json", &wrong).unwrap();
     let refused = cluster.try_ask(&["create", "-f", &wrong]).unwrap();
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("unknown field \"spec.nodename\""), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("unknown field \"spec.nodename\""),
+        "{refused:?}"
+    );
     cluster.ask(&["delete", "pods", "--all", "--now"]).unwrap();
     assert_eq!(cluster.ask(&["get", "pods", "-o", "name"]).unwrap(), "");
 }
@@ -67,7 +73,9 @@ fn managers_of_fields_conflict_and_give_back_what_they_leave() {
     let refused = apply(&other, &["--field-manager=two"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("conflict with \"one\": .spec.podSelector"), "{said}");
-    assert!(apply(&other, &["--field-manager=two", "--force-conflicts", "--dry-run=server"]).status.success());
+    assert!(
+        apply(&other, &["--field-manager=two", "--force-conflicts", "--dry-run=server"]).status.success()
+    );
     let app = ["get", "netpol", "p", "-o", "jsonpath={.spec.podSelector.matchLabels.app} {.metadata.labels}"];
     assert_eq!(cluster.ask(&app).unwrap(), r#"a {"x":"1","y":"1"}"#);
     assert!(apply(&other, &["--field-manager=two", "--force-conflicts"]).status.success());
@@ -87,13 +95,14 @@ fn rights_are_those_of_roles_and_pod_security_refuses() {
     let as_eve = |arguments: &[&str]| cluster.kubectl(arguments).env("KUBECONFIG", &eve).output().unwrap();
     let refused = as_eve(&["get", "pods"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("User \"eve\" cannot list resource \"pods\""));
-    let role = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"},
-            "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "r"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
-            "subjects": [{"kind": "User", "name": "eve", "apiGroup": "rbac.authorization.k8s.io"}]}]});
-    cluster.ask(&["apply", "-f", &cluster.file("role.json", &role).unwrap()]).unwrap();
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "r"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "User", "name": "eve", "apiGroup": "rbac.authorization.k8s.io"}]});
+    for object in [role, binding] {
+        cluster.ask(&["apply", "-f", &cluster.file("rights.json", &object).unwrap()]).unwrap();
+    }
     assert!(as_eve(&["get", "pods"]).status.success());
     assert!(!as_eve(&["get", "pods", "-n", "kube-system"]).status.success());
     assert!(!as_eve(&["delete", "pod", "x"]).status.success());
@@ -155,7 +164,8 @@ fn commands_run_in_pods_of_nodes_and_tell_how_they_ended() {
         }
         running(&cluster, "p0");
         running(&cluster, "p1");
-        let ended = cluster.try_ask(&["exec", "p0", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]).unwrap();
+        let ended =
+            cluster.try_ask(&["exec", "p0", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]).unwrap();
         assert_eq!((ended.status.code(), &*ended.stdout), (Some(7), &b"out\n"[..]));
         assert!(String::from_utf8_lossy(&ended.stderr).starts_with("err\n"));
         // Input of several messages arrives whole, and its end is told.
@@ -168,7 +178,9 @@ fn commands_run_in_pods_of_nodes_and_tell_how_they_ended() {
         assert_eq!(String::from_utf8_lossy(&sum.stdout), expected);
         // Pods of different nodes reach each other over the nodes' bridge.
         let address = cluster.ask(&["get", "pod", "p1", "-o", "jsonpath={.status.podIP}"]).unwrap();
-        let answer = || cluster.ask(&["exec", "p0", "--", "busybox", "wget", "-qO-", &format!("http://{address}/")]).ok();
+        let answer = || {
+            cluster.ask(&["exec", "p0", "--", "busybox", "wget", "-qO-", &format!("http://{address}/")]).ok()
+        };
         assert_eq!(eventually("an answer", PATIENCE, answer).unwrap(), "hello");
         let own = cluster.ask(&["exec", "p0", "--", "sh", "-c", "tail -n 1 /proc/self/cgroup"]).unwrap();
         assert!(own.contains("/kubepods.slice/") && own.contains("/cri-containerd-"), "{own}");
@@ -206,7 +218,9 @@ fn a_job_makes_its_pod_and_its_deadline_ends_both() {
     assert_eq!(eventually("its end", PATIENCE, failed).unwrap(), "DeadlineExceeded");
     assert!(began.elapsed() >= Duration::from_secs(4));
     eventually("its pod's end", PATIENCE, || pods().is_empty().then_some(())).unwrap();
-    cluster.ask(&["patch", "job", "j", "--type=merge", "-p", r#"{"spec":{"ttlSecondsAfterFinished":0}}"#]).unwrap();
+    cluster
+        .ask(&["patch", "job", "j", "--type=merge", "-p", r#"{"spec":{"ttlSecondsAfterFinished":0}}"#])
+        .unwrap();
     let jobs = || cluster.ask(&["get", "jobs", "-o", "name"]).unwrap();
     eventually("the job's end", PATIENCE, || jobs().is_empty().then_some(())).unwrap();
 }

@@ -9,6 +9,7 @@ mod conns;
 mod cost;
 mod coverage;
 mod desk;
+mod details;
 mod examination;
 mod governor;
 mod half_read;

@@ -1,7 +1,8 @@
 //! The capture thread: source → decoder → names → observer, and once a second a delta.
 
 use super::cost::Stage;
-use super::desk::{Desk, Details};
+use super::desk::Desk;
+use super::details::Details;
 use super::examination::Examination;
 use super::governor::{Governor, Shedding};
 use super::samples::Samples;

@@ -6,6 +6,7 @@ use super::CallSink;
 use super::conns::Conns;
 use super::cost::{Cost, Stage};
 use super::coverage::Coverage;
+use super::details::Details;
 use super::examination::Examination;
 use super::governor::Shedding;
 use super::half_read::HalfRead;
@@ -23,10 +24,6 @@ use apisec_proto::namer::{Depth, Ends, Namer};
 use apisec_proto::segment::{ConnId, Side};
 use std::time::Duration;
 
-/// Calls per second that keep their fields for the inspector.
-const DETAILS_PER_SECOND: u32 = 200;
-/// Errors per second that do so in addition.
-const ERROR_DETAILS_PER_SECOND: u32 = 200;
 /// How long the end waits for names that somebody is looking for: some rounds of this...
 const LAST_WAIT: Duration = Duration::from_millis(50);
 /// ...so many.
@@ -60,28 +57,6 @@ pub(super) struct Desk {
     pub(super) streaming: Vec<ConnId>,
     /// Connections that went over from HTTP/1 to HTTP/2: the source may send them as that.
     pub(super) upgraded: Vec<ConnId>,
-}
-
-/// How many more calls of this second keep their fields.
-pub(super) struct Details {
-    any: u32,
-    errors: u32,
-}
-
-impl Default for Details {
-    fn default() -> Self {
-        Self { any: DETAILS_PER_SECOND, errors: ERROR_DETAILS_PER_SECOND }
-    }
-}
-
-impl Details {
-    fn grant(&mut self, exchange: &Exchange<'_>) -> bool {
-        let failed = exchange.response.as_ref().is_none_or(|response| response.status >= 400);
-        let left = if failed && self.any == 0 { &mut self.errors } else { &mut self.any };
-        let granted = *left > 0;
-        *left = left.saturating_sub(1);
-        granted
-    }
 }
 
 impl Desk {
@@ -152,8 +127,9 @@ impl Desk {
             dst_addr: flow.server,
             vantage: flow.vantage,
         };
+        let failed = exchange.response.as_ref().is_none_or(|response| response.status >= 400);
         let depth = match self.shedding {
-            Shedding::Nothing if self.samples.grants(exchange) || self.details.grant(exchange) => {
+            Shedding::Nothing if self.samples.grants(exchange) || self.details.grant(failed, flow.server) => {
                 Depth::Detail
             }
             Shedding::Nothing | Shedding::Bodies => Depth::Fields,

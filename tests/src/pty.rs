@@ -64,12 +64,25 @@ impl Pty {
         Ok(File::from(self.keys.try_clone()?).write_all(text.as_bytes())?)
     }
 
+    /// Gives the terminal another size, without a word to the program: it is not its controlling terminal.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
+        Ok(tcsetwinsize(&self.keys, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?)
+    }
+
+    /// How many bytes the program has drawn.
+    pub fn drawn(&self) -> usize {
+        self.drawn.load(Ordering::Relaxed)
+    }
+
     /// Waits until the program has drawn so many bytes.
     ///
     /// # Errors
     /// When it does not.
     pub fn until_drawn(&self, bytes: usize, patience: Duration) -> Result<()> {
-        let enough = || (self.drawn.load(Ordering::Relaxed) >= bytes).then_some(());
+        let enough = || (self.drawn() >= bytes).then_some(());
         eventually(&format!("{bytes} bytes on the terminal"), patience, enough)
     }
 

@@ -3,6 +3,7 @@
 mod ending;
 mod figures;
 mod hostile;
+mod input;
 mod looks;
 mod resync;
 mod screen;

@@ -1,7 +1,7 @@
 //! Keys, mouse and sizes from the terminal, read on a thread of their own because reading blocks.
 
 use crate::event::{Chord, Event, Gesture, KEY_NAMES, Key};
-use ratatui::crossterm::event::{
+use crossterm::event::{
     self, Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 256;
 /// How often the thread looks whether it shall end.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the library looks for what has come; it does not look at all when given no time.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The line to the terminal: whether somebody is still at its other end. To be opened while somebody is, because a
 /// terminal that is gone does not even say that it was one.
@@ -73,18 +75,20 @@ fn read(line: &Line, stop: &AtomicBool, sender: &mpsc::Sender<Event>) {
         if line.is_dead(POLL) {
             return;
         }
-        let raw = match event::poll(Duration::ZERO) {
-            Ok(true) => event::read(),
-            Ok(false) => continue,
-            Err(error) => Err(error),
-        };
-        let Ok(raw) = raw else { return };
-        if let Some(event) = translate(raw)
-            && sender.blocking_send(event).is_err()
-        {
+        if let Err(_gone) = pass_on(sender) {
             return;
         }
     }
+}
+
+/// All that has come: what the library has read already wakes nobody who waits for the terminal.
+fn pass_on(sender: &mpsc::Sender<Event>) -> std::io::Result<()> {
+    while event::poll(LOOK)? {
+        if let Some(event) = translate(event::read()?) {
+            sender.blocking_send(event).map_err(std::io::Error::other)?;
+        }
+    }
+    Ok(())
 }
 
 fn translate(raw: Raw) -> Option<Event> {

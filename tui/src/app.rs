@@ -1,23 +1,24 @@
 //! The state of the terminal and its reducer: events and actions in, effects out. No IO, no clock, no drawing.
 
 mod hold;
+mod offer;
+mod shown;
 #[cfg(test)]
 mod tests;
 
 use crate::action::{Action, Effect};
-use crate::canvas::{ASCII, Look, Report, UNICODE};
+use crate::canvas::Report;
 use crate::event::{Chord, Event, Gesture};
 use crate::keymap::Keymap;
 use crate::label::Labels;
 use crate::layer::exports::Exports;
 use crate::layer::filter_input::FilterInput;
 use crate::layer::help::Help;
-use crate::layer::palette::{Entry, Palette};
+use crate::layer::palette::Palette;
 use crate::layer::{Layer, LayerReply};
 use crate::theme::{THEMES, Theme};
 use crate::view::policies::undo;
-use crate::view::{Reply, VIEWS, View, World};
-use crate::widget::footer::Hint;
+use crate::view::{Reply, VIEWS, View};
 use apisec_engine::filter::Filter;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::Snapshot;
@@ -340,156 +341,5 @@ impl App {
             view.refresh(&self.world());
         }
         self.views = views;
-    }
-
-    /// What the views may look at.
-    #[must_use]
-    pub fn world(&self) -> World<'_> {
-        World {
-            snapshot: self.hold.shown(),
-            labels: &self.labels,
-            filter: &self.filter,
-            read_only: self.setup.read_only,
-            plain: self.setup.plain,
-            wards: &self.setup.wards,
-            enforces: self.setup.enforces,
-        }
-    }
-
-    /// How things look.
-    #[must_use]
-    pub fn look(&self) -> Look<'_> {
-        let ascii = self.setup.ascii || self.setup.plain;
-        Look { theme: &self.theme, glyphs: if ascii { &ASCII } else { &UNICODE }, plain: self.setup.plain }
-    }
-
-    /// The contexts whose keys count now, nearest first.
-    #[must_use]
-    pub fn contexts(&self) -> Vec<&'static str> {
-        match self.layers.last() {
-            Some(layer) => vec![layer.context()],
-            None => vec![VIEWS.get(self.focus).map_or("", |view| view.name), "list", "global"],
-        }
-    }
-
-    /// What can be done now, most useful first.
-    #[must_use]
-    pub fn possible(&self) -> Vec<Action> {
-        if let Some(layer) = self.layers.last() {
-            return layer.can();
-        }
-        let mut can = self.views.get(self.focus).map(|view| view.can(&self.world())).unwrap_or_default();
-        can.push(Action::Filter);
-        if !self.filter.is_empty() {
-            can.push(Action::ClearFilter);
-        }
-        can.extend(self.hold.can());
-        if !self.setup.read_only && self.hold.shown().policies.iter().any(|policy| policy.state.is_open()) {
-            can.retain(|action| *action != Action::UndoPolicy);
-            can.push(Action::UndoPolicy);
-        }
-        can.extend([Action::Palette, Action::NextView, Action::PreviousView]);
-        can.extend((0..VIEWS.len()).filter(|view| *view != self.focus).map(Action::Show));
-        can.push(Action::Export);
-        if !self.theme_fixed {
-            can.push(Action::NextTheme);
-        }
-        can.extend([Action::Suspend, Action::Help, Action::Quit]);
-        can
-    }
-
-    /// The keys of the footer.
-    #[must_use]
-    pub fn hints(&self, actions: &[Action]) -> Vec<Hint> {
-        let contexts = self.contexts();
-        let hint = |action: &Action| {
-            let chord = self.setup.keymap.chord(&contexts, action)?;
-            let word =
-                if *action == Action::Freeze && self.hold.is_held() { "go on" } else { action.short() };
-            Some(Hint { chord, word: word.to_owned(), action: action.clone() })
-        };
-        actions.iter().filter_map(hint).collect()
-    }
-
-    fn help(&self) -> Vec<(String, String)> {
-        let contexts = self.contexts();
-        let keys = |action: &Action| {
-            self.setup.keymap.chords(&contexts, action).map(|chord| chord.to_string()).collect::<Vec<_>>()
-        };
-        let lines = self.possible().into_iter().map(|action| (keys(&action).join(" "), action.title()));
-        lines.filter(|(keys, _)| !keys.is_empty()).collect()
-    }
-
-    fn commands(&self) -> Vec<Entry> {
-        let hints = self.hints(&self.possible());
-        let keys = |action: &Action| {
-            hints.iter().find(|hint| hint.action == *action).map(|hint| hint.chord.to_string())
-        };
-        let entry = |action: Action| {
-            Some(Entry {
-                name: action.name()?,
-                title: action.title(),
-                keys: keys(&action).unwrap_or_default(),
-                action,
-            })
-        };
-        self.possible().into_iter().filter_map(entry).collect()
-    }
-}
-
-/// What the frame shows of the state.
-impl App {
-    /// The focused view, by its place in [`VIEWS`].
-    #[must_use]
-    pub fn focus(&self) -> usize {
-        self.focus
-    }
-
-    /// The focused view.
-    #[must_use]
-    pub fn view(&self) -> Option<&dyn View> {
-        self.views.get(self.focus).map(AsRef::as_ref)
-    }
-
-    /// Its title.
-    #[must_use]
-    pub fn view_title(&self) -> &'static str {
-        VIEWS.get(self.focus).map_or("", |view| view.title)
-    }
-
-    /// The dialogs, lowest first.
-    #[must_use]
-    pub fn layers(&self) -> &[Box<dyn Layer>] {
-        &self.layers
-    }
-
-    /// Which moment is on screen.
-    #[must_use]
-    pub fn hold(&self) -> &Hold {
-        &self.hold
-    }
-
-    /// The filter.
-    #[must_use]
-    pub fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
-    /// The message at the bottom.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        self.message.as_ref().map(|(text, _)| text.as_str())
-    }
-
-    /// Whether no newer snapshot will come.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Columns and rows of the terminal.
-    #[must_use]
-    pub fn size(&self) -> (u16, u16) {
-        self.size
     }
 }

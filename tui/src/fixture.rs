@@ -1,14 +1,16 @@
 //! A small shop at one moment, the same every time: twenty workloads, proxies, errors, losses, a log.
 
-use apisec_engine::call_log::{
-    AuthScheme, CallChunk, CallLog, CallRow, Detail, IdentityHash, LoggedEndpoint, Notes, Protocol,
-    ShownField, Vantage,
-};
+// Named by path, because an example includes this file by path too.
+#[path = "fixture/log.rs"]
+mod log;
+
+use apisec_engine::call_log::CallChunk;
 use apisec_engine::coverage::{CoverageView, HalfReadView, Shares};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::snapshot::{
     Capture, ChainView, EdgeView, EndpointView, Kind, SCHEMA, Snapshot, Tick, Window, WorkloadView,
 };
+use log::log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -472,85 +474,4 @@ fn tick(second: u64) -> Tick {
         p50_us: 1_800 + noise(second + 11) % 900,
         p99_us: 18_000 + noise(second + 13) % 30_000 + if (120..126).contains(&second) { 400_000 } else { 0 },
     }
-}
-
-/// The last `count` calls before `end`, a hundred to a chunk.
-fn log(end: u64, count: u64) -> CallLog {
-    let start = end - count * 100_000_000;
-    let chunks: Vec<_> = (0..count / 100).map(|chunk| Arc::new(chunk_of(start, chunk * 100))).collect();
-    CallLog { len: count as usize, chunks, evicted: 32_410 }
-}
-
-fn chunk_of(start: u64, first: u64) -> CallChunk {
-    let mut chunk = CallChunk {
-        workloads: WORKLOADS.iter().map(|(id, ..)| (*id).into()).collect(),
-        endpoints: OPERATIONS.iter().map(logged).collect(),
-        details: vec![Detail {
-            request_fields: vec![
-                field("host", "shop.example"),
-                field("authorization", "<jwt 612 B>"),
-                field("accept", "*/*"),
-            ],
-            response_fields: vec![
-                field("content-type", "application/json"),
-                field("set-cookie", "<cookie 88 B>"),
-            ],
-        }],
-        ..CallChunk::default()
-    };
-    for n in first..first + 100 {
-        let row = call(&mut chunk, start, n);
-        chunk.rows.push(row);
-    }
-    chunk
-}
-
-fn call(chunk: &mut CallChunk, start: u64, n: u64) -> CallRow {
-    let operation = noise(n) as usize % OPERATIONS.len();
-    let (service, _, path, _, statuses, p50, p99, auth) = OPERATIONS[operation];
-    let place = |id: &str| WORKLOADS.iter().position(|workload| workload.0 == id).expect("a workload") as u32;
-    let callers: Vec<_> = EDGES.iter().filter(|edge| edge.1 == service).collect();
-    let src = place(callers[noise(n + 3) as usize % callers.len()].0);
-    let status: u16 = statuses[noise(n + 5) as usize % statuses.len()].0.parse().expect("a status");
-    let unanswered = n.is_multiple_of(97);
-    let shown =
-        path.replace("{id:int}", &(noise(n) % 5_000).to_string()).replace(['{', '}'], "").replace(':', "-");
-    let path_start = chunk.text.len() as u32;
-    chunk.text.push_str(&shown);
-    let duration = (p50 + noise(n + 9) % p99) * 1_000;
-    CallRow {
-        at: start + n * 100_000_000 + noise(n) % 50_000_000,
-        duration,
-        ttfb: if unanswered { u64::MAX } else { duration * 4 / 5 },
-        src,
-        dst: place(service),
-        endpoint: operation as u32,
-        path_start,
-        path_len: shown.len() as u16,
-        status: if unanswered { 0 } else { status },
-        request_bytes: 380 + (noise(n) % 200) as u32,
-        response_bytes: if unanswered { 0 } else { 200 + (noise(n + 1) % 20_000) as u32 },
-        app_status: None,
-        failed: false,
-        notes: if n.is_multiple_of(41) { Notes::LENGTH_AND_CHUNKED } else { Notes::default() },
-        vantage: Vantage::Server,
-        auth: if auth == "jwt" { AuthScheme::Jwt } else { AuthScheme::None },
-        identity: (auth == "jwt").then(|| IdentityHash(noise(n % 12))),
-        detail: u32::from(n.is_multiple_of(3)),
-    }
-}
-
-fn logged(&(service, method, path, ..): &Operation) -> LoggedEndpoint {
-    LoggedEndpoint {
-        service: service.into(),
-        protocol: Protocol::Http1,
-        method: method.into(),
-        operation: Default::default(),
-        path: path.into(),
-        host: "shop.example".into(),
-    }
-}
-
-fn field(name: &str, value: &str) -> ShownField {
-    ShownField { name: name.into(), value: value.into() }
 }

@@ -1,41 +1,29 @@
 //! The first picture: how much, how fast, how wrong, by whom, and what we cannot see.
 
+mod blind;
 mod nodes;
+mod pulse;
+mod services;
 
 use super::{MOTIONS, Reply, View, World, nothing};
 use crate::action::{Action, Effect};
-use crate::canvas::{Canvas, Viewport, row, split_left, split_top};
-use crate::format::{SECOND, count, micros, rate, share};
+use crate::canvas::{Canvas, Viewport, split_left, split_top};
+use crate::format::{count, micros, rate, share};
 use crate::theme::Role;
 use crate::widget::escape::escape;
-use crate::widget::fit::Align;
 use crate::widget::list::List;
 use crate::widget::panel::panel;
-use crate::widget::sparkline::Sparkline;
 use crate::widget::table::{Cell, Column, Order, Table};
-use apisec_engine::degradation::Severity;
-use apisec_engine::snapshot::{EndpointView, Snapshot, Tick};
+use apisec_engine::snapshot::EndpointView;
+pub(crate) use blind::severity_role;
 use ratatui::layout::Rect;
+use services::{SERVICES, Service};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
 
 /// From this width on the two tables stand side by side.
 const WIDE: u16 = 120;
 /// From this height on the sparklines are two rows high.
 const TALL: u16 = 36;
-/// Most degradations that are listed; the header counts all.
-const MAX_DEGRADATIONS: usize = 4;
-/// Most seconds of history: what a snapshot holds.
-const MAX_SECONDS: u64 = 300;
-
-const SERVICES: &[Column] = &[
-    Column::text("SERVICE", 14, 1, 0),
-    Column::number("CALLS", 7, 0),
-    Column::number("RATE/S", 6, 1),
-    Column::number("ERR", 5, 0),
-    Column::number("P99 MAX", 7, 2),
-    Column::number("CALLERS", 7, 3),
-];
 
 const ENDPOINTS: &[Column] = &[
     Column::text("ENDPOINT", 30, 3, 0),
@@ -46,36 +34,6 @@ const ENDPOINTS: &[Column] = &[
     Column::number("P50", 6, 2),
     Column::number("P99", 6, 1),
 ];
-
-/// A sparkline and where its values come from.
-struct Series {
-    label: &'static str,
-    value: fn(&Tick) -> u64,
-    format: fn(u64) -> String,
-    role: Role,
-}
-
-const SERIES: [Series; 4] = [
-    Series { label: "calls", value: |tick| tick.calls, format: per_second, role: Role::SparkCalls },
-    Series { label: "errors", value: |tick| tick.errors, format: per_second, role: Role::SparkErrors },
-    Series { label: "p50", value: |tick| tick.p50_us, format: micros, role: Role::SparkMedian },
-    Series { label: "p99", value: |tick| tick.p99_us, format: micros, role: Role::SparkTail },
-];
-
-fn per_second(n: u64) -> String {
-    format!("{}/s", count(n))
-}
-
-/// A workload that answers calls, summed over its callers.
-#[derive(Clone, Debug, Default)]
-struct Service {
-    id: String,
-    calls: u64,
-    errors: u64,
-    rate: f64,
-    p99_us: u64,
-    callers: usize,
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Focus {
@@ -113,9 +71,9 @@ impl Default for Overview {
 impl View for Overview {
     fn refresh(&mut self, world: &World<'_>) {
         let order = self.service_order;
-        self.services = services(world);
+        self.services = services::services(world);
         self.services.sort_by(|a, b| {
-            directed(compare_services(a, b, order.column, world), order).then_with(|| a.id.cmp(&b.id))
+            directed(services::compare(a, b, order.column, world), order).then_with(|| a.id.cmp(&b.id))
         });
         let order = self.endpoint_order;
         let all = &world.snapshot.endpoints;
@@ -167,8 +125,8 @@ impl View for Overview {
     fn draw(&self, world: &World<'_>, canvas: &mut Canvas<'_>, area: Rect) {
         let height = if area.height >= TALL && !canvas.look.plain { 2 } else { 1 };
         let (top, rest) = split_top(area, 4 * height);
-        sparklines(world.snapshot, canvas, top, height);
-        let lines = degradation_lines(world.snapshot);
+        pulse::draw(world.snapshot, canvas, top, height);
+        let lines = blind::lines(world.snapshot);
         let below = if lines == 0 { 0 } else { lines + 1 };
         let (rest, bottom) = split_top(rest, rest.height.saturating_sub(below));
         let (tables, list) = split_top(rest, rest.height.saturating_sub(nodes::height(world.snapshot)));
@@ -185,7 +143,7 @@ impl View for Overview {
             self.draw_endpoints(world, canvas, lower);
         }
         if below > 0 {
-            degradations(world.snapshot, canvas, bottom);
+            blind::draw(world.snapshot, canvas, bottom);
         }
     }
 
@@ -315,35 +273,6 @@ pub(super) fn workload(world: &World<'_>, id: &str) -> Cell {
     )
 }
 
-fn services(world: &World<'_>) -> Vec<Service> {
-    let mut by_id: BTreeMap<&str, (Service, HashSet<&str>)> = BTreeMap::new();
-    for edge in world.snapshot.edges.iter().filter(|edge| world.shows_edge(edge)) {
-        let (service, callers) = by_id.entry(&edge.dst).or_default();
-        service.calls += edge.calls;
-        service.errors += edge.errors;
-        service.rate += edge.rate;
-        service.p99_us = service.p99_us.max(edge.p99_us);
-        callers.insert(&edge.src);
-    }
-    let finish = |(id, (service, callers)): (&str, (Service, HashSet<&str>))| Service {
-        id: id.to_owned(),
-        callers: callers.len(),
-        ..service
-    };
-    by_id.into_iter().map(finish).collect()
-}
-
-fn compare_services(a: &Service, b: &Service, column: usize, world: &World<'_>) -> Ordering {
-    match column {
-        0 => world.labels.get(&a.id).cmp(&world.labels.get(&b.id)),
-        1 => a.calls.cmp(&b.calls),
-        2 => a.rate.total_cmp(&b.rate),
-        3 => error_share(a.errors, a.calls).total_cmp(&error_share(b.errors, b.calls)),
-        4 => a.p99_us.cmp(&b.p99_us),
-        _ => a.callers.cmp(&b.callers),
-    }
-}
-
 fn compare_endpoints(a: &EndpointView, b: &EndpointView, column: usize) -> Ordering {
     match column {
         0 => (&a.path, &a.method, &a.operation).cmp(&(&b.path, &b.method, &b.operation)),
@@ -364,90 +293,4 @@ pub(super) fn error_share(errors: u64, calls: u64) -> f64 {
 /// `ordering` in the direction of `order`.
 pub(super) fn directed(ordering: Ordering, order: Order) -> Ordering {
     if order.ascending { ordering } else { ordering.reverse() }
-}
-
-fn sparklines(snapshot: &Snapshot, canvas: &mut Canvas<'_>, area: Rect, height: u16) {
-    let ticks = seconds(whole(snapshot));
-    for (at, series) in (0u16..).zip(SERIES) {
-        let values: Vec<u64> = ticks.iter().map(series.value).collect();
-        let line =
-            Rect { x: area.x + 1, y: area.y + at * height, width: area.width.saturating_sub(2), height };
-        Sparkline { label: series.label, values: &values, format: series.format, role: series.role }
-            .draw(canvas, line);
-    }
-}
-
-/// The seconds that are over; an unfinished one would look like a drop.
-fn whole(snapshot: &Snapshot) -> &[Tick] {
-    match snapshot.ticks.split_last() {
-        Some((last, before)) if !before.is_empty() && last.at + SECOND > snapshot.window.end_ns => before,
-        _ => &snapshot.ticks,
-    }
-}
-
-/// The ticks with the seconds in which nothing happened.
-fn seconds(ticks: &[Tick]) -> Vec<Tick> {
-    let (Some(first), Some(last)) = (ticks.first(), ticks.last()) else { return Vec::new() };
-    let start = (first.at / SECOND).max((last.at / SECOND).saturating_sub(MAX_SECONDS));
-    let by_second: BTreeMap<u64, Tick> = ticks.iter().map(|tick| (tick.at / SECOND, *tick)).collect();
-    (start..=last.at / SECOND).map(|second| by_second.get(&second).copied().unwrap_or_default()).collect()
-}
-
-fn degradation_lines(snapshot: &Snapshot) -> u16 {
-    let shown = snapshot.capture.degradations.iter().take(MAX_DEGRADATIONS);
-    shown.map(|degradation| 1 + u16::from(!degradation.remedy.is_empty())).sum()
-}
-
-fn degradations(snapshot: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
-    let all = &snapshot.capture.degradations;
-    let body = panel(canvas, area, "What we cannot see or do", &all.len().to_string(), false);
-    let mut y = 0;
-    for degradation in all.iter().take(MAX_DEGRADATIONS) {
-        let (word, role) = (severity_word(degradation.severity), severity_role(degradation.severity));
-        canvas.cell(
-            Rect { x: body.x + 1, width: 8.min(body.width), ..row(body, y) },
-            word,
-            Align::Left,
-            canvas.style(role),
-        );
-        let after = canvas.put(body, 10, y, &escape(&degradation.code), Role::Strong);
-        canvas.put(body, after + 2, y, &escape(&degradation.what), Role::Text);
-        y += 1;
-        if !degradation.remedy.is_empty() {
-            let arrow = canvas.look.glyphs.arrow;
-            canvas.put(body, 10, y, &format!("{arrow} {}", escape(&degradation.remedy)), Role::Dim);
-            y += 1;
-        }
-    }
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Notice => "notice",
-        Severity::Partial => "partial",
-        Severity::Fatal => "fatal",
-    }
-}
-
-/// The colour of a severity.
-pub(crate) fn severity_role(severity: Severity) -> Role {
-    match severity {
-        Severity::Notice => Role::Notice,
-        Severity::Partial => Role::Partial,
-        Severity::Fatal => Role::Fatal,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn silent_seconds_are_drawn_as_nothing() {
-        let tick = |second: u64, calls| Tick { at: second * SECOND, calls, ..Tick::default() };
-        let shown: Vec<u64> = seconds(&[tick(10, 5), tick(13, 7)]).iter().map(|tick| tick.calls).collect();
-        assert_eq!(shown, [5, 0, 0, 7]);
-        assert!(seconds(&[]).is_empty());
-        assert!(seconds(&[tick(0, 1), tick(u64::MAX / SECOND - 1, 1)]).len() <= MAX_SECONDS as usize + 1);
-    }
 }

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod forward;
 pub mod identity;
 pub mod journal;
+pub mod kubernetes;
 pub mod pipeline;
 pub mod policy;
 pub mod reach;

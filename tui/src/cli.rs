@@ -22,6 +22,8 @@ pub const NAME: &str = "apisec-top";
 
 /// Name under which `kubectl apisec` calls the program.
 const PLUGIN: &str = "kubectl-apisec";
+/// Commands that make sense under that name too.
+const PLUGIN_COMMANDS: [&str; 1] = ["print"];
 
 const ABOUT: &str = "The k9s of API security: who calls whom on this node, live, from the kernel";
 
@@ -63,7 +65,7 @@ pub fn tree() -> clap::Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let outcome = match arguments.first() {
-        Some(program) if called_as(program, PLUGIN) => Err(no_cluster_mode()),
+        Some(program) if called_as(program, PLUGIN) => parse_plugin(arguments),
         _ => parse(arguments),
     };
     outcome.unwrap_or_else(|failure| complain(&failure)).into()
@@ -72,12 +74,36 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn parse(arguments: Vec<OsString>) -> Outcome {
     match tree().try_get_matches_from(arguments) {
         Ok(matches) => dispatch(&matches),
-        Err(error) => {
-            // A closed standard output is the reader's choice, not an error of ours.
-            let _closed = error.print();
-            Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done })
-        }
+        Err(error) => Ok(misunderstood(&error)),
     }
+}
+
+fn misunderstood(error: &clap::Error) -> Exit {
+    // A closed standard output is the reader's choice, not an error of ours.
+    let _closed = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// The command `kube` as a program of its own, with what else a cluster's operator asks for.
+fn plugin() -> clap::Command {
+    let extras = COMMANDS.iter().filter(|entry| PLUGIN_COMMANDS.contains(&entry.name));
+    command::CLUSTER
+        .clap()
+        .name("kubectl-apisec")
+        .bin_name("kubectl apisec")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .max_term_width(110)
+        .subcommands(extras.map(Entry::clap))
+}
+
+fn parse_plugin(arguments: Vec<OsString>) -> Outcome {
+    let matches = match plugin().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return Ok(misunderstood(&error)),
+    };
+    let extra = matches.subcommand_name().filter(|name| PLUGIN_COMMANDS.contains(name));
+    if extra.is_some() { dispatch(&matches) } else { (command::CLUSTER.run)(&matches) }
 }
 
 fn dispatch(matches: &ArgMatches) -> Outcome {
@@ -99,13 +125,6 @@ fn called_as(program: &OsStr, name: &str) -> bool {
     Path::new(program).file_stem().is_some_and(|stem| stem == name)
 }
 
-fn no_cluster_mode() -> Failure {
-    Failure::new(
-        "called as kubectl-apisec, but cluster mode is not in this build yet: it looks at one node only",
-        "on the node: sudo apisec-top\nelsewhere: apisec-top replay FILE with a recording or a pcap of it",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +132,7 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         tree().debug_assert();
+        plugin().debug_assert();
     }
 
     #[test]

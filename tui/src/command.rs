@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod export;
 mod inventory;
+pub(crate) mod kube;
 mod live;
 mod panic;
 mod policy;
@@ -21,6 +22,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<replay::Replay>(),
     Entry::of::<demo::Demo>(),
     Entry::of::<cluster::Cluster>(),
+    Entry::of::<kube::Kube>(),
     Entry::of::<agent::Agent>(),
     Entry::of::<inventory::Inventory>(),
     Entry::of::<export::Export>(),
@@ -32,6 +34,9 @@ pub const COMMANDS: &[Entry] = &[
 
 /// What happens when no command is given.
 pub const DEFAULT: Entry = Entry::of::<live::Live>();
+
+/// What the program is under the name `kubectl-apisec`.
+pub const CLUSTER: Entry = Entry::of::<kube::Kube>();
 
 /// A command: its arguments, its help and its work.
 pub trait Job: Args + FromArgMatches {

@@ -39,7 +39,7 @@ fn failure(arguments: &[&str]) -> (i32, String) {
 #[test]
 fn the_help_of_every_command_is_reviewed() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["live", "replay", "demo", "doctor", "print"] {
+    for command in ["live", "replay", "demo", "kube", "doctor", "print"] {
         insta::assert_snapshot!(format!("help-{command}"), stdout(&[command, "--help"]));
     }
 }
@@ -73,14 +73,27 @@ fn what_is_not_understood_ends_with_2_and_a_hint() {
 }
 
 #[test]
-fn called_by_kubectl_it_says_that_there_is_no_cluster_mode() {
+fn called_by_kubectl_it_looks_at_a_cluster() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("kubectl-apisec");
     std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
-    let output = Command::new(link).output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("cluster mode is not in this build") && text.contains("sudo apisec-top"), "{text}");
+    let call = |arguments: &[&str]| {
+        let output =
+            Command::new(&link).args(arguments).env_clear().env("HOME", "/nonexistent").output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, help, _) = call(&["--help"]);
+    assert!(code == Some(0) && help.contains("Usage: kubectl apisec"), "{help}");
+    let (code, _, text) = call(&["doctor"]);
+    assert!(code == Some(1) && text.contains("no kubeconfig") && text.contains("--kubeconfig"), "{text}");
+    let (code, roles, _) = call(&["print", "rbac", "--role", "watch"]);
+    assert!(
+        code == Some(0) && roles.contains("kind: ClusterRole") && !roles.contains("networkpolicies"),
+        "{roles}"
+    );
+    let (code, _, text) = call(&["print", "rbac", "--agent-namespace", "a\nb"]);
+    assert!(code == Some(2) && text.contains("a to z"), "{text}");
 }
 
 #[test]

@@ -96,6 +96,12 @@ fn judge(size: Option<(u16, u16)>) -> (Verdict, String, &'static str) {
 }
 
 fn write(checks: &[Check], page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    table(checks, page, out)?;
+    writeln!(out, "\n{}", conclusion(checks))
+}
+
+/// The checks, one below the other.
+pub(super) fn table(checks: &[Check], page: &Page, out: &mut dyn Write) -> io::Result<()> {
     let width = page.width.map_or(usize::MAX, |width| width.saturating_sub(MARGIN).max(TEXT.min(width)));
     for check in checks {
         let verdict = word(check.verdict);
@@ -107,7 +113,7 @@ fn write(checks: &[Check], page: &Page, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{:margin$}{line}", "")?;
         }
     }
-    writeln!(out, "\n{}", conclusion(checks))
+    Ok(())
 }
 
 fn word(verdict: Verdict) -> &'static str {

@@ -5,7 +5,7 @@ mod config;
 mod detectors;
 mod keys;
 mod man;
-mod nothing;
+mod rbac;
 mod scenarios;
 mod schema;
 mod suppressions;
@@ -40,8 +40,8 @@ enum Topic {
     Suppressions,
     /// JSON schema of what --output prints
     Schema(schema::Schema),
-    /// Rights that cluster mode needs
-    Rbac,
+    /// Rights that `kubectl apisec` needs, as YAML, least privilege
+    Rbac(rbac::Rbac),
     /// Completions for a shell
     Completions(completions::Completions),
     /// The manual, as roff
@@ -61,6 +61,7 @@ Examples:
   apisec-top print config > ~/.config/apisec-top/config.toml
   apisec-top print schema > apisec-top.schema.json
   apisec-top print schema ndjson                      the schema of one line
+  apisec-top print rbac --role watch                  roles that only look, for an administrator to apply
   apisec-top print completions bash > /etc/bash_completion.d/apisec-top
   apisec-top print man | man -l -";
 
@@ -86,7 +87,7 @@ impl Topic {
             Self::Config => config::write(out),
             Self::Suppressions => suppressions::write(out),
             Self::Schema(schema) => schema.write(out)?,
-            Self::Rbac => nothing::rbac(out),
+            Self::Rbac(rbac) => rbac.write(out),
             Self::Completions(completions) => completions.write(out),
             Self::Man(man) => man.write(out)?,
         }

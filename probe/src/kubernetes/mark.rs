@@ -1,0 +1,12 @@
+//! What everything that we make in a cluster bears, so that it is found again by whoever looks.
+
+/// Label by which everything of ours is found, also by later runs.
+pub const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-apisec");
+/// Label that tells one run from others.
+pub const RUN: &str = "apisec-top/run";
+/// Label of a job and its pod.
+pub const POST: &str = "apisec-top/post";
+/// Annotation: the node.
+pub const NODE: &str = "apisec-top/node";
+/// Annotation: who started it, for whoever finds it.
+pub const BY: &str = "apisec-top/by";

@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod hub;
 pub mod link;
+pub mod names;
 
 mod directory;
 mod frames;

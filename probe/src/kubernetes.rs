@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod cargo;
+pub mod census;
 pub mod companions;
 pub mod doctor;
 pub mod fleet;
@@ -14,7 +15,9 @@ pub mod rbac;
 pub mod rights;
 pub mod sweep;
 
+mod atlas;
 mod exec;
+mod facts;
 mod home;
 mod job;
 mod trouble;

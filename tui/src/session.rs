@@ -24,6 +24,7 @@ use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
 use apisec_probe::cluster::hub;
+use apisec_probe::cluster::names::Census;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::forward::Forwarder;
 use apisec_probe::pipeline::{self, CallSink, Detection, Running};
@@ -56,7 +57,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     let settings = Settings::of(options)?;
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
-    if let Origin::Nodes(_) = origin {
+    if let Origin::Nodes { .. } = origin {
         allowed_for_nodes(options, report)?;
     }
     let loaded = load(origin, &settings);
@@ -129,7 +130,7 @@ impl Session<'_> {
     fn start(&self, opened: Opened, on_call: Option<CallSink>, live_view: bool) -> Result<Running, Failure> {
         let recorder = match &opened.traffic {
             Traffic::Here(source, _) => self.options.record.as_deref().map(|path| record(path, &**source)),
-            Traffic::There(_) => None,
+            Traffic::There(..) => None,
         };
         let recorder = recorder.transpose()?;
         let mut degradations = opened.degradations;
@@ -142,7 +143,7 @@ impl Session<'_> {
         let zombie_after = u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX);
         let (source, identity) = match opened.traffic {
             Traffic::Here(source, identity) => (source, identity),
-            Traffic::There(targets) => {
+            Traffic::There(targets, names) => {
                 let setup = pipeline::Setup {
                     source: opened.title,
                     limits: self.settings.bounds.engine,
@@ -157,7 +158,7 @@ impl Session<'_> {
                     audit,
                     degradations,
                 };
-                return self.follow(setup, targets);
+                return self.follow(setup, targets, names);
             }
         };
         let config = pipeline::Config {
@@ -251,8 +252,14 @@ impl Session<'_> {
     }
 
     /// Merges what agents report.
-    fn follow(&self, setup: pipeline::Setup, targets: Vec<hub::Target>) -> Result<Running, Failure> {
-        let plan = hub::Plan { targets, key: self.store.key(), program: program(), filter: String::new() };
+    fn follow(
+        &self,
+        setup: pipeline::Setup,
+        targets: Vec<hub::Target>,
+        names: Option<Box<dyn Census>>,
+    ) -> Result<Running, Failure> {
+        let filter = String::new();
+        let plan = hub::Plan { targets, key: self.store.key(), program: program(), filter, names };
         let running = pipeline::merge(setup, "apisec-hub", move |feed| hub::run(plan, feed))?;
         self.watch_specifications(&running)?;
         Ok(running)

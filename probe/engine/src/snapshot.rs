@@ -71,6 +71,10 @@ impl From<WorkloadKind> for Kind {
             WorkloadKind::Container => Self::Container,
             WorkloadKind::Pod => Self::Pod,
             WorkloadKind::External => Self::External,
+            WorkloadKind::Deployment => Self::Deployment,
+            WorkloadKind::StatefulSet => Self::StatefulSet,
+            WorkloadKind::DaemonSet => Self::DaemonSet,
+            WorkloadKind::Job => Self::Job,
         }
     }
 }

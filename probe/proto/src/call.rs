@@ -36,6 +36,14 @@ pub enum WorkloadKind {
     /// A peer that is not on a probed node.
     #[serde(rename = "external")]
     External,
+    /// A Kubernetes Deployment.
+    Deployment,
+    /// A Kubernetes StatefulSet.
+    StatefulSet,
+    /// A Kubernetes DaemonSet.
+    DaemonSet,
+    /// A Kubernetes Job or CronJob.
+    Job,
 }
 
 /// One end of a call: a process, unit, container, pod or external peer, with what is known of it.

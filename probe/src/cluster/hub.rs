@@ -8,6 +8,7 @@ mod meeting;
 mod naming;
 
 use super::link::Link;
+use super::names::Census;
 use crate::pipeline::{Feed, Update};
 use crate::source::SourceError;
 use attend::Event;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub program: String,
     /// Calls themselves are wanted only where they pass this; empty for all.
     pub filter: String,
+    /// Names that somebody else knows.
+    pub names: Option<Box<dyn Census>>,
 }
 
 /// Watches until it is told to stop or no node is left.

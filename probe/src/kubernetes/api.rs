@@ -7,13 +7,14 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 /// An API server that answers what `answer` says to method, path with query, and body.
-pub(super) fn server(answer: impl Fn(&str, &str, Value) -> (u16, Value) + Send + 'static) -> Cluster {
+pub(super) fn server(answer: impl Fn(&str, &str, &Value) -> (u16, Value) + Send + 'static) -> Cluster {
     let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
     tokio::spawn(async move {
         while let Some((request, respond)) = handle.next_request().await {
             let (parts, body) = request.into_parts();
-            let body = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or_default();
-            let (status, value) = answer(parts.method.as_str(), &parts.uri.to_string(), body);
+            let body: Value =
+                serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or_default();
+            let (status, value) = answer(parts.method.as_str(), &parts.uri.to_string(), &body);
             let bytes = serde_json::to_vec(&value).unwrap();
             respond.send_response(Response::builder().status(status).body(Body::from(bytes)).unwrap());
         }

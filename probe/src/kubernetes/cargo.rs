@@ -59,6 +59,12 @@ impl Cargo {
         Ok(Self { digest, length: bytes.len() as u64, packed, dynamic, architecture })
     }
 
+    /// Bytes of it in its pod.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Bytes that go over the wire to each node.
     #[must_use]
     pub fn weight(&self) -> u64 {

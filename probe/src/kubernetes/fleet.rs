@@ -67,6 +67,14 @@ impl Fleet {
         Ok(Self(Arc::new(Shared { access, posting, freight, cluster, pods, berths })))
     }
 
+    /// A number for a run: eight hexadecimal digits that no other run has.
+    #[must_use]
+    pub fn number() -> String {
+        let mut bytes = [0; 4];
+        let _short = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        format!("{:08x}", u32::from_le_bytes(bytes))
+    }
+
     /// The way to the agent of a node, which is made when it is opened.
     #[must_use]
     pub fn link(&self, number: usize, node: &str) -> Arc<dyn Link> {
@@ -250,7 +258,7 @@ mod tests {
     use serde_json::json;
     use std::process::{Command, Stdio};
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "x"}, "status": status})).unwrap()
     }
 
@@ -258,14 +266,14 @@ mod tests {
     fn why_a_pod_does_not_run_is_told() {
         let running = json!({"phase": "Running", "containerStatuses": [{"name": "agent", "ready": true, "image": "",
             "imageID": "", "restartCount": 0, "state": {"running": {}}}]});
-        assert_eq!(condition(&pod(running)), Condition::Runs);
+        assert_eq!(condition(&pod(&running)), Condition::Runs);
         let pulling = json!({"phase": "Pending", "containerStatuses": [{"name": "agent", "ready": false, "image": "",
             "imageID": "", "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such\nimage"}}}]});
-        assert_eq!(condition(&pod(pulling)), Condition::Waiting("ImagePullBackOff no such image".into()));
+        assert_eq!(condition(&pod(&pulling)), Condition::Waiting("ImagePullBackOff no such image".into()));
         let failed = json!({"phase": "Failed", "reason": "Evicted"});
-        assert_eq!(condition(&pod(failed)), Condition::Over("Evicted".into()));
-        assert_eq!(condition(&pod(json!({}))), Condition::Waiting("it is pending".into()));
+        assert_eq!(condition(&pod(&failed)), Condition::Over("Evicted".into()));
+        assert_eq!(condition(&pod(&json!({}))), Condition::Waiting("it is pending".into()));
     }
 
     #[test]

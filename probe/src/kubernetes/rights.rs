@@ -154,8 +154,7 @@ mod tests {
     fn watching_changes_nothing_but_its_own_agents() {
         let changes =
             |verb: &&str| matches!(*verb, "create" | "patch" | "update" | "delete" | "deletecollection");
-        let wrong =
-            of(Role::Watch).find(|r| r.scope == Scope::Cluster && r.verbs.iter().any(|verb| changes(verb)));
+        let wrong = of(Role::Watch).find(|r| r.scope == Scope::Cluster && r.verbs.iter().any(changes));
         assert_eq!(wrong, None);
     }
 

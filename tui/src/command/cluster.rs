@@ -48,7 +48,7 @@ Examples:
         if names.len() < nodes.len() {
             return Err(Failure::usage("two nodes have the same name", "give each --node its own NAME"));
         }
-        session::run(&Origin::Nodes(nodes), &self.options)
+        session::run(&Origin::Nodes { nodes, cluster: None }, &self.options)
     }
 }
 

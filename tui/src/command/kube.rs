@@ -1,7 +1,9 @@
 //! `kube`, also called as `kubectl apisec`: a whole cluster.
 
 mod access;
+mod cleanup;
 mod doctor;
+mod watch;
 
 use crate::command::Job;
 use crate::exit::Outcome;
@@ -11,10 +13,13 @@ pub(crate) use access::name;
 
 /// Look at a cluster.
 #[derive(Args, Debug)]
-#[command(arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Kube {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+
+    #[command(flatten)]
+    watch: watch::Watch,
 }
 
 #[derive(Subcommand, Debug)]
@@ -22,27 +27,39 @@ enum What {
     /// Say whether a cluster can be looked at from here, and which rights are missing
     #[command(after_help = doctor::EXAMPLES, long_about = doctor::LONG_ABOUT)]
     Doctor(doctor::Doctor),
+    /// Show what earlier runs left in a cluster, and take it away
+    #[command(after_help = cleanup::EXAMPLES, long_about = cleanup::LONG_ABOUT)]
+    Cleanup(cleanup::Cleanup),
 }
 
 impl Job for Kube {
     const NAME: &'static str = "kube";
-    const ABOUT: &'static str = "Look at a Kubernetes cluster; also called as `kubectl apisec`";
+    const ABOUT: &'static str = "Watch nodes of a Kubernetes cluster; also called as `kubectl apisec`";
     const LONG_ABOUT: &'static str = "\
-Talks to the API server that the kubeconfig names, as kubectl does. Installed under the name kubectl-apisec (a link \
-is enough) it is `kubectl apisec`, with the same arguments.
+Puts an agent on each chosen node for as long as this runs, merges what they report, and shows it as `live` does for \
+one node. Installed under the name kubectl-apisec (a link is enough) it is `kubectl apisec`, with the same arguments. \
+No workload is changed. Pods are shown as what controls them (deployment:shop/cart), addresses as whoever had them at \
+that time, cluster addresses as the workload behind the service; an address that two claim stays one.
 
-So far it examines a cluster and prints the rights that are missing; agents are not put on nodes yet. \
-`apisec-top cluster` watches several nodes through any command that leads to an agent.";
+An agent is a job whose pod is placed on the node by name: host processes and network, a list of capabilities instead \
+of privileged, no account, a read-only root, limits. This program is streamed into a stock image and checked by its \
+hash. Agents report over exec. They end when this program ends however it does, when it is not heard for 15 s, and at \
+their deadline; their jobs are taken away at the end, or by the cluster half a minute after they ended.";
     const EXAMPLES: &'static str = "\
 Examples:
-  kubectl apisec doctor                               what is missing here, rights as YAML
-  kubectl apisec doctor --context prod --as jo
-  apisec-top kube doctor --kubeconfig ./prod.yaml     the same without kubectl
+  kubectl apisec -n shop                              the nodes on which the pods of shop run
+  kubectl apisec -n shop -l app=cart                  only where these run
+  kubectl apisec cart-7d4b9-x2x7k -n shop             the node of one pod
+  kubectl apisec --nodes node-a,node-b --duration 30s --output json
+  kubectl apisec doctor --context prod                rights, Pod Security, kernels, network: what is missing
+  kubectl apisec cleanup                              what runs that were killed left behind
   kubectl apisec print rbac | kubectl apply -f -      least privilege, as an administrator";
 
     fn run(self) -> Outcome {
         match self.what {
-            What::Doctor(doctor) => doctor.run(),
+            None => self.watch.run(),
+            Some(What::Doctor(doctor)) => doctor.run(),
+            Some(What::Cleanup(cleanup)) => cleanup.run(),
         }
     }
 }

@@ -8,7 +8,10 @@ use apisec_engine::drift::Given;
 use apisec_probe::attach::{Bodies, Own};
 use apisec_probe::cluster::hub::Target;
 use apisec_probe::cluster::link::Link;
+use apisec_probe::cluster::names::Census;
 use apisec_probe::identity::{self, AddressIdentity, Hosts, Identity, LocalIdentity};
+use apisec_probe::kubernetes::access::Access;
+use apisec_probe::kubernetes::census::Survey;
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{self, Source, SourceError};
 use apisec_probe::spec;
@@ -38,7 +41,12 @@ pub enum Origin {
     /// Files, one after the other.
     Files(Vec<PathBuf>),
     /// Other nodes, through agents.
-    Nodes(Vec<Node>),
+    Nodes {
+        /// The nodes.
+        nodes: Vec<Node>,
+        /// The cluster whose nodes they are, for names.
+        cluster: Option<Access>,
+    },
     /// The demo shop: live if that is possible, else its recording.
     Demo {
         /// An attack to play.
@@ -66,7 +74,7 @@ pub(super) enum Traffic {
     /// What we capture, or captured once, with whoever knows who is at its ends.
     Here(Box<dyn Source>, Box<dyn Identity>),
     /// What agents report.
-    There(Vec<Target>),
+    There(Vec<Target>, Option<Box<dyn Census>>),
 }
 
 /// An origin that is ready to be read.
@@ -88,7 +96,7 @@ impl Origin {
     pub(super) fn specs(&self) -> Vec<Given> {
         match self {
             Self::Demo { .. } => DEMO_SPECS.iter().map(|(name, text)| spec::built_in(name, text)).collect(),
-            Self::Live | Self::Files(_) | Self::Nodes(_) => Vec::new(),
+            Self::Live | Self::Files(_) | Self::Nodes { .. } => Vec::new(),
         }
     }
 
@@ -97,7 +105,7 @@ impl Origin {
         match self {
             Self::Live => Ok(live(capture(bodies)?, None)?),
             Self::Files(paths) => files(paths),
-            Self::Nodes(nodes) => Ok(there(nodes)),
+            Self::Nodes { nodes, cluster } => Ok(there(nodes, cluster.clone())),
             Self::Demo { scenario } => match capture(bodies) {
                 Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
                 Err(why) => recorded_demo(&why.into(), report),
@@ -121,14 +129,15 @@ fn live(source: Live, shop: Option<Shop>) -> Result<Opened, SourceError> {
     })
 }
 
-fn there(nodes: &[Node]) -> Opened {
+fn there(nodes: &[Node], cluster: Option<Access>) -> Opened {
     let target = |node: &Node| Target { name: node.name.clone(), link: node.link.clone() };
+    let names = cluster.map(|access| Box::new(Survey { access }) as Box<dyn Census>);
     let title = match nodes {
         [node] => format!("NODE {}", node.name),
         _ => format!("{} NODES", nodes.len()),
     };
     Opened {
-        traffic: Traffic::There(nodes.iter().map(target).collect()),
+        traffic: Traffic::There(nodes.iter().map(target).collect(), names),
         bounded: false,
         title,
         shop: None,

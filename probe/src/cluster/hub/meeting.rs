@@ -7,6 +7,7 @@ use super::attend::{Attendant, Event, Order, Shared};
 use super::naming::Naming;
 use super::{Events, Plan};
 use crate::clock;
+use crate::cluster::names::Census;
 use crate::pipeline::{Report, Update};
 use crate::source::SourceError;
 use crate::source::session::frame::Unpacker;
@@ -36,6 +37,8 @@ const HELD_PER_NODE: usize = 8;
 const PAST: u64 = 3_600 * SECOND;
 const FUTURE: u64 = 60 * SECOND;
 const SECOND: u64 = 1_000_000_000;
+/// How long everything waits at most while names are told for the first time, nanoseconds.
+const SETTLE: u64 = 30 * SECOND;
 /// How often what nodes captured is added up, nanoseconds.
 const ACCOUNT: u64 = SECOND;
 /// Rows of coverage that are shown of all nodes.
@@ -73,7 +76,7 @@ pub(super) struct Meeting {
 impl Meeting {
     /// Starts a task for every node.
     pub(super) fn new(plan: Plan, events: &Events) -> Self {
-        let Plan { targets, key, program, filter } = plan;
+        let Plan { targets, key, program, filter, names } = plan;
         let manner = Manner { interval_s: 1, samples: 0, filter, rules: Vec::new() };
         #[expect(clippy::expect_used, reason = "without memory for one context there is nothing to be done")]
         let unpacker = Unpacker::new().expect("memory for a zstd context");
@@ -84,7 +87,7 @@ impl Meeting {
             orders: Vec::new(),
             shared: shared.clone(),
             directory: Directory::default(),
-            naming: Naming::default(),
+            naming: Naming::with(names.map(Census::begin)),
             held: VecDeque::new(),
             owed: BTreeMap::new(),
             account: Capture::default(),
@@ -184,7 +187,8 @@ impl Meeting {
     fn ready(&mut self, now: u64) -> Vec<Delta> {
         let mut ready = Vec::new();
         for Held { node, mut delta, until } in std::mem::take(&mut self.held) {
-            if now < until && Naming::awaits(&delta, &self.directory) {
+            let waits = now < until && self.naming.awaits(&delta, &self.directory);
+            if waits || now < until.saturating_add(SETTLE) && self.naming.settling() {
                 self.held.push_back(Held { node, delta, until });
             } else if let Some(name) = self.names.get(node) {
                 self.naming.name(&mut delta, name, &self.names, &self.directory);
@@ -315,6 +319,10 @@ impl Meeting {
             of(|station| station.view(1, 0).shed > Shed::Nothing),
         ));
         all.extend(self.of_agents());
+        let watched = |name: &str| {
+            self.stations.iter().any(|one| one.name() == name && one.state() == NodeState::Watching)
+        };
+        all.extend(self.naming.degradations(&watched));
         all
     }
 

@@ -12,7 +12,7 @@ fn asked_for(body: &Value) -> (String, String) {
     )
 }
 
-fn healthy(method: &str, path: &str, body: Value) -> (u16, Value) {
+fn healthy(method: &str, path: &str, body: &Value) -> (u16, Value) {
     match (method, path.split('?').next().unwrap()) {
         ("GET", "/version") => (
             200,
@@ -23,7 +23,7 @@ fn healthy(method: &str, path: &str, body: Value) -> (u16, Value) {
             (201, json!({"metadata": {}, "status": {"userInfo": {"username": "jo"}}}))
         }
         ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => {
-            let (resource, verb) = asked_for(&body);
+            let (resource, verb) = asked_for(body);
             let refused = (resource.as_str(), verb.as_str()) == ("pods/exec", "create")
                 || resource == "jobs"
                     && body["spec"]["resourceAttributes"]["namespace"].is_null()
@@ -73,7 +73,7 @@ fn what_is_missing_is_found_and_printed_exactly() {
 
 #[test]
 fn a_cluster_that_does_not_answer_is_said_once() {
-    let silent = |_: &str, _: &str, _: Value| refusal(503, "not\u{1b}[31m ready");
+    let silent = |_: &str, _: &str, _: &Value| refusal(503, "not\u{1b}[31m ready");
     let examined = wait(async { Ok(examine(&server(silent), "agents").await) }).unwrap();
     let [only] = examined.checks.as_slice() else { panic!("{examined:?}") };
     assert_eq!(only.verdict, Verdict::Failed);

@@ -10,7 +10,7 @@ fn object(namespace: &str, name: &str) -> Value {
 }
 
 /// Jobs only in one namespace, no right to see policies of Cilium, no Istio or KubeArmor.
-fn limited(method: &str, path: &str, _: Value) -> (u16, Value) {
+fn limited(method: &str, path: &str, _: &Value) -> (u16, Value) {
     assert_eq!(method, "GET");
     let path = path.split('?').next().unwrap();
     match path {
@@ -33,13 +33,14 @@ fn what_could_not_be_looked_for_is_said() {
     assert_eq!(jobs, "jobs outside the namespace agents");
 }
 
+/// What is there, by path.
+type Kept = Arc<Mutex<Vec<String>>>;
+
 /// Keeps what is there, by path, and takes away what is deleted.
-fn keeping(
-    objects: &[&str],
-) -> (Arc<Mutex<Vec<String>>>, impl Fn(&str, &str, Value) -> (u16, Value) + Send + use<>) {
+fn keeping(objects: &[&str]) -> (Kept, impl Fn(&str, &str, &Value) -> (u16, Value) + Send + use<>) {
     let there = Arc::new(Mutex::new(objects.iter().map(ToString::to_string).collect::<Vec<_>>()));
     let kept = there.clone();
-    let answer = move |method: &str, path: &str, _: Value| {
+    let answer = move |method: &str, path: &str, _: &Value| {
         let path = path.split('?').next().unwrap();
         let mut there = kept.lock().unwrap();
         let of = |path: &str| {

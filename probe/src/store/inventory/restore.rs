@@ -43,6 +43,11 @@ fn described(id: Id, at: u64) -> Described {
         ("container", WorkloadKind::Container),
         ("pod", WorkloadKind::Pod),
         ("external", WorkloadKind::External),
+        ("deployment", WorkloadKind::Deployment),
+        ("statefulset", WorkloadKind::StatefulSet),
+        ("daemonset", WorkloadKind::DaemonSet),
+        ("job", WorkloadKind::Job),
+        ("cronjob", WorkloadKind::Job),
     ];
     let known = kinds.iter().find(|(word, _)| *word == kind).map(|(_, kind)| *kind);
     let name = if kind == "process" { rest.split(':').next().unwrap_or(rest) } else { rest };

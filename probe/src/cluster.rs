@@ -13,6 +13,7 @@ pub mod agent;
 pub mod hub;
 pub mod link;
 pub mod names;
+pub mod rehearsal;
 
 mod directory;
 mod frames;

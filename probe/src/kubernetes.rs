@@ -8,6 +8,7 @@ pub mod cargo;
 pub mod census;
 pub mod companions;
 pub mod doctor;
+pub mod documents;
 pub mod fleet;
 pub mod mark;
 pub mod place;

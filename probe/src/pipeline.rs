@@ -146,6 +146,8 @@ pub struct Feed {
     pub rules: watch::Receiver<Vec<TemplateRule>>,
     /// What is documented.
     pub specs: watch::Receiver<Vec<Given>>,
+    /// Only calls that pass this filter are looked at one by one; empty for all.
+    pub tail: watch::Receiver<String>,
     /// Becomes true when it shall end, with [`Update::End`].
     pub stop: Arc<AtomicBool>,
 }
@@ -182,13 +184,14 @@ pub fn merge(
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
     let (publish_rules, rules) = watch::channel(setup.rules.clone());
     let (publish_specs, specs) = watch::channel(setup.specs.clone());
+    let (publish_tail, tail) = watch::channel(String::new());
     let (updates, taken) = bounded(WAITING_DELTAS);
     let (commands, asked) = bounded(WAITING_COMMANDS);
     let stop = Arc::new(AtomicBool::new(false));
     let live_view = setup.live_view;
-    let merger = knowledge::Merger::new(setup, publish, publish_rules, publish_specs);
+    let merger = knowledge::Merger::new(setup, publish, publish_rules, publish_specs, publish_tail);
     let feed = {
-        let given = Feed { updates, rules: rules.clone(), specs, stop: stop.clone() };
+        let given = Feed { updates, rules: rules.clone(), specs, tail, stop: stop.clone() };
         spawn(name, move || feed(given))?
     };
     let knowledge = spawn("apisec-merge", move || merger.run(&taken, &asked, live_view))?;

@@ -131,6 +131,13 @@ pub fn built_in(name: &str, text: &str) -> Given {
     Given { spec: Arc::new(read(&documents)), documents: Some(documents), ..Given::default() }
 }
 
+/// A specification that was read elsewhere, such as from an object of a cluster. `name` tells the kind where content does not.
+#[must_use]
+pub fn of_text(name: &str, text: &[u8], service: Option<String>) -> Given {
+    let request = Request { place: Where::Disk(name.into()), service };
+    given(address::specification(name, text), &request)
+}
+
 fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
     let found = folder::files(path);
     let mut shelf = Shelf::new(path);

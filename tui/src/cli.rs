@@ -2,6 +2,7 @@
 //!
 //! What a command does is in its file under `command/`; this file only finds it.
 
+mod completion;
 mod duration;
 mod options;
 
@@ -22,6 +23,8 @@ pub const NAME: &str = "apisec-top";
 
 /// Name under which `kubectl apisec` calls the program.
 const PLUGIN: &str = "kubectl-apisec";
+/// Name under which `kubectl` asks for completions.
+const COMPLETER: &str = "kubectl_complete-apisec";
 /// Commands that make sense under that name too.
 const PLUGIN_COMMANDS: [&str; 1] = ["print"];
 
@@ -66,6 +69,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let outcome = match arguments.first() {
         Some(program) if called_as(program, PLUGIN) => parse_plugin(arguments),
+        Some(program) if called_as(program, COMPLETER) => {
+            let text = completion::complete(plugin(), arguments.get(1..).unwrap_or_default());
+            let _closed = write!(std::io::stdout(), "{text}");
+            Ok(Exit::Done)
+        }
         _ => parse(arguments),
     };
     outcome.unwrap_or_else(|failure| complain(&failure)).into()

@@ -21,6 +21,7 @@ use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
 use apisec_engine::command::Command;
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::drift::Given;
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
 use apisec_probe::cluster::hub;
@@ -61,6 +62,10 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         allowed_for_nodes(options, report)?;
     }
     let loaded = load(origin, &settings);
+    let documents = match origin {
+        Origin::Nodes { documents, .. } => documents.specs.clone(),
+        _ => Vec::new(),
+    };
     // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
     let keeps = matches!(origin, Origin::Live) || options.state.is_some();
     let live = matches!(origin, Origin::Live | Origin::Demo { .. });
@@ -81,6 +86,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
             keeps,
             live,
             loaded,
+            documents,
             watch: OnceCell::new(),
             approvals: OnceCell::new(),
         }
@@ -103,6 +109,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
         keeps,
         live,
         loaded,
+        documents,
         watch: OnceCell::new(),
         approvals: OnceCell::new(),
     };
@@ -120,6 +127,8 @@ struct Session<'a> {
     live: bool,
     /// Specifications as read at the start.
     loaded: Loaded,
+    /// Those among them that come with the origin and are not read again.
+    documents: Vec<Given>,
     /// Reads them again when they change, as long as the session lasts.
     watch: OnceCell<Watch>,
     /// What is documented, with what the operator approves.
@@ -258,7 +267,7 @@ impl Session<'_> {
         targets: Vec<hub::Target>,
         names: Option<Box<dyn Census>>,
     ) -> Result<Running, Failure> {
-        let filter = String::new();
+        let filter = self.options.filter.clone().unwrap_or_default();
         let plan = hub::Plan { targets, key: self.store.key(), program: program(), filter, names };
         let running = pipeline::merge(setup, "apisec-hub", move |feed| hub::run(plan, feed))?;
         self.watch_specifications(&running)?;
@@ -272,8 +281,10 @@ impl Session<'_> {
         let commands = running.commands();
         // Commands that do not fit now are those of a key that is held down; the next change comes with all of them.
         let approvals = self.approvals();
+        let own = self.documents.clone();
         let changed = move |loaded: Loaded| {
-            drop(commands.try_send(Command::Specify(approvals.with(loaded.specs))));
+            let specs = loaded.specs.into_iter().chain(own.iter().cloned()).collect();
+            drop(commands.try_send(Command::Specify(approvals.with(specs))));
         };
         let watch = spec::watch(self.settings.specs.clone(), &self.loaded, changed).map_err(|error| {
             Failure::new(
@@ -369,6 +380,12 @@ fn filter(text: &str) -> Result<Filter, Failure> {
 
 /// The specifications that were named, or those that come with the origin.
 fn load(origin: &Origin, settings: &Settings) -> Loaded {
+    if let Origin::Nodes { documents, .. } = origin {
+        let mut loaded = spec::load(&settings.specs);
+        loaded.specs.extend_from_slice(&documents.specs);
+        loaded.degradations.extend_from_slice(&documents.degradations);
+        return loaded;
+    }
     if settings.specs.is_empty() {
         return Loaded { specs: origin.specs(), ..Loaded::default() };
     }

@@ -43,6 +43,9 @@ pub enum Command {
     UndoRule,
     /// These are all specifications from now on.
     Specify(Vec<Given>),
+    /// Of the calls themselves only those that pass this filter are looked at. Whoever listens to other nodes takes this out of
+    /// the way; the knowledge does nothing with it.
+    Tail(String),
     /// Close the half-read connection with this number, so that the one that follows it can be read from its beginning.
     Resync(u64),
     /// Policies stand like this now.

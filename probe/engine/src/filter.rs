@@ -64,6 +64,25 @@ enum Term {
     Slow(Comparison, u64),
 }
 
+impl Term {
+    /// What it implies without what differs between nodes; `None` when that is nothing.
+    fn on_a_node(&self) -> Option<Self> {
+        match self {
+            Self::All(terms) => {
+                let known: Vec<Self> = terms.iter().filter_map(Self::on_a_node).collect();
+                (!known.is_empty()).then_some(Self::All(known))
+            }
+            Self::Any(terms) => {
+                terms.iter().map(Self::on_a_node).collect::<Option<Vec<Self>>>().map(Self::Any)
+            }
+            Self::Not(term) => (term.on_a_node().as_ref() == Some(&**term)).then(|| self.clone()),
+            Self::Anywhere(_) => None,
+            Self::Text(field, _) | Self::Form(field, _) => field.is_the_same_on_nodes().then(|| self.clone()),
+            Self::Status(_) | Self::Slow(..) => Some(self.clone()),
+        }
+    }
+}
+
 impl Filter {
     /// Reads a filter.
     ///
@@ -131,6 +150,13 @@ impl Filter {
         kept.workloads.retain(|workload| named.contains(&workload.id));
         kept.chains.retain(|chain| chain.path.iter().all(|id| named.contains(id)));
         kept
+    }
+
+    /// What of it holds on a single node, where workloads have other names and nothing is known of documents: it lets pass
+    /// whatever this one lets pass, and more.
+    #[must_use]
+    pub fn on_a_node(&self) -> Self {
+        Self { text: self.text.clone(), term: self.term.as_ref().and_then(Term::on_a_node) }
     }
 
     /// The same filter for rows that hold only the ids of their workloads, where `name` gives their names.

@@ -195,7 +195,7 @@ impl Knowledge {
                 self.revision += 1;
                 return;
             }
-            Command::Order(_) => return,
+            Command::Order(_) | Command::Tail(_) => return,
             Command::Handle { finding, state } => {
                 self.ledger.handle(&finding, state, self.window.map_or(0, |window| window.1));
                 self.revision += 1;

@@ -322,7 +322,7 @@ impl Agent {
             // A filter that is not understood hides nothing.
             filter: Some(manner.filter)
                 .filter(|text| !text.is_empty())
-                .and_then(|text| Filter::parse(&text).ok()),
+                .and_then(|text| Filter::parse(&text).ok().map(|filter| filter.on_a_node())),
         };
         self.observing.follow(manner.rules);
     }

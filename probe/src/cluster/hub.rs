@@ -81,6 +81,9 @@ async fn watch(plan: Plan, mut feed: Feed) -> Result<(), SourceError> {
                 if feed.rules.has_changed().unwrap_or(false) {
                     meeting.follow(feed.rules.borrow_and_update().clone());
                 }
+                if feed.tail.has_changed().unwrap_or(false) {
+                    meeting.tail(feed.tail.borrow_and_update().clone());
+                }
                 meeting.hand_on(&feed.updates);
             }
         }

@@ -33,14 +33,13 @@ pub struct Examined {
     pub checks: Vec<Check>,
     /// YAML of exactly the rights that are missing for looking; empty when none is.
     pub missing: String,
-    /// YAML of exactly the rights that are missing for policies; empty when none is.
-    pub missing_to_enforce: String,
+    /// The same for specifications in ConfigMaps and for policies.
+    pub missing_beside: String,
 }
 
 /// Runs every check. `namespace` is where agents would be put.
 pub async fn examine(cluster: &Cluster, namespace: &str) -> Examined {
-    let mut examined =
-        Examined { checks: Vec::new(), missing: String::new(), missing_to_enforce: String::new() };
+    let mut examined = Examined { checks: Vec::new(), missing: String::new(), missing_beside: String::new() };
     let (first, reached) = version(cluster).await;
     examined.checks.push(first);
     if !reached {
@@ -49,12 +48,14 @@ pub async fn examine(cluster: &Cluster, namespace: &str) -> Examined {
     examined.checks.push(who(cluster).await);
     let watch = permits::lacking(cluster, Role::Watch, namespace).await;
     examined.checks.push(permits::check("rights to watch", &watch));
+    let read = permits::lacking(cluster, Role::Specifications, namespace).await;
+    examined.checks.push(permits::check("rights to specs", &read));
     let enforce = permits::lacking(cluster, Role::Enforce, namespace).await;
     examined.checks.push(permits::check("rights to enforce", &enforce));
     let yaml = |lacking: Result<Vec<Wanted>, _>| {
         lacking.map_or_else(|_| String::new(), |lacking| rbac::missing(&lacking, namespace))
     };
-    (examined.missing, examined.missing_to_enforce) = (yaml(watch), yaml(enforce));
+    (examined.missing, examined.missing_beside) = (yaml(watch), yaml(read) + &yaml(enforce));
     examined.checks.push(admission::check(cluster, namespace).await);
     let mut signs = BTreeSet::new();
     examined.checks.extend(nodes::check(cluster, &mut signs).await);

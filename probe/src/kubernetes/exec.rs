@@ -24,6 +24,8 @@ const BEGIN: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(120);
 /// How long a write may stand still.
 const STILL: Duration = Duration::from_secs(60);
+/// How long a stream may take to end after its connection.
+const MOMENT: Duration = Duration::from_millis(100);
 /// How long the last word of an agent is waited for.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -64,8 +66,8 @@ pub(super) async fn run(cluster: &Cluster, pod: &Pod, script: &str, input: &[u8]
         }
         None => None,
     };
-    // What the connection itself ended with; what was said is whole after it.
-    process.abort();
+    // What was said is whole once the connection has ended by itself; dropping it ends it.
+    let _late = timeout(LAST_WORD, process.join()).await;
     let (stdout, stderr) = (stdout.end().await, stderr.end().await);
     let said = trouble::plain([stdout.trim(), stderr.trim()].join(" ").trim());
     Ok(Ended { code: status.as_ref().and_then(code), said })
@@ -141,10 +143,11 @@ impl Tail {
         Self { text, reading }
     }
 
+    /// What was said until now, and in a last moment.
     async fn end(self) -> String {
         if let Some(reading) = self.reading {
             let aborted = reading.abort_handle();
-            let _late = timeout(LAST_WORD, reading).await;
+            let _late = timeout(MOMENT, reading).await;
             aborted.abort();
         }
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +169,10 @@ impl Keeper for Running {
                 Some(status) => timeout(LAST_WORD, status).await.ok().flatten(),
                 None => None,
             };
-            process.abort();
+            match status {
+                Some(_) => drop(timeout(LAST_WORD, process.join()).await),
+                None => drop(process),
+            }
             let said = complaint.end().await;
             let said = trouble::plain(said.trim());
             match status.as_ref().and_then(code) {

@@ -39,7 +39,11 @@ struct Shared {
     cluster: OnceCell<Cluster>,
     pods: Mutex<Option<(Instant, Vec<Pod>)>>,
     berths: Semaphore,
+    progress: Progress,
 }
+
+/// Where it is told how far a node is, in words; silent when nobody listens.
+pub type Progress = Option<Box<dyn Fn(&str, &str) + Send + Sync>>;
 
 /// Where the program comes from.
 #[derive(Clone, Debug)]
@@ -60,11 +64,12 @@ impl Fleet {
         posting: Posting,
         freight: Freight,
         cluster: &Cluster,
+        progress: Progress,
     ) -> Result<Self, SourceError> {
         home::prepare(cluster, &posting.namespace).await?;
         let pods = Mutex::new(None);
         let (cluster, berths) = (OnceCell::new(), Semaphore::new(AT_ONCE));
-        Ok(Self(Arc::new(Shared { access, posting, freight, cluster, pods, berths })))
+        Ok(Self(Arc::new(Shared { access, posting, freight, cluster, pods, berths, progress })))
     }
 
     /// A number for a run: eight hexadecimal digits that no other run has.
@@ -112,15 +117,24 @@ impl Link for Post {
             };
             let deadline = self.shared.posting.deadline.as_secs();
             let script = format!("echo $$ >{PID}; exec {program} agent --deadline {deadline}s");
-            exec::line(cluster, &pod, &script).await
+            let line = exec::line(cluster, &pod, &script).await?;
+            self.tell("its agent is started");
+            Ok(line)
         })
     }
 }
 
 impl Post {
+    fn tell(&self, what: &str) {
+        if let Some(progress) = &self.shared.progress {
+            progress(&self.node, what);
+        }
+    }
+
     /// The pod of this node's job, once it runs.
     async fn pod(&self, cluster: &Cluster) -> Result<Pod, String> {
         self.employ(cluster).await?;
+        self.tell("its pod is waited for");
         let until = Instant::now() + START;
         loop {
             let pod = self.shared.pod(cluster, &self.shared.posting.name(self.number)).await?;
@@ -166,6 +180,7 @@ impl Post {
         if exec::run(cluster, pod, &format!("{verify} >/dev/null 2>&1"), &[]).await?.well() {
             return Ok(());
         }
+        self.tell("the program is brought");
         let _berth = self.shared.berths.acquire().await.map_err(|error| error.to_string())?;
         let ended = exec::run(cluster, pod, &unload(cargo), &cargo.packed).await?;
         if ended.well() {

@@ -27,11 +27,11 @@ pub(super) const CONTAINER: &str = "agent";
 
 /// How long the program is waited for, and how long a new one after one has ended.
 const WAIT: Duration = Duration::from_secs(180);
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(30);
 /// Seconds between two looks.
 const LOOK: u64 = 3;
 /// How long what has ended stays, so that one can see why.
-const STAY: i32 = 30;
+const STAY: i32 = 15;
 /// Room beside the program itself, bytes.
 const ROOM: u64 = 64 << 20;
 

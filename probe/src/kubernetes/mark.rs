@@ -10,3 +10,7 @@ pub const POST: &str = "apisec-top/post";
 pub const NODE: &str = "apisec-top/node";
 /// Annotation: who started it, for whoever finds it.
 pub const BY: &str = "apisec-top/by";
+/// Label of a ConfigMap that holds specifications: theirs, not ours.
+pub const SPEC: &str = "apisec-top/spec";
+/// Annotation of such a ConfigMap: the workload of its namespace that they describe.
+pub const DESCRIBES: &str = "apisec-top/describes";

@@ -129,7 +129,7 @@ mod tests {
     fn the_roles_are_the_rights() {
         let documents = parsed(&roles(&Role::ALL, "agents"));
         let kinds: Vec<&str> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["Namespace", "ClusterRole", "Role", "ClusterRole"]);
+        assert_eq!(kinds, ["Namespace", "ClusterRole", "Role", "ClusterRole", "ClusterRole"]);
         let mut granted: Vec<(String, String, Vec<String>)> = documents
             .iter()
             .flat_map(rules)

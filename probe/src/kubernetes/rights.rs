@@ -7,19 +7,22 @@
 pub enum Role {
     /// Looking.
     Watch,
+    /// Reading specifications from ConfigMaps: all of these may be listed then, whatever they hold.
+    Specifications,
     /// Putting policies into force.
     Enforce,
 }
 
 impl Role {
     /// All of them, least first.
-    pub const ALL: [Self; 2] = [Self::Watch, Self::Enforce];
+    pub const ALL: [Self; 3] = [Self::Watch, Self::Specifications, Self::Enforce];
 
     /// Its word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Watch => "watch",
+            Self::Specifications => "specifications",
             Self::Enforce => "enforce",
         }
     }
@@ -116,6 +119,15 @@ pub const RIGHTS: &[Right] = &[
     ),
     // Asked by WebSocket that is a GET, and since 1.35 it has to be allowed as a creation as well.
     agents("", "pods/exec", &["get", "create"], "the program is brought to its pod, and reports, over exec"),
+    Right {
+        role: Role::Specifications,
+        scope: Scope::Cluster,
+        group: "",
+        resource: "configmaps",
+        verbs: &["list"],
+        why: "specifications, where a ConfigMap is labelled apisec-top/spec",
+        without: "specifications in ConfigMaps are not read",
+    },
     enforce("networking.k8s.io", "networkpolicies", "connections between pods", "no NetworkPolicy"),
     enforce("cilium.io", "ciliumnetworkpolicies", "requests, where Cilium is", "no CiliumNetworkPolicy"),
     enforce(

@@ -82,6 +82,7 @@ pub(super) struct Merger {
     publish: watch::Sender<Arc<Snapshot>>,
     publish_rules: watch::Sender<Vec<TemplateRule>>,
     publish_specs: watch::Sender<Vec<Given>>,
+    publish_tail: watch::Sender<String>,
     /// Known before the pipeline started.
     degradations: Vec<Degradation>,
     capture: Capture,
@@ -101,6 +102,7 @@ impl Merger {
         publish: watch::Sender<Arc<Snapshot>>,
         publish_rules: watch::Sender<Vec<TemplateRule>>,
         publish_specs: watch::Sender<Vec<Given>>,
+        publish_tail: watch::Sender<String>,
     ) -> Self {
         let mut knowledge = Knowledge::new(setup.limits, setup.rules);
         knowledge.zombie_after(setup.zombie_after);
@@ -114,6 +116,7 @@ impl Merger {
             publish,
             publish_rules,
             publish_specs,
+            publish_tail,
             degradations: setup.degradations,
             capture: Capture { source: setup.source, ..Capture::default() },
             now: 0,
@@ -157,6 +160,10 @@ impl Merger {
     fn command(&mut self, command: Command) {
         if let Command::Resync(connection) = command {
             self.resync.start(connection, &self.capture.half_read);
+            return;
+        }
+        if let Command::Tail(filter) = command {
+            self.publish_tail.send_replace(filter);
             return;
         }
         if let Command::Specify(given) = &command {

@@ -43,7 +43,7 @@ fn fetch(address: &str) -> Result<Vec<u8>, String> {
     place.get(&Trust::default(), MAX_BYTES as usize)
 }
 
-fn specification(name: &str, bytes: &[u8]) -> Read {
+pub(super) fn specification(name: &str, bytes: &[u8]) -> Read {
     let spec = match file::understand(name, bytes) {
         Parsed::Document(document) => {
             let documents = Arc::new(Documents::new(name, document));

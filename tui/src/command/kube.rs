@@ -39,12 +39,14 @@ impl Job for Kube {
 Puts an agent on each chosen node for as long as this runs, merges what they report, and shows it as `live` does for \
 one node. Installed under the name kubectl-apisec (a link is enough) it is `kubectl apisec`, with the same arguments. \
 No workload is changed. Pods are shown as what controls them (deployment:shop/cart), addresses as whoever had them at \
-that time, cluster addresses as the workload behind the service; an address that two claim stays one.
+that time, cluster addresses as the workload behind the service; an address that two claim stays one. \
+Specifications are read from ConfigMaps with the label apisec-top/spec; the annotation apisec-top/describes names the \
+workload of its namespace.
 
 An agent is a job whose pod is placed on the node by name: host processes and network, a list of capabilities instead \
 of privileged, no account, a read-only root, limits. This program is streamed into a stock image and checked by its \
 hash. Agents report over exec. They end when this program ends however it does, when it is not heard for 15 s, and at \
-their deadline; their jobs are taken away at the end, or by the cluster half a minute after they ended.";
+their deadline; their jobs are taken away at the end, or go with their pods within a minute when nobody is left to do that.";
     const EXAMPLES: &'static str = "\
 Examples:
   kubectl apisec -n shop                              the nodes on which the pods of shop run

@@ -14,7 +14,7 @@ use apisec_probe::kubernetes::access::Access;
 use apisec_probe::kubernetes::census::Survey;
 use apisec_probe::source::live::Live;
 use apisec_probe::source::{self, Source, SourceError};
-use apisec_probe::spec;
+use apisec_probe::spec::{self, Loaded};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub enum Origin {
         nodes: Vec<Node>,
         /// The cluster whose nodes they are, for names.
         cluster: Option<Access>,
+        /// Specifications that the cluster holds.
+        documents: Loaded,
     },
     /// The demo shop: live if that is possible, else its recording.
     Demo {
@@ -105,7 +107,7 @@ impl Origin {
         match self {
             Self::Live => Ok(live(capture(bodies)?, None)?),
             Self::Files(paths) => files(paths),
-            Self::Nodes { nodes, cluster } => Ok(there(nodes, cluster.clone())),
+            Self::Nodes { nodes, cluster, .. } => Ok(there(nodes, cluster.clone())),
             Self::Demo { scenario } => match capture(bodies) {
                 Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
                 Err(why) => recorded_demo(&why.into(), report),

@@ -24,6 +24,11 @@ pub(super) enum Field {
 }
 
 impl Field {
+    /// Whether a call has it on its node as where the nodes meet: names, templates and documents are known there only.
+    pub(super) const fn is_the_same_on_nodes(self) -> bool {
+        !matches!(self, Self::Src | Self::Dst | Self::Endpoint | Self::Drift | Self::Owner | Self::Operation)
+    }
+
     /// Every field with its names in the language; the first is the one that help shows.
     pub(super) const ALL: [(Self, &'static [&'static str]); 15] = [
         (Self::Src, &["src", "from", "caller"]),

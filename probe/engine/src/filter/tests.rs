@@ -34,6 +34,37 @@ fn passes(filter: &str) -> bool {
 }
 
 #[test]
+fn on_a_node_nothing_is_held_back_that_may_pass_where_nodes_meet() {
+    let passes = |text: &str| {
+        let filter = Filter::parse(text).unwrap().on_a_node();
+        let call = order();
+        let mut observer = Observer::new(Limits::default());
+        observer.observe(&call);
+        let delta = observer.take_delta(0, 1);
+        filter.row(&delta.log[0], &delta.log[0].rows[0])
+    };
+    for filter in [
+        "src:shop/",
+        "src:shop/ status:5xx",
+        "!src:cart",
+        "!(src:cart status:503)",
+        "(src:shop/ | status:4xx)",
+        "words",
+    ] {
+        assert!(passes(filter), "{filter}");
+    }
+    for filter in [
+        "status:4xx",
+        "src:shop/ status:4xx",
+        "(status:4xx | method:get)",
+        "!status:5xx",
+        "path:/none dst:shop/",
+    ] {
+        assert!(!passes(filter), "{filter}");
+    }
+}
+
+#[test]
 fn what_passes() {
     for filter in [
         "",

@@ -157,6 +157,12 @@ impl Meeting {
         self.change();
     }
 
+    /// Only calls that can pass this filter are wanted one by one.
+    pub(super) fn tail(&mut self, filter: String) {
+        self.shared.borrow_mut().manner.filter = filter;
+        self.change();
+    }
+
     /// Hands on what has its names.
     pub(super) fn hand_on(&mut self, updates: &Sender<Update>) {
         if !updates.is_full() {

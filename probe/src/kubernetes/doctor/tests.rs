@@ -54,6 +54,7 @@ fn what_is_missing_is_found_and_printed_exactly() {
         ("cluster", Verdict::Good),
         ("user", Verdict::Good),
         ("rights to watch", Verdict::Failed),
+        ("rights to specs", Verdict::Good),
         ("rights to enforce", Verdict::Degraded),
         ("pod security", Verdict::Failed),
         ("nodes", Verdict::Good),
@@ -68,7 +69,7 @@ fn what_is_missing_is_found_and_printed_exactly() {
         examined.missing
     );
     assert_eq!(examined.missing.matches("resources:").count(), 1);
-    assert_eq!(examined.missing_to_enforce.matches("resources:").count(), 1);
+    assert_eq!(examined.missing_beside.matches("resources:").count(), 1);
 }
 
 #[test]

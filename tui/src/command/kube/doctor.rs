@@ -70,7 +70,7 @@ fn write(examined: &Examined, page: &Page, out: &mut dyn Write) -> io::Result<()
 }
 
 fn yaml(examined: &Examined) -> String {
-    [examined.missing.as_str(), examined.missing_to_enforce.as_str()].concat()
+    [examined.missing.as_str(), examined.missing_beside.as_str()].concat()
 }
 
 fn conclusion(checks: &[Check]) -> String {
@@ -101,7 +101,7 @@ mod tests {
             check("rights to watch", Verdict::Failed, "missing: create pods/exec"),
         ];
         let examined =
-            Examined { checks, missing: "---\nkind: Role\n".into(), missing_to_enforce: String::new() };
+            Examined { checks, missing: "---\nkind: Role\n".into(), missing_beside: String::new() };
         let mut out = Vec::new();
         write(&examined, &Page { width: Some(80), styled: false }, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());

@@ -6,10 +6,12 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::session::{self, Node, Origin};
 use apisec_probe::kubernetes::access::{Access, Cluster};
 use apisec_probe::kubernetes::cargo::Cargo;
+use apisec_probe::kubernetes::documents::specifications;
 use apisec_probe::kubernetes::fleet::{Fleet, Freight, Posting};
 use apisec_probe::kubernetes::place::{Choice, Chosen, choose};
 use apisec_probe::kubernetes::{rbac, sweep, wait};
 use apisec_probe::source::SourceError;
+use apisec_probe::spec::Loaded;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -63,6 +65,15 @@ pub(super) struct Watch {
     options: RunOptions,
 }
 
+/// What there is before anything is done.
+struct Seen {
+    chosen: Chosen,
+    namespace: Option<String>,
+    /// Other runs that have something here.
+    earlier: usize,
+    documents: Loaded,
+}
+
 /// What agents are made of.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Agents")]
@@ -108,12 +119,13 @@ impl Watch {
     pub(super) fn run(self) -> Outcome {
         let freight = self.agents.freight()?;
         let access = self.access.access(self.namespace.clone());
-        let (chosen, namespace, earlier) = wait(self.look(&access, &freight))?;
+        let Seen { chosen, namespace, earlier, documents } = wait(self.look(&access, &freight))?;
         let posting = self.agents.posting(&freight);
         self.agree(&chosen, &freight, &posting, earlier)?;
         let fleet = wait(async {
             let cluster = access.open().await?;
-            Fleet::muster(access.clone(), posting, freight, &cluster).await
+            let progress = self.prints().then(|| Box::new(progress) as Box<dyn Fn(&str, &str) + Send + Sync>);
+            Fleet::muster(access.clone(), posting, freight, &cluster, progress).await
         })?;
         let nodes = chosen.nodes.iter().enumerate();
         let nodes: Vec<Node> =
@@ -121,19 +133,21 @@ impl Watch {
         let options = RunOptions { filter: self.filter(namespace.as_deref()), ..self.options.clone() };
         // However the session ends, agents are taken away.
         let leaving = Leaving(Some(fleet));
-        let ended = session::run(&Origin::Nodes { nodes, cluster: Some(access) }, &options);
+        let ended = session::run(&Origin::Nodes { nodes, cluster: Some(access), documents }, &options);
         let left = leaving.leave();
         let exit = ended?;
         left?;
         Ok(exit)
     }
 
-    /// Which nodes, and whose namespace; and how many of our objects are there already.
-    async fn look(
-        &self,
-        access: &Access,
-        freight: &Freight,
-    ) -> Result<(Chosen, Option<String>, usize), SourceError> {
+    /// Nothing is drawn that lines would disturb.
+    fn prints(&self) -> bool {
+        let RunOptions { headless, output, fail_on, .. } = &self.options;
+        *headless || output.is_some() || !fail_on.is_empty() || !io::stdout().is_terminal()
+    }
+
+    /// What is in the cluster, before anything is done there.
+    async fn look(&self, access: &Access, freight: &Freight) -> Result<Seen, SourceError> {
         let cluster = access.open().await?;
         let architecture = match freight {
             Freight::Brought(cargo) => cargo.architecture,
@@ -144,7 +158,8 @@ impl Watch {
         let earlier = sweep::find(&cluster, &self.agents.agent_namespace).await.objects;
         let runs: BTreeSet<String> =
             earlier.into_iter().map(|object| object.run).filter(|run| !run.is_empty()).collect();
-        Ok((chosen, namespace, runs.len()))
+        let documents = specifications(&cluster).await;
+        Ok(Seen { chosen, namespace, earlier: runs.len(), documents })
     }
 
     fn choice(&self, cluster: &Cluster) -> (Choice, Option<String>) {
@@ -224,6 +239,11 @@ impl AgentOptions {
             privileged: self.privileged,
         }
     }
+}
+
+/// Beside what is printed: standard output is the result's.
+fn progress(node: &str, what: &str) {
+    let _closed = writeln!(io::stderr(), "{node}: {what}");
 }
 
 /// Who is here, for whoever finds the agents.

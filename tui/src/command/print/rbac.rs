@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// Roles of `kubectl apisec`.
 #[derive(Args, Debug)]
 pub(super) struct Rbac {
-    /// For looking only, for policies only (they need looking too), or both
+    /// For looking, for specifications in ConfigMaps, for policies (these two need looking too), or all
     #[arg(long, value_name = "ROLE", default_value = "all")]
     role: Which,
 
@@ -19,6 +19,7 @@ pub(super) struct Rbac {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Which {
     Watch,
+    Specifications,
     Enforce,
     All,
 }
@@ -27,6 +28,7 @@ impl Rbac {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let roles: &[Role] = match self.role {
             Which::Watch => &[Role::Watch],
+            Which::Specifications => &[Role::Specifications],
             Which::Enforce => &[Role::Enforce],
             Which::All => &Role::ALL,
         };

@@ -167,7 +167,7 @@ pub struct Observing {
 /// The system gives us no thread.
 pub fn start(mut config: Config) -> Result<Running, SourceError> {
     let setup = Setup::of(&mut config);
-    merge(setup, "apisec-capture", move |Feed { updates, rules, specs, stop }| {
+    merge(setup, "apisec-capture", move |Feed { updates, rules, specs, tail: _, stop }| {
         capture::Capture::new(config, updates, rules, stop, Pace::default()).examining(specs).run()
     })
 }

@@ -260,8 +260,8 @@ impl App {
             Action::Help => self.layers.push(Box::new(Help::new(self.view_title(), self.help()))),
             Action::Palette => self.layers.push(Box::new(Palette::new(self.commands()))),
             Action::Filter => self.layers.push(Box::new(FilterInput::new(self.filter.text()))),
-            Action::ClearFilter => self.set_filter("", effects),
-            Action::SetFilter(text) => self.set_filter(text, effects),
+            Action::ClearFilter => self.set_filter(""),
+            Action::SetFilter(text) => self.set_filter(text),
             Action::Freeze
             | Action::Now
             | Action::Back
@@ -306,13 +306,9 @@ impl App {
         }
     }
 
-    fn set_filter(&mut self, text: &str, effects: &mut Vec<Effect>) {
+    fn set_filter(&mut self, text: &str) {
         match Filter::parse(text) {
             Ok(filter) => {
-                if filter != self.filter {
-                    // Other nodes send only the calls that can pass; it changes the picture and nothing else.
-                    effects.push(Effect::Send(Command::Tail(filter.text().to_owned())));
-                }
                 self.filter = filter;
                 self.refresh();
             }

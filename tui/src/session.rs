@@ -7,7 +7,7 @@ mod origin;
 mod rules;
 mod stored;
 
-pub use origin::{Node, Origin};
+pub use origin::{Cluster, Node, Origin};
 pub use stored::{print, snapshot, stored};
 
 use crate::cli::{NAME, RunOptions};
@@ -63,7 +63,7 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     }
     let loaded = load(origin, &settings);
     let documents = match origin {
-        Origin::Nodes { documents, .. } => documents.specs.clone(),
+        Origin::Nodes { cluster: Some(cluster), .. } => cluster.documents.specs.clone(),
         _ => Vec::new(),
     };
     // A file, or the demo, is no part of this node's inventory, unless a folder is named for it.
@@ -380,10 +380,11 @@ fn filter(text: &str) -> Result<Filter, Failure> {
 
 /// The specifications that were named, or those that come with the origin.
 fn load(origin: &Origin, settings: &Settings) -> Loaded {
-    if let Origin::Nodes { documents, .. } = origin {
+    if let Origin::Nodes { cluster, .. } = origin {
+        let documents = cluster.as_ref().map(|cluster| cluster.documents.clone()).unwrap_or_default();
         let mut loaded = spec::load(&settings.specs);
-        loaded.specs.extend_from_slice(&documents.specs);
-        loaded.degradations.extend_from_slice(&documents.degradations);
+        loaded.specs.extend(documents.specs);
+        loaded.degradations.extend(documents.degradations);
         return loaded;
     }
     if settings.specs.is_empty() {

@@ -93,8 +93,8 @@ mod tests {
     use std::io::Read as _;
 
     #[test]
-    fn what_is_packed_is_this_program() {
-        let cargo = Cargo::pack(None).unwrap();
+    fn what_is_packed_is_the_program() {
+        let cargo = Cargo::pack(Some(Path::new("/bin/true"))).unwrap();
         let mut bytes = Vec::new();
         GzDecoder::new(cargo.packed.as_slice()).read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes.len() as u64, cargo.length);

@@ -245,7 +245,14 @@ fn condition(pod: &Pod) -> Condition {
     let runs = ready.is_some_and(|state| state.running.is_some());
     match status.phase.as_deref() {
         Some("Running") if runs && pod.metadata.deletion_timestamp.is_none() => Condition::Runs,
-        Some("Succeeded" | "Failed") => Condition::Over(reason(status.reason, status.message)),
+        Some("Succeeded" | "Failed") => {
+            let ended = state.and_then(|state| state.terminated);
+            let code = ended.as_ref().map(|ended| format!("exit code {}", ended.exit_code));
+            let container = ended.map(|ended| reason(ended.reason, ended.message));
+            let parts = [Some(reason(status.reason, status.message)), code, container];
+            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            Condition::Over(parts.join(", "))
+        }
         _ => {
             let waiting = state.and_then(|state| state.waiting).unwrap_or_default();
             let why = reason(waiting.reason, waiting.message);
@@ -288,6 +295,9 @@ mod tests {
         assert_eq!(condition(&pod(&pulling)), Condition::Waiting("ImagePullBackOff no such image".into()));
         let failed = json!({"phase": "Failed", "reason": "Evicted"});
         assert_eq!(condition(&pod(&failed)), Condition::Over("Evicted".into()));
+        let ended = json!({"phase": "Failed", "containerStatuses": [{"name": "agent", "ready": false, "image": "",
+            "imageID": "", "restartCount": 0, "state": {"terminated": {"exitCode": 127, "reason": "Error"}}}]});
+        assert_eq!(condition(&pod(&ended)), Condition::Over("exit code 127, Error".into()));
         assert_eq!(condition(&pod(&json!({}))), Condition::Waiting("it is pending".into()));
     }
 

@@ -5,7 +5,6 @@ use crate::command::Job;
 use crate::exit::{Failure, Outcome};
 use crate::session::{self, Node, Origin};
 use apisec_probe::cluster::link::{Link, Program, Socket};
-use apisec_probe::spec::Loaded;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +48,7 @@ Examples:
         if names.len() < nodes.len() {
             return Err(Failure::usage("two nodes have the same name", "give each --node its own NAME"));
         }
-        session::run(&Origin::Nodes { nodes, cluster: None, documents: Loaded::default() }, &self.options)
+        session::run(&Origin::Nodes { nodes, cluster: None }, &self.options)
     }
 }
 

@@ -44,16 +44,23 @@ pub enum Origin {
     Nodes {
         /// The nodes.
         nodes: Vec<Node>,
-        /// The cluster whose nodes they are, for names.
-        cluster: Option<Access>,
-        /// Specifications that the cluster holds.
-        documents: Loaded,
+        /// The cluster whose nodes they are.
+        cluster: Option<Box<Cluster>>,
     },
     /// The demo shop: live if that is possible, else its recording.
     Demo {
         /// An attack to play.
         scenario: Option<String>,
     },
+}
+
+/// A cluster, as far as it tells something of its nodes.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// How it is asked for names.
+    pub access: Access,
+    /// Specifications that it holds.
+    pub documents: Loaded,
 }
 
 /// A node, and the way to its agent.
@@ -107,7 +114,7 @@ impl Origin {
         match self {
             Self::Live => Ok(live(capture(bodies)?, None)?),
             Self::Files(paths) => files(paths),
-            Self::Nodes { nodes, cluster, .. } => Ok(there(nodes, cluster.clone())),
+            Self::Nodes { nodes, cluster } => Ok(there(nodes, cluster.as_deref())),
             Self::Demo { scenario } => match capture(bodies) {
                 Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
                 Err(why) => recorded_demo(&why.into(), report),
@@ -131,9 +138,9 @@ fn live(source: Live, shop: Option<Shop>) -> Result<Opened, SourceError> {
     })
 }
 
-fn there(nodes: &[Node], cluster: Option<Access>) -> Opened {
+fn there(nodes: &[Node], cluster: Option<&Cluster>) -> Opened {
     let target = |node: &Node| Target { name: node.name.clone(), link: node.link.clone() };
-    let names = cluster.map(|access| Box::new(Survey { access }) as Box<dyn Census>);
+    let names = cluster.map(|cluster| Box::new(Survey { access: cluster.access.clone() }) as Box<dyn Census>);
     let title = match nodes {
         [node] => format!("NODE {}", node.name),
         _ => format!("{} NODES", nodes.len()),

@@ -41,6 +41,7 @@ pub fn snapshot(origin: &Origin, options: &RunOptions) -> Result<Arc<Snapshot>, 
         keeps: false,
         live: false,
         loaded,
+        documents: Vec::new(),
         watch: OnceCell::new(),
         approvals: OnceCell::new(),
     };

@@ -133,7 +133,10 @@ impl Watch {
         let options = RunOptions { filter: self.filter(namespace.as_deref()), ..self.options.clone() };
         // However the session ends, agents are taken away.
         let leaving = Leaving(Some(fleet));
-        let ended = session::run(&Origin::Nodes { nodes, cluster: Some(access), documents }, &options);
+        let ended = session::run(
+            &Origin::Nodes { nodes, cluster: Some(Box::new(session::Cluster { access, documents })) },
+            &options,
+        );
         let left = leaving.leave();
         let exit = ended?;
         left?;

@@ -141,7 +141,9 @@ fn draw_and_listen(
     let bell = Bell::new(options.bell);
     let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
-    runtime.block_on(Loop { app, screen, bell, send, curate, snapshots, line, frame, over }.run(signals))
+    let tail = app.filter().text().to_owned();
+    runtime
+        .block_on(Loop { app, screen, bell, send, curate, snapshots, line, tail, frame, over }.run(signals))
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -193,6 +195,8 @@ struct Loop<S> {
     curate: Option<Curate>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     line: Line,
+    /// The filter that is known elsewhere.
+    tail: String,
     /// Shortest time between two pictures.
     frame: Duration,
     /// When to leave.
@@ -278,9 +282,19 @@ impl<S: FnMut(Command)> Loop<S> {
             if changed {
                 due = Some(last + self.frame);
             }
+            self.follow_filter();
             if self.apply(effects)? == Flow::Leave {
                 return Ok(());
             }
+        }
+    }
+
+    /// Other nodes send only the calls that can pass; that changes the picture and nothing else.
+    fn follow_filter(&mut self) {
+        let filter = self.app.filter().text();
+        if filter != self.tail {
+            filter.clone_into(&mut self.tail);
+            (self.send)(Command::Tail(self.tail.clone()));
         }
     }
 

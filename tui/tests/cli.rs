@@ -157,11 +157,6 @@ fn the_manual_is_reviewed() {
 }
 
 #[test]
-fn what_this_build_has_none_of_is_said() {
-    assert!(stdout(&["print", "rbac"]).starts_with("# none in this build"));
-}
-
-#[test]
 fn a_flag_from_the_environment_does_not_disturb_a_command() {
     let output =
         program(["print", "config"]).env("APISEC_TOP_PLAIN", "1").env("APISEC_TOP_THEME", "dark").output();

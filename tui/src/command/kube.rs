@@ -53,7 +53,7 @@ Examples:
   kubectl apisec -n shop -l app=cart                  only where these run
   kubectl apisec cart-7d4b9-x2x7k -n shop             the node of one pod
   kubectl apisec --nodes node-a,node-b --duration 30s --output json
-  kubectl apisec doctor --context prod                rights, Pod Security, kernels, network: what is missing
+  kubectl apisec doctor --context prod                rights, Pod Security, kernels: what is missing
   kubectl apisec cleanup                              what runs that were killed left behind
   kubectl apisec print rbac | kubectl apply -f -      least privilege, as an administrator";
 

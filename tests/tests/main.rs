@@ -17,7 +17,6 @@ mod fixtures;
 mod frame;
 mod kubernetes;
 mod live;
-mod plugin;
 mod record;
 mod replay;
 mod roundtrip;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub mod aim;
 pub mod draft;
 pub mod guard;
+pub mod manifest;
 pub mod measure;
 pub mod method;
 pub mod name;

@@ -18,6 +18,9 @@ mod webhook;
 
 pub use address::{Destination, Kind};
 
+pub(crate) use address::Access;
+pub(crate) use http::Place;
+
 use apisec_engine::degradation::{Degradation, Severity as Gravity};
 use apisec_engine::finding::{Finding, Severity};
 use spool::Spool;

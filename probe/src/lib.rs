@@ -10,6 +10,7 @@ pub mod forward;
 pub mod identity;
 pub mod journal;
 pub mod kubernetes;
+pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod reach;

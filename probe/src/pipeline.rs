@@ -21,6 +21,7 @@ mod samples;
 
 use crate::forward::Forwarder;
 use crate::identity::Identity;
+use crate::metrics::Exporter;
 use crate::record::Recorder;
 use crate::source::{Source, SourceError};
 use crate::store::audit::Audit;
@@ -76,6 +77,8 @@ pub struct Config {
     pub detection: Detection,
     /// Sends findings away.
     pub forwarder: Option<Forwarder>,
+    /// Hands metrics to collectors.
+    pub exporter: Option<Exporter>,
     /// Is called with every call, on the capture thread: must not block.
     pub on_call: Option<CallSink>,
     /// Records every call.

@@ -14,6 +14,7 @@ mod endings;
 mod grpc;
 mod http2;
 mod io_paths;
+mod metrics;
 mod newcomers;
 mod overload;
 mod peers;

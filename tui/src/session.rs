@@ -4,6 +4,7 @@ mod approvals;
 mod folder;
 mod kept;
 mod origin;
+mod outlets;
 mod rules;
 mod stored;
 
@@ -27,7 +28,6 @@ use apisec_probe::clock;
 use apisec_probe::cluster::hub;
 use apisec_probe::cluster::names::Census;
 use apisec_probe::enforce::Lifetime;
-use apisec_probe::forward::Forwarder;
 use apisec_probe::pipeline::{self, CallSink, Detection, Running};
 use apisec_probe::policy::keeper::{self, Keeper};
 use apisec_probe::policy::{journal_path, wards};
@@ -163,6 +163,7 @@ impl Session<'_> {
                     keeper,
                     detection: self.detection(),
                     forwarder: self.forwarder()?,
+                    exporter: self.exporter()?,
                     live_view,
                     audit,
                     degradations,
@@ -181,6 +182,7 @@ impl Session<'_> {
             keeper,
             detection: self.detection(),
             forwarder: self.forwarder()?,
+            exporter: self.exporter()?,
             on_call,
             recorder,
             sample_bodies: self.settings.sample_bodies,
@@ -225,21 +227,6 @@ impl Session<'_> {
         let folder = state.as_deref().filter(|_| self.keeps);
         let docket = folder.map(|folder| Docket::open(folder, self.store.is_kept())).unwrap_or_default();
         Detection { settings: detectors.clone(), suppressions: suppressions.clone(), docket }
-    }
-
-    /// Sends findings where the operator wants them.
-    fn forwarder(&self) -> Result<Option<Forwarder>, Failure> {
-        let Settings { send, send_least, state, .. } = &self.settings;
-        if send.is_empty() {
-            return Ok(None);
-        }
-        let started = Forwarder::start(send, *send_least, state.as_deref());
-        started.map(Some).map_err(|error| {
-            Failure::new(
-                format!("findings that wait to be sent cannot be kept in the state folder: {error}"),
-                "repair it, or give another with --state DIR, or none with --no-state",
-            )
-        })
     }
 
     /// Who keeps policies; nobody where there is only a file.

@@ -12,6 +12,7 @@ use apisec_engine::limits::Limits;
 use apisec_engine::suppression::Suppression;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
+use apisec_probe::metrics::Collector;
 use apisec_probe::pipeline::Bounds;
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub send: Vec<Destination>,
     /// Severity from which on they are sent.
     pub send_least: Severity,
+    /// Who is given metrics.
+    pub metrics: Vec<Collector>,
     /// Share of one core above which work is shed.
     pub cpu_share: f64,
     /// Bodies that are read whole, per endpoint and minute.
@@ -95,6 +98,7 @@ impl Settings {
             bell: config.bell.as_deref().map(|word| severity_of("bell", word)).transpose()?,
             send: destinations(options, &config.send)?,
             send_least: least(options, &config.send)?,
+            metrics: collectors(options, &config.send)?,
             cpu_share: config.budget.cpu_share.map_or(Ok(CPU_SHARE), cpu_share)?,
             sample_bodies: sample_bodies(options.sample_bodies.or(config.budget.sample_bodies))?,
             bounds: bounds(&config.limits)?,
@@ -130,6 +134,19 @@ fn destinations(options: &RunOptions, configured: &Send) -> Result<Vec<Destinati
             })
     };
     named.iter().map(read).collect()
+}
+
+/// Who is given metrics.
+fn collectors(options: &RunOptions, configured: &Send) -> Result<Vec<Collector>, Failure> {
+    let token = options.send_token_file.as_ref().or(configured.token_file.as_ref());
+    let authorities = options.send_ca.as_ref().or(configured.ca.as_ref());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let read = |text: &String| {
+        Collector::parse(text, token.map(PathBuf::as_path), authorities.map(PathBuf::as_path), &host).map_err(
+            |why| Failure::usage(format!("metrics cannot be handed there: {why}"), "apisec-top live --help"),
+        )
+    };
+    options.metrics.iter().map(read).collect()
 }
 
 fn least(options: &RunOptions, configured: &Send) -> Result<Severity, Failure> {

@@ -4,6 +4,7 @@ pub mod csv;
 pub mod graph;
 pub mod har;
 pub mod incident;
+pub mod metrics;
 pub mod ocsf;
 pub mod openapi;
 pub mod otlp;

@@ -194,6 +194,7 @@ fn observe(
         keeper: None,
         detection: Detection::default(),
         forwarder: None,
+        exporter: None,
         on_call: Some(note_places(places)),
         recorder: None,
         live_view: false,

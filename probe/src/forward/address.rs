@@ -34,6 +34,24 @@ pub(crate) struct Access {
     pub(crate) host: String,
 }
 
+impl Access {
+    /// The token comes from `token_file`, or else from [`TOKEN_VARIABLE`].
+    ///
+    /// # Errors
+    /// The file does not hold one.
+    pub(crate) fn read(
+        token_file: Option<&Path>,
+        authorities: Option<&Path>,
+        host: &str,
+    ) -> Result<Self, String> {
+        let token = match token_file {
+            Some(path) => Some(read_token(path)?),
+            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
+        };
+        Ok(Self { token, trust: Trust::new(authorities.map(PathBuf::from)), host: host.to_owned() })
+    }
+}
+
 /// One destination.
 #[derive(Clone)]
 pub struct Destination {
@@ -71,12 +89,7 @@ impl Destination {
         {
             return Err(format!("an address holds no secret: give it in a file, or as {TOKEN_VARIABLE}"));
         }
-        let token = match token_file {
-            Some(path) => Some(read_token(path)?),
-            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
-        };
-        let access =
-            Access { token, trust: Trust::new(authorities.map(PathBuf::from)), host: host.to_owned() };
+        let access = Access::read(token_file, authorities, host)?;
         let destination = Self { kind, address: address.to_owned(), access };
         (kind.open)(&destination.address, &destination.access)?;
         Ok(destination)

@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// The same host with another path, where none was given.
-    pub(super) fn or_path(mut self, path: &str) -> Self {
+    pub(crate) fn or_path(mut self, path: &str) -> Self {
         if self.path == "/" {
             self.path = path.to_owned();
         }
@@ -51,7 +51,7 @@ impl Place {
     }
 
     /// Sends a document and waits for the answer.
-    pub(super) fn post(&self, access: &Access, body: &str) -> Result<(), Refusal> {
+    pub(crate) fn post(&self, access: &Access, body: &str) -> Result<(), Refusal> {
         let mut stream = Stream::open(&self.authority, self.tls.then_some(&access.trust))?;
         let token = access.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         let head = format!(

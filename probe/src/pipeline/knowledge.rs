@@ -5,6 +5,7 @@ use super::resync::Resync;
 use super::{Config, Detection, Update};
 use crate::clock;
 use crate::forward::Forwarder;
+use crate::metrics::Exporter;
 use crate::store::audit::Audit;
 use crate::store::docket::Docket;
 use crate::store::inventory::{Batch, Keeper};
@@ -46,6 +47,8 @@ pub struct Setup {
     pub detection: Detection,
     /// Sends findings to other systems.
     pub forwarder: Option<Forwarder>,
+    /// Hands metrics to collectors.
+    pub exporter: Option<Exporter>,
     /// Publish snapshots while running; otherwise only one at the end.
     pub live_view: bool,
     /// Where it is written down what is done to this node; without it nothing is.
@@ -69,6 +72,7 @@ impl Setup {
             keeper: config.keeper.take(),
             detection,
             forwarder: config.forwarder.take(),
+            exporter: config.exporter.take(),
             live_view: config.live_view,
             audit: config.audit.take(),
             degradations: config.degradations.clone(),
@@ -92,6 +96,7 @@ pub(super) struct Merger {
     keeper: Option<Keeper>,
     docket: Docket,
     forwarder: Option<Forwarder>,
+    exporter: Option<Exporter>,
     kept: u64,
     resync: Resync,
 }
@@ -125,6 +130,7 @@ impl Merger {
             keeper: setup.keeper,
             docket,
             forwarder: setup.forwarder,
+            exporter: setup.exporter,
             kept: 0,
             resync: Resync::new(setup.audit),
         }
@@ -150,7 +156,7 @@ impl Merger {
             }
             self.dirty |= self.resync.listen();
             self.keep_if_due();
-            if live_view || self.forwarder.is_some() {
+            if live_view || self.forwarder.is_some() || self.exporter.is_some() {
                 self.publish_if_due();
             }
         }
@@ -229,10 +235,14 @@ impl Merger {
         capture.degradations.extend(self.docket.trouble().cloned());
         self.resync.describe(&mut capture);
         capture.degradations.extend(self.forwarder.iter().flat_map(Forwarder::troubles));
+        capture.degradations.extend(self.exporter.iter().flat_map(Exporter::troubles));
         self.knowledge.set_capture(capture);
         let snapshot = self.knowledge.snapshot(self.now);
         if let Some(forwarder) = &mut self.forwarder {
             forwarder.offer(&snapshot.findings);
+        }
+        if let Some(exporter) = &self.exporter {
+            exporter.offer(&snapshot);
         }
         self.publish.send_replace(snapshot);
         self.dirty = false;

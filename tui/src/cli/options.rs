@@ -83,6 +83,13 @@ pub struct RunOptions {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub send_least: Option<Severity>,
 
+    /// Also hand metrics to a collector, as KIND:ADDRESS; may be given several times
+    ///
+    /// prometheus:ADDRESS:PORT to be asked at /metrics, otlp:http://HOST:4318 to be told every 15 s. Labels hold names of
+    /// workloads, methods and path templates, at most 1,000 endpoints and 1,000 edges; no value of any call.
+    #[arg(long, value_name = "KIND:ADDRESS")]
+    pub metrics: Vec<String>,
+
     /// Policies that are applied here end with this program, however it ends; otherwise with their time
     #[arg(long)]
     pub detach_on_exit: bool,

@@ -37,6 +37,7 @@ fn live(watch: Duration) -> Result<Snapshot, Failure> {
         keeper: None,
         detection: Detection::default(),
         forwarder: None,
+        exporter: None,
         on_call: None,
         recorder: None,
         sample_bodies: 0,

@@ -49,10 +49,16 @@ bench: ebpf ## Measure on this machine, beside peers, and print one table
 
 .PHONY: kernels
 kernels: ebpf ## Boot older and newer kernels in qemu, run the tool on each, and print what each lacks
-	@setup/system.sh kernels
+	@ARGS="$(ARGS)" setup/system.sh kernels
 	@$(say) "building apisec-top (release)"
 	@cargo build --release --quiet --locked -p apisec-top
 	@tests/kernels/run $(ARGS)
+
+.PHONY: packages
+packages: ebpf ## Build a static tarball, a .deb and an OCI image, and install and run each: make packages ARGS=aarch64
+	@ARGS="$(ARGS)" setup/system.sh packages
+	@packages/build $(ARGS)
+	@packages/smoke $(ARGS)
 
 .PHONY: setup
 setup: ebpf ## Install everything that any of these needs

@@ -17,6 +17,7 @@ mod fixtures;
 mod frame;
 mod kubernetes;
 mod live;
+mod packages;
 mod record;
 mod replay;
 mod roundtrip;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the system packages that a make target needs, and only those that are missing.
-#   setup/system.sh demo|test|bench|kernels...
+#   setup/system.sh demo|test|bench|packages|kernels...
 # Debian and its relatives; elsewhere it names what is missing and stops. Runs as root or through sudo.
 set -euo pipefail
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -35,12 +35,18 @@ needs_of() {
     need openssl openssl
     need wget wget
     need go golang-go
+    # The engine and the functions of Helm's templates.
+    [ -d /usr/share/gocode/src/github.com/Masterminds/sprig ] || missing+=(golang-github-masterminds-sprig-dev)
+    [ -d /usr/share/gocode/src/sigs.k8s.io/yaml ] || missing+=(golang-k8s-sigs-yaml-dev)
+    need skopeo skopeo
+    need umoci umoci
     need gnutls-serv gnutls-bin
     need psql postgresql
     need tmux tmux
     need ip iproute2
     need python3 python3
     need_library websockets python3-websockets
+    need_library google.protobuf python3-protobuf
     need_library aiohttp python3-aiohttp
     need_library cryptography python3-cryptography
     need_library yaml python3-yaml
@@ -62,6 +68,19 @@ needs_of() {
     need httpry httpry
     need ngrep ngrep
     ;;
+  packages)
+    needs_of demo
+    need strip binutils
+    need python3 python3
+    need skopeo skopeo
+    need umoci umoci
+    # Those of the other architecture are needed only for it.
+    if [[ " ${ARGS:-} " == *" aarch64 "* ]]; then
+      need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+      [ -e /usr/aarch64-linux-gnu/lib/libc.a ] || missing+=(libc6-dev-arm64-cross)
+      need qemu-aarch64-static qemu-user-static
+    fi
+    ;;
   kernels)
     needs_of demo
     need curl curl
@@ -73,12 +92,13 @@ needs_of() {
     need xz xz-utils
     need zstd zstd
     need qemu-system-x86_64 qemu-system-x86
+    [[ " ${ARGS:-} " != *" arm64 "* ]] || need qemu-system-aarch64 qemu-system-arm
     ;;
-  *) die "unknown target '$1' (demo, test, bench, kernels)" ;;
+  *) die "unknown target '$1' (demo, test, bench, packages, kernels)" ;;
   esac
 }
 
-[ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench|kernels..."
+[ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench|packages|kernels..."
 for target in "$@"; do needs_of "$target"; done
 
 # What the archive does not have comes from PyPI, into a folder of its own: a validator of what we export as OpenAPI, and
@@ -88,11 +108,15 @@ pypi() {
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
   local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
+  modules+=', prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
-    'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2'
+    'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
+    'prometheus-client>=0.20,<1'
+  # Debian's protobuf serves it; another one here would stand before that for everybody.
+  /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'opentelemetry-proto>=1.30,<2'
 }
 
 [ ${#missing[@]} -gt 0 ] || { pypi "$@"; exit 0; }

@@ -41,6 +41,20 @@ const PLUG_INS: &[PlugIns] = &[
         built: true,
     },
     PlugIns {
+        folder: "probe/engine/src/policy/manifest",
+        extension: "rs",
+        list: ("probe/engine/src/policy/manifest.rs", "BACKENDS"),
+        others: &[("path", "paths in the languages of those who match them"), ("tests", "tests of all of them")],
+        built: true,
+    },
+    PlugIns {
+        folder: "probe/src/metrics",
+        extension: "rs",
+        list: ("probe/src/metrics.rs", "KINDS"),
+        others: &[],
+        built: true,
+    },
+    PlugIns {
         folder: "probe/src/enforce",
         extension: "rs",
         list: ("probe/src/enforce.rs", "BACKENDS"),

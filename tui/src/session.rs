@@ -21,7 +21,6 @@ use crate::run;
 use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
 use apisec_engine::command::Command;
-use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::drift::Given;
 use apisec_engine::filter::Filter;
 use apisec_probe::clock;
@@ -34,7 +33,6 @@ use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::source::Source;
 use apisec_probe::spec::{self, Loaded, Watch};
-use apisec_probe::store::audit::Audit;
 use apisec_probe::store::docket::Docket;
 use apisec_probe::store::{Access, Store};
 use approvals::Approvals;
@@ -196,29 +194,6 @@ impl Session<'_> {
         let running = pipeline::start(config)?;
         self.watch_specifications(&running)?;
         Ok(running)
-    }
-
-    /// Where it is written down what is done to this node; `None` where nothing may be done to it.
-    fn audit(&self, degradations: &mut Vec<Degradation>) -> Option<Audit> {
-        if !self.live || self.settings.read_only {
-            return None;
-        }
-        let Some(folder) = self.settings.state.as_deref() else { return Some(Audit::nowhere()) };
-        match Audit::in_folder(folder) {
-            Ok(audit) => Some(audit),
-            Err(error) => {
-                degradations.push(Degradation {
-                    code: "audit-not-kept".into(),
-                    severity: Severity::Notice,
-                    what: format!(
-                        "connections cannot be closed: nothing can be written down in {}: {error}",
-                        folder.display()
-                    ),
-                    remedy: "give another folder with --state DIR".into(),
-                });
-                None
-            }
-        }
     }
 
     /// How findings are made, and what was said of earlier ones of this node.

@@ -44,7 +44,10 @@ const PLUG_INS: &[PlugIns] = &[
         folder: "probe/engine/src/policy/manifest",
         extension: "rs",
         list: ("probe/engine/src/policy/manifest.rs", "BACKENDS"),
-        others: &[("path", "paths in the languages of those who match them"), ("tests", "tests of all of them")],
+        others: &[
+            ("path", "paths in the languages of those who match them"),
+            ("tests", "tests of all of them"),
+        ],
         built: true,
     },
     PlugIns {

@@ -1,10 +1,12 @@
-//! Where findings and metrics go, besides the terminal.
+//! Where findings, metrics, and what is done to this node go, besides the terminal.
 
 use super::Session;
 use crate::exit::Failure;
 use crate::settings::Settings;
+use apisec_engine::degradation::{Degradation, Severity};
 use apisec_probe::forward::Forwarder;
 use apisec_probe::metrics::Exporter;
+use apisec_probe::store::audit::Audit;
 
 impl Session<'_> {
     /// Sends findings where the operator wants them.
@@ -30,5 +32,28 @@ impl Session<'_> {
         Exporter::start(&self.settings.metrics).map(Some).map_err(|(collector, error)| {
             Failure::new(format!("metrics cannot be handed to {collector}: {error}"), "give another address")
         })
+    }
+
+    /// Where it is written down what is done to this node; `None` where nothing may be done to it.
+    pub(super) fn audit(&self, degradations: &mut Vec<Degradation>) -> Option<Audit> {
+        if !self.live || self.settings.read_only {
+            return None;
+        }
+        let Some(folder) = self.settings.state.as_deref() else { return Some(Audit::nowhere()) };
+        match Audit::in_folder(folder) {
+            Ok(audit) => Some(audit),
+            Err(error) => {
+                degradations.push(Degradation {
+                    code: "audit-not-kept".into(),
+                    severity: Severity::Notice,
+                    what: format!(
+                        "connections cannot be closed: nothing can be written down in {}: {error}",
+                        folder.display()
+                    ),
+                    remedy: "give another folder with --state DIR".into(),
+                });
+                None
+            }
+        }
     }
 }

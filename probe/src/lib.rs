@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod reach;
+pub mod readiness;
 pub mod record;
 pub mod sever;
 pub mod source;

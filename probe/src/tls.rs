@@ -12,6 +12,7 @@ pub mod image;
 pub mod library;
 pub mod maps;
 pub mod opaque;
+pub mod own;
 pub mod probes;
 pub mod rustls;
 pub mod scan;

@@ -136,6 +136,14 @@ impl Running {
         &self.process
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.poll()?.is_some())
+    }
+
     /// Waits until it prints a line on standard error that holds `part`.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The tool watching this node without a terminal: attached when [`Watch::start`] returns, and asked for its
 //! account at the end. It sees the whole node, so tests look for their own marks.
 
+use std::os::unix::net::UnixDatagram;
 use std::process;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use apisec_engine::ndjson::NdjsonCall;
@@ -10,12 +11,13 @@ use apisec_engine::snapshot::Snapshot;
 use aya::programs::loaded_programs;
 use rustix::process::Signal;
 
-use crate::eventually;
 use crate::held::Held;
 use crate::tool::{self, Run, Running};
 
 /// How long the tool may take to attach on a machine that is compiling.
 const ATTACH: Duration = Duration::from_secs(180);
+/// Between two looks whether it has ended meanwhile.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(180);
 /// The program that is attached last.
@@ -51,15 +53,15 @@ impl Watch {
     pub fn start(arguments: &[&str]) -> Result<Self> {
         let mut command = tool::command(&["live", "--headless", "--no-state"])?;
         command.args(arguments).env_remove("APISEC_TOP_STATE").env_remove("APISEC_TOP_CONFIG");
-        let running = Running::start_command(command)?;
-        let pid = running.process().id();
-        let attached = eventually("the tool is attached", ATTACH, || match is_attached(pid) {
-            Ok(false) => None,
-            outcome => Some(outcome),
-        });
-        match attached {
-            Ok(Ok(_)) => Ok(Self { running }),
-            Ok(Err(error)) | Err(error) => {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("ready");
+        let socket = UnixDatagram::bind(&path)?;
+        socket.set_read_timeout(Some(LOOK))?;
+        command.env("NOTIFY_SOCKET", &path);
+        let mut running = Running::start_command(command)?;
+        match ready(&mut running, &socket) {
+            Ok(()) => Ok(Self { running }),
+            Err(error) => {
                 let run = running.interrupt(END)?;
                 bail!("{error:#}; exit {}: {}", run.code(), run.stderr)
             }
@@ -116,6 +118,20 @@ impl Watch {
         let run = self.end(Signal::INT)?;
         serde_json::from_value(run.json()?).context("a snapshot")
     }
+}
+
+/// Waits until the tool says that everything is attached, also the probes in programs that run already.
+fn ready(running: &mut Running, socket: &UnixDatagram) -> Result<()> {
+    let deadline = Instant::now() + ATTACH;
+    while Instant::now() < deadline {
+        if socket.recv(&mut [0; 64]).is_ok() {
+            return Ok(());
+        }
+        if running.has_ended()? {
+            bail!("the tool ended");
+        }
+    }
+    bail!("the tool is not attached within {ATTACH:?}")
 }
 
 /// A path that no other test, in this process or another, asks for.

@@ -13,6 +13,7 @@ use self::pace::Pace;
 use crate::attach::{self, Attached, Bodies, Own};
 use crate::clock;
 use crate::reach::Reach;
+use crate::readiness;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats, TlsUse};
 use crate::tls::opaque::{self, Unread};
 use crate::tls::probes::Probes;
@@ -61,6 +62,8 @@ pub struct Live {
     told: u64,
     /// `None` when the hook was refused.
     probes: Option<Probes>,
+    /// It was told that everything is attached.
+    ready: bool,
     /// The last poll found something.
     busy: bool,
     pace: Pace,
@@ -109,6 +112,7 @@ impl Live {
             unread: Unread::default(),
             told: 0,
             probes: probed.then_some(probes),
+            ready: false,
             busy: false,
             pace,
         })
@@ -184,6 +188,10 @@ impl Source for Live {
         if let Some(probes) = &mut self.probes {
             probes.go_on(&mut self.attached.prober());
         }
+        if !self.ready && self.probes.as_ref().is_none_or(Probes::has_looked) {
+            self.ready = true;
+            readiness::tell();
+        }
         self.tell(sink);
         // Records pile up while we wait: fewer, larger batches cost the watched services less. What they lead to is
         // told the kernel right after.
@@ -225,7 +233,7 @@ impl Source for Live {
 
     fn degradations(&self) -> Vec<Degradation> {
         let mut all = self.attached.degradations.clone();
-        all.extend(self.probes.as_ref().and_then(Probes::degradation));
+        all.extend(self.probes.iter().flat_map(Probes::degradations));
         all
     }
 

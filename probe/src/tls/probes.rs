@@ -9,9 +9,12 @@ use apisec_engine::degradation::{Degradation, Severity};
 use compact_str::{CompactString, format_compact};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Files that are probed at most: each costs some descriptors.
 const MAX_PROBED: usize = 512;
+/// The start waits so long for the first look at everything.
+const START_PATIENCE: Duration = Duration::from_millis(1500);
 /// Refusals that are told by name.
 const TOLD: usize = 3;
 
@@ -35,6 +38,8 @@ pub struct Probed {
 /// See the module.
 pub struct Probes {
     scanner: Option<Scanner>,
+    /// What ran at the start was looked at.
+    looked: bool,
     files: HashMap<FileId, Probed>,
     users: HashMap<u32, User>,
     refused: Vec<String>,
@@ -47,6 +52,7 @@ impl Probes {
     pub fn start() -> Self {
         let mut probes = Self {
             scanner: None,
+            looked: false,
             files: HashMap::new(),
             users: HashMap::new(),
             refused: Vec::new(),
@@ -61,11 +67,12 @@ impl Probes {
 
     /// Probes what runs now, waiting for the search to end, within reason.
     pub fn first(&mut self, prober: &mut Prober<'_>) {
-        let Some(scanner) = self.scanner.take() else { return };
-        for find in scanner.first() {
+        let until = Instant::now() + START_PATIENCE;
+        while !self.has_looked()
+            && let Some(find) = self.scanner.as_ref().and_then(|scanner| scanner.find_until(until))
+        {
             self.take(find, prober);
         }
-        self.scanner = Some(scanner);
     }
 
     /// A program has started.
@@ -134,7 +141,7 @@ impl Probes {
             Find::Process(pid, user) => {
                 self.users.insert(pid, user);
             }
-            Find::Ready => {}
+            Find::Ready => self.looked = true,
         }
     }
 
@@ -156,9 +163,27 @@ impl Probes {
         }
     }
 
-    /// What could not be probed.
+    /// Whether all that ran at the start was looked at, and probed.
     #[must_use]
-    pub fn degradation(&self) -> Option<Degradation> {
+    pub const fn has_looked(&self) -> bool {
+        self.looked || self.scanner.is_none()
+    }
+
+    /// What is not probed, or not yet.
+    pub fn degradations(&self) -> impl Iterator<Item = Degradation> {
+        let early = (!self.has_looked()).then(|| Degradation {
+            code: "tls-search".into(),
+            severity: Severity::Notice,
+            what: "running programs are still looked through for TLS libraries: calls inside TLS that are made before \
+                   their library was found are not seen"
+                .into(),
+            remedy: "it goes away by itself; whoever starts this from a script is told by NOTIFY_SOCKET, as systemd is"
+                .into(),
+        });
+        early.into_iter().chain(self.refusal())
+    }
+
+    fn refusal(&self) -> Option<Degradation> {
         (self.refusals > 0).then(|| Degradation {
             code: "tls-probes".into(),
             severity: Severity::Partial,

@@ -7,6 +7,7 @@
 use super::image::Image;
 use super::library::{self, Cost, Library};
 use super::maps::{self, Mapped};
+use super::own;
 use crate::attach::tls::Plan;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -31,8 +32,6 @@ const ROUND: usize = 50;
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// Files that are remembered; a node with more distinct programs looks into some of them again.
 const MAX_FILES: usize = 65_536;
-/// The start waits so long for the first look at everything.
-const START_PATIENCE: Duration = Duration::from_millis(1500);
 /// Where libraries are looked for before anybody has loaded them.
 const FOLDERS: [&str; 8] = [
     "/lib64",
@@ -134,11 +133,10 @@ impl Scanner {
         self.finds.try_recv().ok()
     }
 
-    /// What was found, waiting for the first look to end, within reason.
-    pub fn first(&self) -> impl Iterator<Item = Find> {
-        let until = Instant::now() + START_PATIENCE;
-        std::iter::from_fn(move || self.finds.recv_deadline(until).ok())
-            .take_while(|find| !matches!(find, Find::Ready))
+    /// What was found, waiting for more until `until` at most.
+    #[must_use]
+    pub fn find_until(&self, until: Instant) -> Option<Find> {
+        self.finds.recv_deadline(until).ok()
     }
 }
 
@@ -245,7 +243,8 @@ impl Scan {
             self.files.retain(|_, holds| *holds);
         }
         let image = Image::of(file.try_clone().ok()?);
-        let found = image.parse().and_then(|parsed| library::find(&parsed));
+        let found =
+            image.parse().filter(|parsed| !own::is_own(parsed)).and_then(|parsed| library::find(&parsed));
         self.files.insert(id, found.is_some());
         let found = found?;
         let holder = Holder {

@@ -1,6 +1,7 @@
 //! The tool watching this node without a terminal: attached when [`Watch::start`] returns, and asked for its
 //! account at the end. It sees the whole node, so tests look for their own marks.
 
+use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process;
 use std::time::{Duration, Instant};
@@ -74,6 +75,16 @@ impl Watch {
     /// When it has ended.
     pub fn held(&self) -> Result<Held> {
         Held::by(self.running.process().id())
+    }
+
+    /// The most memory that it had, bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.process().id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
     }
 
     /// Sends it `signal` and waits for its end.

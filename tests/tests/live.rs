@@ -12,6 +12,7 @@ mod dismissal;
 mod documented;
 mod endings;
 mod grpc;
+mod hostile;
 mod http2;
 mod io_paths;
 mod metrics;

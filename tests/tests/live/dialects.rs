@@ -11,7 +11,7 @@ use apisec_tests::watch::{Watch, mark};
 use super::{can_run, tally};
 
 /// A chat on the library `websockets`: answers every message, pushes a burst on demand, logs what it did.
-const CHAT: Script = Script::python(
+pub(super) const CHAT: Script = Script::python(
     "chat.py",
     r#"
 import asyncio, json, sys, websockets

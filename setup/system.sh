@@ -108,13 +108,13 @@ pypi() {
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
   local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
-  modules+=', prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2'
+  modules+=', prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2, curl_cffi'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
     'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
-    'prometheus-client>=0.20,<1'
+    'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1'
   # Debian's protobuf serves it; another one here would stand before that for everybody.
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'opentelemetry-proto>=1.30,<2'
 }

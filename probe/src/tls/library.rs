@@ -10,8 +10,10 @@ use std::collections::HashMap;
 /// A TLS library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Library {
-    /// OpenSSL, BoringSSL or LibreSSL: they share the names and the meaning of their functions.
+    /// OpenSSL or LibreSSL: they share the names and the meaning of their functions.
     OpenSsl,
+    /// BoringSSL, which shares them too.
+    BoringSsl,
     /// GnuTLS.
     GnuTls,
     /// Go's crypto/tls.
@@ -26,6 +28,7 @@ impl Library {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenSsl => "OpenSSL",
+            Self::BoringSsl => "BoringSSL",
             Self::GnuTls => "GnuTLS",
             Self::Go => "Go crypto/tls",
             Self::Rustls => "rustls",
@@ -98,12 +101,17 @@ const FUNCTIONS: [Known; 13] = [
 const ESSENTIAL: [(&str, Library); 2] =
     [("SSL_read", Library::OpenSsl), ("gnutls_record_recv", Library::GnuTls)];
 
+/// How functions inside BoringSSL are named, which is C++.
+const BORING: &str = "_ZN4bssl";
+
 /// Looks for a known library in a file.
 #[must_use]
 pub fn find(file: &Parsed<'_>) -> Option<Found> {
     let mut defined: HashMap<&'static str, Function> = HashMap::new();
     let mut rust = Rustls::default();
+    let mut boring = false;
     file.functions(|name, function| {
+        boring |= name.starts_with(BORING);
         if let Some(known) = FUNCTIONS.iter().find(|known| known.name == name) {
             defined.entry(known.name).or_insert(function);
         }
@@ -117,6 +125,9 @@ pub fn find(file: &Parsed<'_>) -> Option<Found> {
         if let Some(function) = defined.get(known.name) {
             place(file, known, *function, &mut found)?;
         }
+    }
+    if boring && library == Library::OpenSsl {
+        found.library = Library::BoringSsl;
     }
     Some(found)
 }

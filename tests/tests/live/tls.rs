@@ -1,5 +1,6 @@
 //! Calls inside TLS, with servers and clients that we did not write, counted against the server's own log.
 
+mod boring;
 mod coverage;
 mod foreign;
 mod go;

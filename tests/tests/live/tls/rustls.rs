@@ -13,9 +13,9 @@ use super::paths;
 use crate::live::{can_run, each_once};
 
 /// Serves and asks; see its source.
-const VAULT: &str = env!("CARGO_BIN_EXE_rustls_vault");
+pub(super) const VAULT: &str = env!("CARGO_BIN_EXE_rustls_vault");
 
-fn serve(program: &Path, certificate: &Certificate) -> Server {
+pub(super) fn serve(program: &Path, certificate: &Certificate) -> Server {
     Server::start(|address, _| {
         let mut command = Command::new(program);
         command.arg(address.ip().to_string()).arg(address.port().to_string());

@@ -1,12 +1,14 @@
 """Live capture of nginx under wrk: what the observer costs both ends, and whether it counts everything."""
 import json
+import os
 import signal
+import socket
 import statistics
 import subprocess
 import time
 
 from nginx import CONNECTIONS, Nginx
-from process import Missing, bpf_links, cpu_seconds, find, memory_mib, packet_sockets, stop, until
+from process import Missing, cpu_seconds, find, memory_mib, packet_sockets, stop, until
 
 PER = 100_000
 
@@ -30,27 +32,33 @@ class Observer:
 class Apisec(Observer):
     name = "apisec-top"
 
-    def __init__(self):
+    def __init__(self, *arguments):
+        self.arguments = arguments
         self.last = None
         self.memory = 0.0
-        self.links = 0
 
     def start(self, options, nginx):
         self.out = (options.folder / "live.json").open("w+")
         self.err = (options.folder / "live.err").open("w+")
-        command = [options.tool, "live", "--headless", "--no-state", "--output", "json"]
-        self.child = subprocess.Popen(command, stdout=self.out, stderr=self.err)
-        seen = [0]
+        command = [options.tool, "live", "--headless", "--no-state", "--output", "json", *self.arguments]
+        path = options.folder / "ready"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(str(path))
+            ready.setblocking(False)
+            environment = {**os.environ, "NOTIFY_SOCKET": str(path)}
+            self.child = subprocess.Popen(command, stdout=self.out, stderr=self.err, env=environment)
 
-        def attached():
-            if self.child.poll() is not None:
-                self.err.seek(0)
-                raise RuntimeError(f"apisec-top ended early: {self.err.read()[-600:]}")
-            seen.append(bpf_links(self.child.pid))
-            # Loading the last program takes some tenths of a second, in which nothing is added.
-            return seen[-1] > 0 and len(seen) > 150 and len(set(seen[-150:])) == 1
+            def attached():
+                if self.child.poll() is not None:
+                    self.err.seek(0)
+                    raise RuntimeError(f"apisec-top ended early: {self.err.read()[-600:]}")
+                try:
+                    return ready.recv(64)
+                except BlockingIOError:
+                    return None
 
-        until("apisec-top is attached", attached)
+            until("apisec-top is attached", attached, seconds=60)
 
     def cpu(self):
         return cpu_seconds(self.child.pid)

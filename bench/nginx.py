@@ -23,6 +23,9 @@ def free_port():
 
 
 class Nginx:
+    listen = ""
+    scheme = "http"
+
     def __init__(self, folder):
         self.folder = folder / "nginx"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -49,11 +52,15 @@ http {{
   tcp_nodelay on;
   default_type application/json;
   server {{
-    listen 127.0.0.1:{self.port};
-    location / {{ return 200 '{ANSWER}'; }}
+    listen 127.0.0.1:{self.port}{self.listen};
+{self.settings()}    location / {{ return 200 '{ANSWER}'; }}
   }}
 }}
 """
+
+    def settings(self):
+        """What else stands in the server's block."""
+        return ""
 
     def listens(self):
         with socket.socket() as probe:
@@ -84,7 +91,7 @@ http {{
             "init = function() for i, path in ipairs(paths) do requests[i] = wrk.format('GET', path) end end\n"
             "request = function() next = next % #requests + 1; return requests[next] end\n"
         )
-        command = [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{self.port}"]
+        command = [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, f"{self.scheme}://127.0.0.1:{self.port}"]
         out, cpu, _ = run(command)
         answers = int(re.search(r"(\d+) requests in", out).group(1))
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))

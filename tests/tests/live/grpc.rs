@@ -1,5 +1,7 @@
 //! gRPC of every kind by libraries that we did not write: Debian's gRPC for Python, the newest one of PyPI, and gRPC-Web.
 
+mod tonic;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

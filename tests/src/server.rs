@@ -348,7 +348,8 @@ fn read_log(path: &Path) -> Result<Vec<Logged>> {
     let file = fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
     let mut lines = Vec::new();
     for line in BufReader::new(file).lines() {
-        let line = line?;
+        // So it says of what it did not answer at all, and that is no number.
+        let line = line?.replace("\"status\":000", "\"status\":0");
         lines.push(serde_json::from_str(&line).with_context(|| format!("access log: {line}"))?);
     }
     if lines.is_empty() {

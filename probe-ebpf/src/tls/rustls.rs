@@ -5,6 +5,9 @@
 //! encrypted. So a session is tied to the socket that its thread read last, or that it uses next after a write. An
 //! address is used again by the next connection: when the socket of a session is gone, so is the session.
 //!
+//! Asynchronous programs move the state when the handshake is over, and what the client sent with its end was decrypted at the
+//! old address by then: that a connection speaks HTTP/2 is therefore kept by its socket.
+//!
 //! Layouts are those of rustls 0.23: `Payload` and `OutboundChunks` are three and four words, passed by address.
 
 use super::call::{THREADS, Thread};
@@ -33,6 +36,10 @@ struct Write {
 #[btf_map]
 static RUSTLS: LruHashMap<u64, Write, 16_384> = LruHashMap::new();
 
+/// Connections that began with the preface of HTTP/2, by socket cookie.
+#[btf_map]
+static HTTP2: LruHashMap<u64, u64, 16_384> = LruHashMap::new();
+
 /// `take_received_plaintext(&mut CommonState, Payload)`: a record was decrypted.
 #[uprobe]
 pub fn apisec_tls_rured(ctx: ProbeContext) -> u32 {
@@ -44,7 +51,12 @@ pub fn apisec_tls_rured(ctx: ProbeContext) -> u32 {
     let Some(thread) = thread() else { return 0 };
     let Some(session) = current(state) else { return 0 };
     settle(thread.socket, state, session);
+    let first = session.position[INGRESS] == 0;
     ship::plaintext(state, session, INGRESS, buffer, len as u32);
+    if first && session.whole == 1 && session.cookie != 0 && HTTP2.insert(&session.cookie, &state, 0).is_err()
+    {
+        crate::counters::add(counter::LOST_TLS_STATE, 1);
+    }
     0
 }
 
@@ -143,5 +155,9 @@ fn current(state: u64) -> Option<&'static mut Session> {
 pub fn settle(socket: u64, state: u64, session: &mut Session) {
     if session.cookie == 0 && socket != 0 {
         tie::found(socket, state, session);
+        // SAFETY: whether there is one is all that is asked.
+        if session.cookie != 0 && unsafe { HTTP2.get(&session.cookie) }.is_some() {
+            session.whole = 1;
+        }
     }
 }

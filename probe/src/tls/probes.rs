@@ -7,7 +7,7 @@ use crate::attach::{Prober, rights};
 use crate::source::TlsUse;
 use apisec_engine::degradation::{Degradation, Severity};
 use compact_str::{CompactString, format_compact};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -103,12 +103,16 @@ impl Probes {
     /// has come by is looked at here.
     #[must_use]
     pub fn library_of(&self, pid: u32) -> CompactString {
-        let name = |id: &FileId| self.files.get(id).map(Probed::name);
         match self.users.get(&pid) {
-            Some(user) => user.files.iter().find_map(name),
-            None => candidates(pid).find_map(|id| name(&id)),
+            Some(user) => self.names(user.files.iter().copied()),
+            None => self.names(candidates(pid)),
         }
-        .unwrap_or_default()
+    }
+
+    /// The libraries in these files: of several it is not known which was used.
+    fn names(&self, files: impl Iterator<Item = FileId>) -> CompactString {
+        let names: BTreeSet<_> = files.filter_map(|id| self.files.get(&id).map(Probed::name)).collect();
+        names.into_iter().collect::<Vec<_>>().join(" or ").into()
     }
 
     /// How the TLS of a process is read.
@@ -127,7 +131,8 @@ impl Probes {
             (true, Cost::Emulated) => ("emulated", OTHERWISE),
             (true, Cost::Stepped) => ("stepped", OTHERWISE),
         };
-        Some(TlsUse { library: file.name().into(), attached, reason: reason.into() })
+        let library = self.names(user.files.iter().copied()).into();
+        Some(TlsUse { library, attached, reason: reason.into() })
     }
 
     /// The files that hold TLS libraries.

@@ -1,6 +1,7 @@
 //! Clients that mean harm, against servers that we did not write: what they send stays within its caps and is noted, and the
 //! calls of others at the same servers are counted exactly.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use apisec_engine::ndjson::NdjsonCall;
@@ -9,7 +10,7 @@ use apisec_tests::server::{Nginx, NginxSetup, free_port};
 use apisec_tests::watch::{Watch, mark};
 
 use super::dialects::CHAT;
-use super::{can_run, run, tally, told};
+use super::{can_run, run, tally};
 
 /// Does one kind of harm, and says `done` when its connection has ended or everything was sent.
 const ATTACKER: Script = Script::python(
@@ -107,25 +108,33 @@ fn attack(kinds: &[&str], port: u16, mark: &str, honest: impl FnOnce()) {
     });
 }
 
-/// The notes of the calls with this in their path, each note once.
-fn notes<'a>(calls: &'a [NdjsonCall], name: &str) -> Vec<&'a str> {
-    let of = calls.iter().filter(|call| call.path.contains(name));
-    let mut notes: Vec<_> = of.flat_map(|call| call.notes.iter().map(String::as_str)).collect();
-    notes.sort_unstable();
-    notes.dedup();
-    notes
+/// What was seen of the server that answered `/honest`.
+fn of_the_server(calls: Vec<NdjsonCall>, mark: &str) -> Vec<NdjsonCall> {
+    let honest = format!("{mark}/honest");
+    let server = calls.iter().find(|call| call.path == honest).expect("honest calls").dst.clone();
+    calls.into_iter().filter(|call| call.dst == server).collect()
 }
 
-/// The honest calls are those that nginx logged; no call is one that nobody made.
+/// Calls with this in their path, each with its notes.
+fn noted(calls: &[NdjsonCall], name: &str) -> BTreeMap<String, usize> {
+    let of = calls.iter().filter(|call| call.path.contains(name));
+    tally(of.map(|call| format!("{} {}", call.status.unwrap_or_default(), call.notes.join(" "))))
+}
+
+/// Some call of this kind bears the note.
+#[track_caller]
+fn is_noted(calls: &[NdjsonCall], name: &str, note: &str) {
+    let noted = noted(calls, name);
+    assert!(noted.keys().any(|notes| notes.contains(note)), "{name}: {noted:?}");
+}
+
+/// The honest calls are those that nginx logged.
 #[track_caller]
 fn honest_calls_are_exact(nginx: Nginx, calls: &[NdjsonCall], asked: usize) {
     let log = nginx.finish().unwrap();
-    let logged = tally(
-        log.iter()
-            .filter(|line| line.uri.contains("/honest"))
-            .map(|line| format!("{} {}", line.uri, line.status)),
-    );
-    let honest = calls.iter().filter(|call| call.path.contains("/honest"));
+    let logged = log.iter().filter(|line| line.uri.ends_with("/honest"));
+    let logged = tally(logged.map(|line| format!("{} {}", line.uri, line.status)));
+    let honest = calls.iter().filter(|call| call.path.ends_with("/honest"));
     let seen = tally(honest.map(|call| format!("{} {}", call.path, call.status.unwrap_or_default())));
     assert_eq!(seen, logged);
     assert_eq!(seen.values().sum::<usize>(), asked);
@@ -140,25 +149,18 @@ fn floods_and_bombs_of_http2() {
     let (nginx, port) = nginx();
     let watch = Watch::calls().unwrap();
     let before = watch.resident().unwrap();
-    let kinds = ["hpack-bomb", "rapid-reset", "continuation-flood", "frame-lengths"];
-    attack(&kinds, port, &mark, || {
+    attack(&["hpack-bomb", "rapid-reset", "continuation-flood", "frame-lengths"], port, &mark, || {
         let url = format!("http://127.0.0.1:{port}{mark}/honest");
         for _ in 0..3 {
             run("h2load", &["-n", "1000", "-c", "2", "-m", "20", &url]);
         }
     });
     let grown = watch.resident().unwrap().saturating_sub(before);
-    let calls = watch.end_with_calls("").unwrap();
-    let calls: Vec<_> = calls.into_iter().filter(|call| call.dst.ends_with(&format!(":{port}"))).collect();
-    for kind in kinds {
-        println!(
-            "{kind}: {:?} {:?}",
-            notes(&calls, kind),
-            calls.iter().filter(|call| call.path.contains(kind)).count()
-        );
+    let calls = of_the_server(watch.end_with_calls("").unwrap(), &mark);
+    for kind in ["hpack-bomb", "rapid-reset", "continuation-flood", "frame-lengths"] {
+        println!("{kind}: {:?}", noted(&calls, kind));
     }
-    println!("{:?}", tally(calls.iter().filter(|call| !call.path.starts_with(&mark)).map(told)));
-    println!("{grown}");
+    println!("{:?} {grown}", noted(&calls, "opaque"));
     honest_calls_are_exact(nginx, &calls, 3000);
     assert!(grown < ROOM, "{grown} bytes more");
 }
@@ -183,19 +185,15 @@ fn long_heads_and_bombs_of_http1() {
     });
     attack(&["length-of-64-bits"], chat.address().port(), &mark, || {});
     let grown = watch.resident().unwrap().saturating_sub(before);
-    let calls = watch.end_with_calls("").unwrap();
-    let ports = [port, chat.address().port()].map(|port| format!(":{port}"));
-    let calls: Vec<_> =
-        calls.into_iter().filter(|call| ports.iter().any(|port| call.dst.ends_with(port))).collect();
-    for kind in kinds.iter().chain(&["length-of-64-bits"]) {
-        println!(
-            "{kind}: {:?} {:?}",
-            notes(&calls, kind),
-            tally(calls.iter().filter(|call| call.path.contains(kind)).map(told))
-        );
+    let calls = watch.end_with_calls(&mark).unwrap();
+    is_noted(&calls, "long-head", "head-truncated");
+    is_noted(&calls, "many-fields", "head-truncated");
+    is_noted(&calls, "length-of-64-bits", "request-cut");
+    assert!(calls.iter().any(|call| call.path.contains("/invalid-utf8/%FF%FE%C3(%1B%5B31m")), "{calls:?}");
+    let calls = of_the_server(calls, &mark);
+    for kind in kinds {
+        assert_eq!(calls.iter().filter(|call| call.path.contains(kind)).count(), 1, "{kind}");
     }
-    println!("{:?}", tally(calls.iter().filter(|call| !call.path.starts_with(&mark)).map(told)));
-    println!("{grown}");
     honest_calls_are_exact(nginx, &calls, 3000);
     assert!(grown < ROOM, "{grown} bytes more");
 }

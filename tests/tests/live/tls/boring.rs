@@ -68,13 +68,11 @@ fn a_client_that_speaks_like_chrome() {
     each_once(&calls, expected);
     for call in &calls {
         let tls = call.tls.as_ref().unwrap();
-        let seen =
-            (call.vantage.as_str(), call.protocol.as_str(), tls.library.as_str(), tls.version.as_str());
-        if call.path.contains("/blind-") {
-            assert_eq!(seen, ("client", "http1", "BoringSSL", "1.3"), "{call:?}");
-        } else {
-            assert_eq!(seen, ("server", "http2", "OpenSSL 3", "1.3"), "{call:?}");
-        }
+        let seen = (call.protocol.as_str(), tls.library.as_str(), tls.version.as_str());
+        // Python has loaded its own OpenSSL too: which of the two it used is not known.
+        let client = ("http1", "BoringSSL or OpenSSL 3", "1.3");
+        let expected = if call.path.contains("/blind-") { client } else { ("http2", "OpenSSL 3", "1.3") };
+        assert_eq!(seen, expected, "{call:?}");
         assert_eq!((call.status, call.src.as_str()), (Some(200), "process:chrome.py"), "{call:?}");
     }
 }

@@ -101,20 +101,21 @@ needs_of() {
 [ $# -gt 0 ] || die "usage: setup/system.sh demo|test|bench|packages|kernels..."
 for target in "$@"; do needs_of "$target"; done
 
-# What the archive does not have comes from PyPI, into a folder of its own: a validator of what we export as OpenAPI, and
-# servers that the tests watch.
+# What the archive does not have comes from PyPI, into a folder of its own: validators of what we export, and servers
+# that the tests watch.
 pypi() {
   case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
   local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
   modules+=', prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2, curl_cffi'
+  modules+=', py_ocsf_models, sarif_pydantic, syslog_rfc5424_parser, opentelemetry.proto.collector.logs.v1.logs_service_pb2'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
     'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
-    'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1'
+    'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1' 'py-ocsf-models>=0.8,<1' 'sarif-pydantic>=0.6,<1' 'syslog-rfc5424-parser>=0.3,<1'
   # Debian's protobuf serves it; another one here would stand before that for everybody.
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'opentelemetry-proto>=1.30,<2'
 }

@@ -113,12 +113,18 @@ impl Forwarder {
         Ok(forwarder)
     }
 
+    /// These were told of in an earlier run, or were waiting to be.
+    pub fn told(&mut self, findings: &[Finding]) {
+        let told = findings.iter().map(|finding| (finding.id.clone(), worth(finding)));
+        self.told.extend(told);
+    }
+
     /// Sends what is new among these, or has got worse, or is over.
     pub fn offer(&mut self, findings: &[Finding]) {
         let mut spool = self.shared.spool();
         let mut any = false;
         for finding in findings.iter().filter(|finding| finding.severity >= self.least) {
-            let now = (finding.severity, finding.state.word(), finding.count);
+            let now = worth(finding);
             let worth = self.told.get(&finding.id).is_none_or(|(severity, state, count)| {
                 now.0 > *severity || now.1 != *state || now.2 >= count.saturating_mul(GROWN)
             });
@@ -261,6 +267,11 @@ impl Shared {
     fn spool(&self) -> MutexGuard<'_, Spool> {
         lock(&self.spool)
     }
+}
+
+/// What of a finding makes it worth telling again.
+fn worth(finding: &Finding) -> (Severity, &'static str, u64) {
+    (finding.severity, finding.state.word(), finding.count)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

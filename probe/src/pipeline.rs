@@ -27,6 +27,7 @@ use crate::source::{Source, SourceError};
 use crate::store::audit::Audit;
 use crate::store::docket::Docket;
 use crate::store::inventory::Keeper;
+use apisec_engine::baseline::{Norm, NormKey};
 use apisec_engine::case::Settings;
 use apisec_engine::command::{Command, TemplateRule};
 use apisec_engine::degradation::Degradation;
@@ -37,6 +38,7 @@ use apisec_engine::snapshot::Snapshot;
 use apisec_engine::suppression::Suppression;
 use apisec_proto::call::Call;
 use apisec_proto::decoder::limits::Limits as DecoderLimits;
+pub use apisec_proto::naming_source::NamingSources;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,6 +108,10 @@ pub struct Detection {
     pub suppressions: Vec<Suppression>,
     /// Keeps what the operator says of findings.
     pub docket: Docket,
+    /// What earlier runs learnt.
+    pub norms: Vec<(NormKey, Norm)>,
+    /// What names the callers of which services.
+    pub naming: NamingSources,
 }
 
 /// What it keeps at most.

@@ -1,6 +1,7 @@
 //! What the program can be asked to do: one file and one line per command.
 
 mod agent;
+mod baseline;
 mod cluster;
 mod demo;
 mod doctor;
@@ -25,6 +26,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<kube::Kube>(),
     Entry::of::<agent::Agent>(),
     Entry::of::<inventory::Inventory>(),
+    Entry::of::<baseline::Baseline>(),
     Entry::of::<export::Export>(),
     Entry::of::<policy::Policy>(),
     Entry::of::<panic::Panic>(),

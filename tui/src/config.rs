@@ -28,6 +28,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The table of detectors, whose names are those of the detectors and of their settings.
 const DETECT: &str = "detect";
 
+/// The table of what names callers, whose names are those of services.
+const IDENTITY: &str = "identity";
+
 /// The table of keys, whose names are those of the keymap.
 const KEYS: &str = "keys";
 
@@ -59,6 +62,8 @@ pub struct Config {
     pub send: Send,
     /// What was set of detectors.
     pub detect: BTreeMap<String, BTreeMap<String, Knob>>,
+    /// What names the callers of a service, by its id: `header NAME`, `cookie NAME`, `claim NAME`.
+    pub identity: BTreeMap<String, String>,
     /// What we may cost.
     pub budget: Budget,
     /// What we keep at most.
@@ -179,6 +184,7 @@ fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Mistake> {
             (None, _) => Some(unknown(name, key.span(), known)),
             (Some(_), Some(own)) if name == KEYS => keys::first_mistake(own),
             (Some(_), Some(own)) if name == DETECT => detectors::first_mistake(own),
+            (Some(_), Some(_)) if name == IDENTITY => None,
             (Some(known), _) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
         }
     })
@@ -265,6 +271,7 @@ mod tests {
             bell,
             send,
             detect,
+            identity,
             budget,
             limits,
             keys: _,
@@ -277,6 +284,7 @@ mod tests {
         );
         assert!(suppressions.is_some() && bell.is_some());
         assert_eq!(detect["bola-enumeration"]["enabled"], Knob::Switch(true));
+        assert_eq!(identity["process:shop:8080"], "claim uid");
         let Caps { connections, endpoints, workloads, calls } = limits;
         assert!([connections, endpoints, workloads, calls].iter().all(Option::is_some));
         assert!(interval.is_some() && state.is_some() && example().contains("[keys.global]"));

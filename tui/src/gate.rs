@@ -2,7 +2,7 @@
 
 use crate::cli::NAME;
 use crate::exit::Exit;
-use apisec_engine::finding::Severity;
+use apisec_engine::finding::{Finding, Severity};
 use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
 use clap::builder::PossibleValuesParser;
 use std::io::Write;
@@ -58,7 +58,9 @@ impl Gate {
 }
 
 fn open(snapshot: &Snapshot, least: Severity) -> usize {
-    snapshot.findings.iter().filter(|finding| finding.state.is_open() && finding.severity >= least).count()
+    let counts =
+        |finding: &&Finding| finding.state.is_open() && finding.severity >= least && snapshot.saw(finding);
+    snapshot.findings.iter().filter(counts).count()
 }
 
 fn has(endpoint: &EndpointView, word: &str) -> bool {
@@ -73,7 +75,7 @@ fn has(endpoint: &EndpointView, word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::fixture;
-    use apisec_engine::finding::{Finding, State};
+    use apisec_engine::finding::State;
 
     #[test]
     fn only_what_is_named_fails() {
@@ -87,10 +89,13 @@ mod tests {
         assert_eq!(gate(&["deprecated", "shadow"]).judge(&snapshot), Some(Exit::Gated));
         assert_eq!(gate(&["schema"]).judge(&snapshot), Some(Exit::Gated));
         assert_eq!(Gate::default().judge(&snapshot), None);
-        let finding = Finding { severity: Severity::Medium, ..Finding::default() };
+        let finding = Finding { severity: Severity::Medium, last_seen: u64::MAX, ..Finding::default() };
         snapshot.findings = vec![finding];
         assert_eq!(gate(&["finding-high"]).judge(&snapshot), None);
         assert_eq!(gate(&["finding-low"]).judge(&snapshot), Some(Exit::Gated));
+        snapshot.findings[0].last_seen = 0;
+        assert_eq!(gate(&["finding-low"]).judge(&snapshot), None, "an earlier run's fails no later one");
+        snapshot.findings[0].last_seen = u64::MAX;
         snapshot.findings[0].state = State::Acknowledged;
         assert_eq!(gate(&["finding-medium"]).judge(&snapshot), Some(Exit::Gated));
         snapshot.findings[0].state = State::Resolved { at: 1 };

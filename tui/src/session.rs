@@ -20,6 +20,7 @@ use crate::report::{self, Report, Shape};
 use crate::run;
 use crate::settings::Settings;
 use crate::theme::Terminal as Environment;
+use apisec_engine::baseline::{Norm, NormKey};
 use apisec_engine::command::Command;
 use apisec_engine::drift::Given;
 use apisec_engine::filter::Filter;
@@ -144,7 +145,7 @@ impl Session<'_> {
         degradations.extend_from_slice(self.store.degradations());
         degradations.extend_from_slice(&self.loaded.degradations);
         degradations.extend(self.approvals().trouble());
-        let Kept { history, keeper, missing } = kept::open(&self.settings, self.keeps)?;
+        let Kept { history, norms, keeper, missing } = kept::open(&self.settings, self.keeps)?;
         degradations.extend(missing);
         let audit = self.audit(&mut degradations);
         let zombie_after = u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX);
@@ -159,7 +160,7 @@ impl Session<'_> {
                     zombie_after,
                     history,
                     keeper,
-                    detection: self.detection(),
+                    detection: self.detection(norms),
                     forwarder: self.forwarder()?,
                     exporter: self.exporter()?,
                     live_view,
@@ -178,7 +179,7 @@ impl Session<'_> {
             zombie_after,
             history,
             keeper,
-            detection: self.detection(),
+            detection: self.detection(norms),
             forwarder: self.forwarder()?,
             exporter: self.exporter()?,
             on_call,
@@ -197,11 +198,17 @@ impl Session<'_> {
     }
 
     /// How findings are made, and what was said of earlier ones of this node.
-    fn detection(&self) -> Detection {
-        let Settings { detectors, suppressions, state, .. } = &self.settings;
+    fn detection(&self, norms: Vec<(NormKey, Norm)>) -> Detection {
+        let Settings { detectors, suppressions, naming, state, .. } = &self.settings;
         let folder = state.as_deref().filter(|_| self.keeps);
         let docket = folder.map(|folder| Docket::open(folder, self.store.is_kept())).unwrap_or_default();
-        Detection { settings: detectors.clone(), suppressions: suppressions.clone(), docket }
+        Detection {
+            settings: detectors.clone(),
+            suppressions: suppressions.clone(),
+            docket,
+            norms,
+            naming: naming.clone(),
+        }
     }
 
     /// Who keeps policies; nobody where there is only a file.

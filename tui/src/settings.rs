@@ -13,7 +13,7 @@ use apisec_engine::suppression::Suppression;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
 use apisec_probe::metrics::Collector;
-use apisec_probe::pipeline::Bounds;
+use apisec_probe::pipeline::{Bounds, NamingSources};
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub zombie_after: Duration,
     /// What was set of detectors.
     pub detectors: Detectors,
+    /// What names the callers of which services.
+    pub naming: NamingSources,
     /// What findings are not to be told of.
     pub suppressions: Vec<Suppression>,
     /// Severity from which on a new finding rings the bell.
@@ -94,6 +96,7 @@ impl Settings {
                 .or(config.zombie_after)
                 .map_or(Duration::from_nanos(ZOMBIE_AFTER), |span| span.0),
             detectors: detectors(&config.detect)?,
+            naming: naming(config.identity)?,
             suppressions: suppressed(options.suppress.as_ref().or(config.suppressions.as_ref()))?,
             bell: config.bell.as_deref().map(|word| severity_of("bell", word)).transpose()?,
             send: destinations(options, &config.send)?,
@@ -175,6 +178,18 @@ fn detectors(configured: &BTreeMap<String, BTreeMap<String, Knob>>) -> Result<De
         }
     }
     Ok(Detectors(all))
+}
+
+/// What names the callers of which services.
+fn naming(configured: BTreeMap<String, String>) -> Result<NamingSources, Failure> {
+    let read = |(service, text): (String, String)| match text.parse() {
+        Ok(source) => Ok((service, source)),
+        Err(why) => Err(Failure::usage(
+            format!("identity.\"{service}\" is `{text}`: {why}"),
+            "apisec-top print config",
+        )),
+    };
+    configured.into_iter().map(read).collect::<Result<_, _>>().map(NamingSources)
 }
 
 fn suppressed(file: Option<&PathBuf>) -> Result<Vec<Suppression>, Failure> {
@@ -332,6 +347,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::of(&options("[keys.global]\nquit = [\"Q\"]", folder.path())).unwrap();
         assert_eq!(settings.keys["global"]["quit"][0].as_str(), Some("Q"));
+    }
+
+    #[test]
+    fn callers_are_named_by_what_the_operator_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |text: &str| Settings::of(&options(text, folder.path()));
+        let settings = of("[identity]\n\"process:shop:80\" = \"claim uid\"\n\"*\" = \"cookie sid\"").unwrap();
+        assert_eq!(settings.naming.of("process:shop:80").unwrap().to_string(), "claim uid");
+        assert_eq!(settings.naming.of("process:users:80").unwrap().to_string(), "cookie sid");
+        let failure = of("[identity]\n\"*\" = \"subject x\"").err().unwrap().to_string();
+        assert!(failure.contains("none of header, cookie, claim"), "{failure}");
     }
 
     #[test]

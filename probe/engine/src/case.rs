@@ -1,11 +1,14 @@
 //! What the judging half of a detector sees, and how it accuses.
 
+use crate::baseline::{Baseline, MINUTE, Minute, Norm, NormKey};
 use crate::detect::About;
+use crate::distinct::Distinct;
 use crate::endpoint::{AuthSet, EndpointKey, Id};
+use crate::family::kind_of_caller;
 use crate::finding::{Confidence, Finding, FindingCall, Severity, Suggestion};
 use crate::fingerprint;
 use crate::limits::OVERFLOW;
-use crate::trail::{CROWD, EPOCH, NOBODY, Outcome, Place, Scope, Trail, TrailKey};
+use crate::trail::{CROWD, EPOCH, NOBODY, Outcome, Place, Scope, Trail, TrailKey, epoch_of};
 use crate::vocabulary;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +16,9 @@ use std::sync::Arc;
 
 /// Epochs that are told apart: two minutes, the longest window that a detector looks through.
 const EPOCHS: usize = 6;
+
+/// Calls a minute that are left to a caller who claims an identity in vain.
+const CLAIMED_PER_MINUTE: u64 = 10;
 
 /// All that is known of one trail.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +57,39 @@ impl Dossier {
         total.merge(&other.total);
         other.epochs.iter().for_each(|(epoch, trail)| self.add(*epoch, trail));
         self.total = total;
+    }
+
+    /// What happened in the minute that begins at `from` (Unix nanoseconds); `None`: nothing.
+    #[must_use]
+    pub fn minute(&self, from: u64) -> Option<Minute> {
+        let (first, after) = (epoch_of(from), epoch_of(from + MINUTE));
+        let mut inside = self.epochs.iter().filter(|(epoch, _)| (first..after).contains(epoch));
+        let (_, trail) = inside.next()?;
+        let mut minute = Minute { calls: trail.calls, bytes: trail.response_bytes, ..Minute::default() };
+        let (mut busy, mut objects) = (trail.busy, trail.objects.clone());
+        for (_, more) in inside {
+            minute.calls = minute.calls.saturating_add(more.calls);
+            minute.bytes = minute.bytes.saturating_add(more.response_bytes);
+            busy = busy.saturating_add(more.busy);
+            objects.merge(&more.objects);
+        }
+        (minute.objects, minute.latency) = (objects.count(), busy / minute.calls.max(1) / 1_000);
+        (minute.calls > 0).then_some(minute)
+    }
+
+    /// Distinct objects that were read and missed, in the last so many seconds before its own last call or in all.
+    #[must_use]
+    pub fn objects(&self, seconds: Option<f64>) -> (u64, u64) {
+        let (Some(seconds), Some((newest, _))) = (seconds, self.epochs.last()) else {
+            return (self.total.objects.count(), self.total.missed.count());
+        };
+        let epochs = (seconds / f64::from(EPOCH)).ceil().max(1.0) as u32;
+        let (mut read, mut missed) = (Distinct::default(), Distinct::default());
+        for (_, trail) in self.epochs.iter().filter(|(epoch, _)| newest - epoch < epochs) {
+            read.merge(&trail.objects);
+            missed.merge(&trail.missed);
+        }
+        (read.count(), missed.count())
     }
 
     /// What happened in the last so many seconds before its own last call, in whole epochs.
@@ -123,6 +162,7 @@ pub struct Cases<'a> {
     pub(crate) places: &'a HashMap<EndpointKey, Vec<u32>>,
     pub(crate) shown: &'a dyn Fn(&EndpointKey) -> Option<Arc<str>>,
     pub(crate) settings: &'a Settings,
+    pub(crate) baseline: &'a Baseline,
     /// Trails of one actor at endpoints that are shown as one.
     pub(crate) folded: Vec<Case<'a>>,
 }
@@ -133,6 +173,12 @@ impl<'a> Cases<'a> {
         let plain = self.fresh.iter().filter_map(|at| self.at(*at));
         let plain = plain.filter(|case| !self.is_folded(case));
         plain.chain(self.folded.iter().cloned()).filter(move |case| case.key.scope == scope)
+    }
+
+    /// All trails of a scope.
+    pub fn all(&self, scope: Scope) -> impl Iterator<Item = Case<'a>> + '_ {
+        let all = (0..self.dossiers.len() as u32).filter_map(|at| self.at(at));
+        all.filter(move |case| case.key.scope == scope)
     }
 
     /// The trails of everybody else at the endpoint of an actor.
@@ -170,6 +216,18 @@ impl<'a> Cases<'a> {
     pub fn everybody(&self, case: &Case<'_>) -> Option<Case<'a>> {
         let endpoint = case.key.endpoint.clone();
         self.get(&TrailKey { scope: Scope::Endpoint, endpoint, caller: Id::default(), actor: NOBODY })
+    }
+
+    /// What is usual at the operation of a case, if that is known well enough.
+    #[must_use]
+    pub fn usual(&self, case: &Case<'_>) -> Option<&'a Norm> {
+        self.baseline.ripe(&NormKey::of(&case.key.endpoint, &case.path))
+    }
+
+    /// What is usual of the kind of caller of a case at its service, likewise.
+    #[must_use]
+    pub fn usual_edge(&self, case: &Case<'_>) -> Option<&'a Norm> {
+        self.baseline.ripe(&NormKey::edge(&case.key.endpoint.service, kind_of_caller(&case.key.caller)))
     }
 
     /// The value of a setting.
@@ -269,6 +327,10 @@ impl Bench<'_> {
 pub struct Accusation {
     finding: Finding,
     identity: u64,
+    /// The server accepted nothing under the identity: whoever calls may have made it up, or taken somebody else's.
+    claimed: bool,
+    /// Whoever calls can have written the name under which it was accepted.
+    forged: bool,
     /// Where it was, however that is shown later.
     endpoint: Option<EndpointKey>,
 }
@@ -281,7 +343,7 @@ impl Accusation {
         let somebody = case.is_somebody() && matches!(scope, Scope::Actor | Scope::Client);
         let call = |sample: &crate::trail::Sample| FindingCall {
             at: sample.at,
-            method: endpoint.method.to_string(),
+            method: sample.method.to_string(),
             path: sample.path.clone(),
             status: sample.status,
         };
@@ -300,7 +362,8 @@ impl Accusation {
             ..Finding::default()
         };
         let endpoint = (!case.path.is_empty()).then(|| endpoint.clone());
-        Self { finding, identity: *actor, endpoint }
+        let claimed = somebody && trail.with(Outcome::Accepted) == 0;
+        Self { finding, identity: *actor, claimed, forged: false, endpoint }
     }
 
     /// How bad it is, and how sure we are, in points of ten.
@@ -331,9 +394,17 @@ impl Accusation {
     #[must_use]
     pub fn by(mut self, hash: u64, auth: AuthSet) -> Self {
         if hash != NOBODY && hash != CROWD {
+            self.claimed = false;
             self.finding.identity = identity(auth, hash);
             self.finding.identity_hash = format!("{hash:016x}");
         }
+        self
+    }
+
+    /// What names the identity can have been written by whoever calls.
+    #[must_use]
+    pub const fn forged(mut self) -> Self {
+        self.forged = true;
         self
     }
 
@@ -367,6 +438,13 @@ impl Accusation {
         let Finding { actor, service, method, path, identity_hash, identity, .. } = &self.finding;
         let whole = kind == "edge" || kind == "quarantine";
         let kept = |text: &String| if whole { String::new() } else { text.clone() };
+        // Whose name somebody else uses must not be refused for it.
+        let (kind, per_minute) = if (self.claimed || self.forged) && kind == "identity" {
+            ("rate", CLAIMED_PER_MINUTE)
+        } else {
+            (kind, per_minute)
+        };
+        let named = !self.claimed && !self.forged && matches!(kind, "identity" | "rate");
         let what = match kind {
             "quarantine" => format!("cut {actor} off from everything"),
             "edge" => format!("cut all calls from {actor} to {service}"),
@@ -381,7 +459,7 @@ impl Accusation {
             service: if kind == "quarantine" { String::new() } else { service.clone() },
             method: kept(method),
             path: kept(path),
-            identity: if matches!(kind, "identity" | "rate") { identity_hash.clone() } else { String::new() },
+            identity: if named { identity_hash.clone() } else { String::new() },
             per_minute,
             what,
         };
@@ -390,6 +468,16 @@ impl Accusation {
 
     fn into_finding(self, about: &About) -> Finding {
         let mut finding = self.finding;
+        if self.claimed && !finding.identity_hash.is_empty() {
+            finding.confidence = finding.confidence.min(Confidence::Medium);
+            finding.severity = finding.severity.min(Severity::Medium);
+            finding.evidence.push_str(
+                "; nothing was accepted under this identity: it may be somebody else who claims it",
+            );
+        }
+        if self.forged && !finding.identity_hash.is_empty() {
+            finding.evidence.push_str("; whoever calls can name anybody in it: it may not be whom it names");
+        }
         finding.detector = about.id.to_owned();
         (finding.owasp, finding.cwe) = (about.owasp.to_owned(), about.cwe.to_owned());
         if finding.remedy.is_empty() {

@@ -19,6 +19,7 @@ mod auth_rotation;
 mod auth_token_replay;
 mod auth_weak_secret;
 mod bfla;
+mod bfla_audience;
 mod bola_enumeration;
 mod bola_ownership;
 mod business_flow;
@@ -30,6 +31,7 @@ mod inventory;
 mod lateral_movement;
 mod logic_guessing;
 mod logic_scraping;
+mod logic_sequence;
 mod logic_value;
 mod misconfiguration;
 mod property_exposure;
@@ -118,6 +120,7 @@ pub const DETECTORS: &[&dyn Detector] = &[
     &property_mass_assignment::PropertyMassAssignment,
     &consumption::Consumption,
     &bfla::Bfla,
+    &bfla_audience::BflaAudience,
     &lateral_movement::LateralMovement,
     &replica_sibling::ReplicaSibling,
     &business_flow::BusinessFlow,
@@ -135,6 +138,7 @@ pub const DETECTORS: &[&dyn Detector] = &[
     &logic_value::LogicValue,
     &logic_guessing::LogicGuessing,
     &logic_scraping::LogicScraping,
+    &logic_sequence::LogicSequence,
 ];
 
 /// The detector with this name.
@@ -197,6 +201,8 @@ pub(crate) fn is_sensitive(call: &Call) -> bool {
     answer.is_some_and(|answer| !answer.sensitive.is_empty())
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 pub(crate) mod scene;
 #[cfg(test)]

@@ -65,6 +65,10 @@ pub struct EndpointStats {
     pub auth: AuthSet,
     /// Hosts asked for.
     pub hosts: NameSet<HOSTS>,
+    /// Fields, cookies and parameters that credentials stood in.
+    pub credentials: NameSet<HOSTS>,
+    /// Claims of tokens that may say whose they are.
+    pub claims: NameSet<HOSTS>,
     /// Query parameter names.
     pub query: NameSet<QUERY_NAMES>,
     /// Request media types.
@@ -91,6 +95,10 @@ impl EndpointStats {
         self.messages.iter_mut().zip(call.messages).for_each(|(sum, messages)| sum.merge(messages));
         self.auth.insert(call.auth);
         self.hosts.insert(&call.host);
+        if let Some(credential) = call.credential.as_deref() {
+            self.credentials.insert(&credential.source);
+            credential.claims.iter().for_each(|(name, _)| self.claims.insert(name));
+        }
         call.query.iter().for_each(|name| self.query.insert(name));
         self.request_types.insert(&call.request_type);
         self.response_types.insert(&call.response_type);
@@ -109,6 +117,8 @@ impl EndpointStats {
         self.messages.iter_mut().zip(other.messages).for_each(|(sum, messages)| sum.merge(messages));
         self.auth.merge(other.auth);
         self.hosts.merge(&other.hosts);
+        self.credentials.merge(&other.credentials);
+        self.claims.merge(&other.claims);
         self.query.merge(&other.query);
         self.request_types.merge(&other.request_types);
         self.response_types.merge(&other.response_types);
@@ -131,6 +141,8 @@ impl EndpointStats {
         self.messages = Default::default();
         self.auth = AuthSet::default();
         self.hosts.clear();
+        self.credentials.clear();
+        self.claims.clear();
         self.query.clear();
         self.request_types.clear();
         self.response_types.clear();

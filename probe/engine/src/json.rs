@@ -35,9 +35,10 @@ impl Formatter for Harmless {
     }
 }
 
-/// Control characters beyond those that JSON escapes itself, and invisible or reordering ones.
-fn steers(character: char) -> bool {
-    matches!(character, '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+/// Whether a character moves the cursor, hides or reorders text: what no text from outside may do to a reader.
+#[must_use]
+pub const fn steers(character: char) -> bool {
+    matches!(character, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}')
 }

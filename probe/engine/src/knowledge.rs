@@ -7,7 +7,7 @@ use crate::command::{Command, TemplateRule};
 use crate::degradation::Degradation;
 use crate::delta::{Delta, Described};
 use crate::endpoint::{EndpointKey, EndpointStats, Id, is_external};
-use crate::finding::State;
+use crate::finding::{Finding, State};
 use crate::graph::follow::Follower;
 use crate::graph::hop::{Leg, Legs};
 use crate::graph::{BothEnds, EdgeKey};
@@ -30,6 +30,7 @@ mod dossiers;
 mod drifting;
 mod grouping;
 mod history;
+mod learning;
 mod ledger;
 mod library;
 mod passed_on;
@@ -44,6 +45,7 @@ mod values;
 use caps::Caps;
 use dossiers::Dossiers;
 pub use history::{Past, Remembered};
+use learning::Learning;
 use ledger::Ledger;
 use library::Library;
 use present::refresh_services;
@@ -90,6 +92,7 @@ pub struct Knowledge {
     canvases: Canvases,
     dossiers: Dossiers,
     ledger: Ledger,
+    learning: Learning,
     standings: Arc<Standings>,
     values: Values,
 }
@@ -143,6 +146,7 @@ impl Knowledge {
             revision: 0,
             dossiers: Dossiers::default(),
             ledger: Ledger::default(),
+            learning: Learning::default(),
             standings: Arc::default(),
             values: Values::default(),
         }
@@ -178,6 +182,7 @@ impl Knowledge {
         self.dossiers.crowded = self.dossiers.crowded.saturating_add(delta.crowded);
         self.merge_trails(delta.trails);
         self.judge_if_due(delta.to);
+        self.learn_if_due(delta.to);
     }
 
     /// Does what the operator asks.
@@ -219,6 +224,17 @@ impl Knowledge {
     #[must_use]
     pub const fn reviewed(&self) -> &BTreeMap<String, State> {
         self.ledger.said()
+    }
+
+    /// The findings of earlier runs: those that go on are brought up to date.
+    pub fn recall(&mut self, findings: Vec<Finding>) {
+        findings.into_iter().take(self.limits.findings).for_each(|finding| self.ledger.recall(finding));
+    }
+
+    /// All that was found so far, for the caller to keep.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.ledger.view()
     }
 
     /// Says after how many nanoseconds an idle operation is no longer in use.

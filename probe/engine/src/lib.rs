@@ -8,6 +8,7 @@
 //!      Delta ─Knowledge::merge─► inventory · graph · ticks · log ─snapshot─► Arc<Snapshot>
 //! ```
 
+pub mod baseline;
 pub mod call_log;
 pub mod case;
 pub mod command;
@@ -20,6 +21,7 @@ pub mod distinct;
 pub mod drift;
 pub mod endpoint;
 pub mod export;
+pub mod family;
 pub mod filter;
 pub mod finding;
 pub mod fingerprint;

@@ -44,10 +44,10 @@ pub struct Limits {
     pub chains: usize,
     /// Trails that one node may name in one delta: as many actors as are worth telling apart in one second.
     pub trails_per_delta: usize,
-    /// Trails of the knowledge; about 1 KiB each, a hot one 3 KiB.
+    /// Trails of actors in the knowledge; about 1 KiB each, a hot one 3 KiB. Beyond, those who have most lose most.
     pub trails: usize,
-    /// Trails under the name of one caller: somebody with a new identity for every call must leave room for others.
-    pub trails_per_caller: usize,
+    /// Trails that are sums, likewise: of endpoints, and half as many of edges and workloads.
+    pub sums: usize,
     /// Findings that are kept; more would not be read.
     pub findings: usize,
     /// Siblings after which free-text segments fold into one parameter (K).
@@ -92,7 +92,7 @@ impl Default for Limits {
             chains: 1_024,
             trails_per_delta: 8_192,
             trails: 16_384,
-            trails_per_caller: 4_096,
+            sums: 24_576,
             findings: 1_024,
             siblings: 10,
         }

@@ -380,6 +380,12 @@ pub struct EndpointView {
     pub history: History,
     /// Authentication schemes seen.
     pub auth: Vec<String>,
+    /// Fields, cookies and parameters that credentials stood in, at most 8.
+    #[serde(default)]
+    pub credentials: Vec<String>,
+    /// Claims of tokens that may say whose they are, at most 8; `sub` counts where nothing else was set.
+    #[serde(default)]
+    pub claims: Vec<String>,
     /// Calling workload ids, most calls first, at most 32.
     pub callers: Vec<String>,
     /// Distinct callers (estimate above 32).
@@ -500,4 +506,12 @@ pub struct Snapshot {
     #[serde(skip)]
     #[schemars(skip)]
     pub log: CallLog,
+}
+
+impl Snapshot {
+    /// Whether a finding was seen in this run, and is not only kept from an earlier one.
+    #[must_use]
+    pub const fn saw(&self, finding: &Finding) -> bool {
+        finding.last_seen >= self.window.start_ns
+    }
 }

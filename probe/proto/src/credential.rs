@@ -12,6 +12,7 @@ use crate::object;
 use crate::sensitive::is_jwt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use compact_str::CompactString;
 use foldhash::fast::FixedState;
 use lru::LruCache;
 use std::num::NonZeroUsize;
@@ -40,21 +41,37 @@ pub(crate) struct Identity {
 /// Where a credential stands, by weight: the first that is present counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
+    /// A field or a cookie that the operator named.
+    Chosen,
     Authorization,
     KeyField,
     Cookie,
     Query,
+    /// A field in which a proxy says whose certificate it saw.
+    Certificate,
 }
 
 /// Recognises credentials.
 pub(crate) struct Credentials {
     known: LruCache<u64, Identity, FixedState>,
     guesses: Guesses,
+    /// Claims that are kept beside the usual ones.
+    claims: Vec<CompactString>,
 }
 
 impl Credentials {
     pub(crate) fn new() -> Self {
-        Self { known: LruCache::with_hasher(REMEMBERED, FixedState::default()), guesses: Guesses::default() }
+        Self {
+            known: LruCache::with_hasher(REMEMBERED, FixedState::default()),
+            guesses: Guesses::default(),
+            claims: Vec::new(),
+        }
+    }
+
+    /// These claims are kept too, from now on.
+    pub(crate) fn keep_claims(&mut self, claims: Vec<CompactString>) {
+        self.claims = claims;
+        self.known.clear();
     }
 
     /// Who the credential `value` of the field `name` at `place` stands for, at `now` (Unix nanoseconds). `None`: it
@@ -69,7 +86,8 @@ impl Credentials {
         let (name, value) = match place {
             Place::Cookie => session_cookie(value)?,
             Place::Query => key_parameter(value)?,
-            Place::Authorization | Place::KeyField => (name, value.trim_ascii()),
+            Place::Certificate => (name, certificate_subject(value)?),
+            Place::Chosen | Place::Authorization | Place::KeyField => (name, value.trim_ascii()),
         };
         if value.is_empty() {
             return None;
@@ -80,9 +98,15 @@ impl Credentials {
         }
         let source = name.get(..MAX_NAME).unwrap_or(name).escape_ascii().to_string().to_ascii_lowercase();
         let mut credential = Credential { source: source.into(), ..Credential::default() };
-        let mut facts = Facts { credential: &mut credential, guesses: self.guesses.at(now) };
+        let Self { guesses, claims, .. } = self;
+        let mut facts = Facts { credential: &mut credential, guesses: guesses.at(now), claims };
         let (scheme, who) = match place {
             Place::Authorization => authorization(hash, value, &mut facts),
+            Place::Chosen => match token(hash, value, &mut facts) {
+                Some(named) => (AuthScheme::Jwt, Some(named)),
+                None => (AuthScheme::Other, Some(plain(hash, b"chosen", value))),
+            },
+            Place::Certificate => (AuthScheme::Other, Some(plain(hash, b"certificate", value))),
             Place::KeyField | Place::Query => {
                 let key = || plain(hash, b"key", value);
                 (AuthScheme::ApiKey, Some(token(hash, value, &mut facts).unwrap_or_else(key)))
@@ -106,6 +130,7 @@ impl Credentials {
 struct Facts<'a> {
     credential: &'a mut Credential,
     guesses: &'a mut u32,
+    claims: &'a [CompactString],
 }
 
 type Who = (AuthScheme, Option<IdentityHash>);
@@ -167,7 +192,7 @@ fn token(hash: &KeyedHash, token: &[u8], facts: &mut Facts<'_>) -> Option<Identi
     if !is_jwt(token) {
         return None;
     }
-    let named = jwt::read(hash, token, facts.credential, facts.guesses);
+    let named = jwt::read(hash, token, facts);
     Some(named.unwrap_or_else(|| plain(hash, b"jwt", token)))
 }
 
@@ -188,6 +213,37 @@ pub(crate) fn is_key_field(name: &[u8]) -> bool {
             | b"x-functions-key"
             | b"x-vault-token"
     )
+}
+
+/// Whether a request field, by its lower-case name, says whose certificate a proxy saw: Envoy's, and those that nginx and its
+/// ingress are usually made to set.
+pub(crate) fn is_certificate_field(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"x-forwarded-client-cert" | b"ssl-client-subject-dn" | b"x-ssl-client-s-dn" | b"x-ssl-client-dn"
+    )
+}
+
+/// The subject within what a proxy says: of Envoy's list (`By=…;Hash=…;Subject="…";URI=…`) the last one's subject, else its URI,
+/// which is that of the nearest client.
+fn certificate_subject(value: &[u8]) -> Option<&[u8]> {
+    let after = |part: &[u8]| memchr::memmem::rfind(value, part).and_then(|at| value.get(at + part.len()..));
+    if let Some(rest) = after(b"Subject=\"") {
+        return rest.split(|byte| *byte == b'"').next().filter(|subject| !subject.is_empty());
+    }
+    if let Some(rest) = after(b"URI=") {
+        return rest.split(|byte| matches!(byte, b';' | b',')).next().filter(|uri| !uri.is_empty());
+    }
+    let whole = value.trim_ascii();
+    (whole.contains(&b'=') && !whole.starts_with(b"By=") && !whole.starts_with(b"Hash=")).then_some(whole)
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie<'a>(cookies: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    cookies.split(|byte| *byte == b';').find_map(|cookie| {
+        let at = memchr::memchr(b'=', cookie)?;
+        (cookie.get(..at)?.trim_ascii() == name).then(|| cookie.get(at + 1..))?.map(<[u8]>::trim_ascii)
+    })
 }
 
 /// Name and value of the first cookie that looks like a session.
@@ -254,6 +310,23 @@ mod tests {
         assert_eq!(scheme(Place::Query, "a=1&access_token=xyz"), Some(AuthScheme::ApiKey));
         assert_eq!(scheme(Place::Query, "a=1"), None);
         assert_eq!(scheme(Place::Authorization, " "), None);
+    }
+
+    #[test]
+    fn what_a_proxy_says_of_a_certificate() {
+        let envoy = |uri: &str| {
+            format!(r#"By=spiffe://a/x;Hash=1;Subject="CN=first";URI=,By=y;Hash=2;Subject="";URI={uri}"#)
+        };
+        let subject = |text: &str| certificate_subject(text.as_bytes()).map(<[u8]>::to_vec);
+        assert_eq!(subject(r#"Hash=2;Subject="CN=web,O=shop";URI=spiffe://x"#).unwrap(), b"CN=web,O=shop");
+        assert_eq!(subject("By=a;Hash=1;URI=spiffe://b/ns/shop;DNS=x").unwrap(), b"spiffe://b/ns/shop");
+        assert_eq!(subject(&envoy("spiffe://z")), None, "an empty subject names nobody");
+        assert_eq!(subject("CN=client,O=shop").unwrap(), b"CN=client,O=shop");
+        assert_eq!((subject("By=a;Hash=1"), subject("nonsense")), (None, None));
+        let found = identify(Place::Certificate, "CN=client,O=shop").unwrap();
+        assert_eq!(found.scheme, AuthScheme::Other);
+        assert_eq!(cookie(b"a=1; sid=xyz; b", b"sid"), Some(&b"xyz"[..]));
+        assert_eq!(cookie(b"asid=1", b"sid"), None);
     }
 
     #[test]

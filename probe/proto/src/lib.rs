@@ -15,6 +15,7 @@ mod fixture;
 mod json;
 mod keyed_hash;
 pub mod namer;
+pub mod naming_source;
 mod object;
 mod operation;
 pub mod path;

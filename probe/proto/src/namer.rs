@@ -5,12 +5,15 @@ mod trace;
 use crate::body;
 use crate::body::Coding;
 use crate::body::coding::MAX_UNPACKED;
-use crate::call::{AuthScheme, Bodies, Call, Messages, Notes, Objects, Party, Protocol, Vantage};
+use crate::call::{
+    AuthScheme, Bodies, Call, IdentityHash, Messages, Notes, Objects, Party, Protocol, Vantage,
+};
 use crate::clue;
-use crate::credential::{Credentials, Place, is_key_field};
+use crate::credential::{Credentials, Place, cookie, is_certificate_field, is_key_field};
 use crate::dialect::{DIALECTS, Scratch};
 use crate::exchange::{Exchange, Fields, Request};
 use crate::keyed_hash::KeyedHash;
+use crate::naming_source::{NamingSource, NamingSources};
 use crate::object;
 use crate::path::Target;
 use crate::redact;
@@ -53,13 +56,25 @@ pub struct Namer {
     hash: KeyedHash,
     credentials: Credentials,
     scratch: Scratch,
+    sources: NamingSources,
 }
 
 impl Namer {
     /// `key` is the installation's: under the same key the same identity has the same hash.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self { hash: KeyedHash::new(&key), credentials: Credentials::new(), scratch: Scratch::default() }
+        Self {
+            hash: KeyedHash::new(&key),
+            credentials: Credentials::new(),
+            scratch: Scratch::default(),
+            sources: NamingSources::default(),
+        }
+    }
+
+    /// What names the callers of which services, by the word of the operator.
+    pub fn name_by(&mut self, sources: NamingSources) {
+        self.credentials.keep_claims(sources.claims());
+        self.sources = sources;
     }
 
     /// A call to be filled by [`name`](Self::name) again and again.
@@ -168,7 +183,8 @@ impl Namer {
             set_host(target.authority, &mut call.host);
         }
         let (mut typed, mut traced, mut proof) = (false, None, None);
-        let Self { hash, credentials, .. } = self;
+        let Self { hash, credentials, sources, .. } = self;
+        let chosen = sources.of(&call.dst.workload.id);
         let mut prove = |place: Place, field: (&[u8], &[u8]), call: &mut Call| {
             if proof.is_none_or(|before| place < before)
                 && let Some(found) = credentials.identify(hash, place, field, now)
@@ -183,6 +199,17 @@ impl Namer {
             let Some(lower) = lower.get_mut(..name.len()) else { return };
             lower.copy_from_slice(name);
             lower.make_ascii_lowercase();
+            match chosen {
+                Some(NamingSource::Header(own)) if own.as_bytes() == lower => {
+                    prove(Place::Chosen, (name, value), call);
+                }
+                Some(NamingSource::Cookie(own)) if lower == b"cookie" => {
+                    if let Some(value) = cookie(value, own.as_bytes()) {
+                        prove(Place::Chosen, (own.as_bytes(), value), call);
+                    }
+                }
+                _ => {}
+            }
             match &*lower {
                 b"host" if !hosted => {
                     set_host(value, &mut call.host);
@@ -195,6 +222,7 @@ impl Namer {
                 b"authorization" => prove(Place::Authorization, (name, value), call),
                 b"cookie" => prove(Place::Cookie, (name, value), call),
                 name if is_key_field(name) => prove(Place::KeyField, (name, value), call),
+                name if is_certificate_field(name) => prove(Place::Certificate, (name, value), call),
                 name => {
                     if let Some(source) = trace::source(name)
                         && traced.is_none_or(|before| source < before)
@@ -208,6 +236,11 @@ impl Namer {
         });
         if !target.query.is_empty() {
             prove(Place::Query, (b"", target.query), call);
+        }
+        if let (Some(NamingSource::Claim(own)), Some(credential)) = (chosen, &call.credential)
+            && let Some((_, value)) = credential.claims.iter().find(|(name, _)| name == own)
+        {
+            call.identity = Some(IdentityHash(*value));
         }
         if !hosted {
             call.host.clear();

@@ -94,6 +94,7 @@ impl Capture {
             Samples::new(config.sample_bodies),
         );
         desk.observer.set_detectors(&config.detection.settings);
+        desk.name_by(config.detection.naming);
         let mut limits = DecoderLimits { connections: config.bounds.connections, ..DecoderLimits::default() };
         if config.sample_bodies > 0 {
             limits.body_prefix = SAMPLE_BYTES as usize;

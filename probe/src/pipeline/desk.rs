@@ -21,6 +21,7 @@ use apisec_engine::rename::Rename;
 use apisec_proto::call::{Call, Notes};
 use apisec_proto::exchange::{Exchange, Wire};
 use apisec_proto::namer::{Depth, Ends, Namer};
+use apisec_proto::naming_source::NamingSources;
 use apisec_proto::segment::{ConnId, Side};
 use std::time::Duration;
 
@@ -92,6 +93,11 @@ impl Desk {
             streaming: Vec::new(),
             upgraded: Vec::new(),
         }
+    }
+
+    /// What names the callers of which services.
+    pub(super) fn name_by(&mut self, naming: NamingSources) {
+        self.namer.name_by(naming);
     }
 
     /// Something happened at this time.

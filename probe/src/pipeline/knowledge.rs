@@ -26,6 +26,8 @@ const EVERY: u64 = 250_000_000;
 const WAIT: Duration = Duration::from_millis(50);
 /// The inventory is written at most this often, in nanoseconds: what a killed program loses at most.
 const KEEP_EVERY: u64 = 5_000_000_000;
+/// The same of findings, whose file is written as a whole.
+const KEEP_FINDINGS_EVERY: u64 = 30_000_000_000;
 
 /// What the knowledge starts with.
 pub struct Setup {
@@ -62,6 +64,7 @@ impl Setup {
         let detection = std::mem::take(&mut config.detection);
         // The other half has its own use for these.
         config.detection.settings = detection.settings.clone();
+        config.detection.naming = detection.naming.clone();
         Self {
             source: config.source.describe(),
             limits: config.bounds.engine,
@@ -98,6 +101,10 @@ pub(super) struct Merger {
     forwarder: Option<Forwarder>,
     exporter: Option<Exporter>,
     kept: u64,
+    /// Revision of the baseline that was kept last.
+    learnt: u64,
+    /// When the findings were kept last.
+    found: u64,
     resync: Resync,
 }
 
@@ -113,9 +120,15 @@ impl Merger {
         knowledge.zombie_after(setup.zombie_after);
         knowledge.remember(setup.history);
         knowledge.apply(Command::Specify(setup.specs));
-        let Detection { settings, suppressions, docket } = setup.detection;
+        let Detection { settings, suppressions, docket, norms, naming: _ } = setup.detection;
+        knowledge.teach(norms);
+        let learnt = knowledge.baseline().revision;
         knowledge.set_detectors(settings);
         knowledge.review(docket.said().clone(), suppressions);
+        let found = docket.found();
+        let mut forwarder = setup.forwarder;
+        forwarder.iter_mut().for_each(|forwarder| forwarder.told(&found));
+        knowledge.recall(found);
         Self {
             knowledge,
             publish,
@@ -129,9 +142,11 @@ impl Merger {
             published: 0,
             keeper: setup.keeper,
             docket,
-            forwarder: setup.forwarder,
+            forwarder,
             exporter: setup.exporter,
             kept: 0,
+            learnt,
+            found: clock::now(),
             resync: Resync::new(setup.audit),
         }
     }
@@ -176,7 +191,7 @@ impl Merger {
             self.publish_specs.send_replace(given.clone());
         }
         self.knowledge.apply(command);
-        self.docket.keep(self.knowledge.reviewed());
+        self.keep_findings();
         self.publish_rules.send_replace(self.knowledge.rules().to_vec());
         self.dirty = true;
     }
@@ -198,18 +213,27 @@ impl Merger {
 
     /// Hands everything to whoever keeps it; the disk is not waited for.
     fn keep_if_due(&mut self) {
-        let Some(keeper) = &self.keeper else { return };
         let wall = clock::now();
+        if wall.saturating_sub(self.found) >= KEEP_FINDINGS_EVERY {
+            self.keep_findings();
+        }
+        let Some(keeper) = &self.keeper else { return };
         if wall.saturating_sub(self.kept) >= KEEP_EVERY && keeper.is_ready() {
-            keeper.offer(Batch::of(&self.knowledge, false));
+            let batch = batch(&self.knowledge, &mut self.learnt, false);
+            keeper.offer(batch);
             self.kept = wall;
         }
     }
 
+    fn keep_findings(&mut self) {
+        self.docket.keep(self.knowledge.reviewed(), self.knowledge.findings());
+        self.found = clock::now();
+    }
+
     fn keep_last(&mut self) {
-        self.docket.keep(self.knowledge.reviewed());
+        self.keep_findings();
         if let Some(keeper) = &mut self.keeper {
-            keeper.finish(Batch::of(&self.knowledge, true));
+            keeper.finish(batch(&self.knowledge, &mut self.learnt, true));
         }
     }
 
@@ -247,4 +271,13 @@ impl Merger {
         self.publish.send_replace(snapshot);
         self.dirty = false;
     }
+}
+
+/// All that is known, with what is usual where that has changed since `learnt`.
+fn batch(knowledge: &Knowledge, learnt: &mut u64, last: bool) -> Batch {
+    let baseline = knowledge.baseline();
+    let norms = (baseline.revision != *learnt)
+        .then(|| baseline.iter().map(|(key, norm)| (key.clone(), norm.clone())).collect());
+    *learnt = baseline.revision;
+    Batch { norms, ..Batch::of(knowledge, last) }
 }

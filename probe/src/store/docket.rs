@@ -1,17 +1,20 @@
-//! What the operator said of findings, in the state folder: acknowledged, muted with a reason and an end, resolved. A finding
-//! itself is not kept: it is found again as long as it goes on.
+//! Findings in the state folder, and what the operator said of them: acknowledged, muted with a reason and an end, resolved.
+//! A finding holds what calls hold: hashes and numbers, no secret. One that was not seen for a month is let go.
 
 use super::{read_capped, replace};
 use apisec_engine::degradation::{Degradation, Severity};
-use apisec_engine::finding::State;
+use apisec_engine::finding::{Finding, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "findings.json";
-/// Largest file that is read: all that is remembered, with long reasons.
-const MAX_BYTES: u64 = 4 << 20;
+const VERSION: u32 = 2;
+/// Largest file that is read: a thousand findings with their calls and timelines, and all that is remembered, with long reasons.
+const MAX_BYTES: u64 = 16 << 20;
+/// How long a finding is kept after it was seen last, nanoseconds.
+const KEPT: u64 = 30 * 86_400 * 1_000_000_000;
 
 /// See the module. The default keeps nothing.
 #[derive(Debug, Default)]
@@ -19,6 +22,7 @@ pub struct Docket {
     /// Where it is written; `None` when it is not.
     folder: Option<PathBuf>,
     said: BTreeMap<String, State>,
+    found: Vec<Finding>,
     trouble: Option<Degradation>,
 }
 
@@ -26,7 +30,11 @@ pub struct Docket {
 #[serde(deny_unknown_fields)]
 struct Page {
     version: u32,
+    /// What was said, by the ids of findings.
     findings: BTreeMap<String, State>,
+    /// The findings; version 1 had none.
+    #[serde(default)]
+    found: Vec<Finding>,
 }
 
 impl Docket {
@@ -38,7 +46,7 @@ impl Docket {
         let read =
             read_capped(&path, MAX_BYTES).and_then(|bytes| Ok(serde_json::from_slice::<Page>(&bytes)?));
         match read {
-            Ok(page) if page.version == 1 => docket.said = page.findings,
+            Ok(page) if page.version <= VERSION => (docket.said, docket.found) = (page.findings, page.found),
             Ok(page) => docket.unread(&path, &format!("version {} is newer than this program", page.version)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => docket.unread(&path, &error.to_string()),
@@ -52,25 +60,37 @@ impl Docket {
         &self.said
     }
 
+    /// The findings of earlier runs, without those that were seen last a month before the newest: files have times of their own.
+    #[must_use]
+    pub fn found(&self) -> Vec<Finding> {
+        let newest = self.found.iter().map(|finding| finding.last_seen).max().unwrap_or(0);
+        let fresh = |finding: &&Finding| newest - finding.last_seen < KEPT;
+        self.found.iter().filter(fresh).cloned().collect()
+    }
+
     /// What could not be read or written.
     #[must_use]
     pub const fn trouble(&self) -> Option<&Degradation> {
         self.trouble.as_ref()
     }
 
-    /// Writes what is said by now, if it is something else than before.
-    pub fn keep(&mut self, said: &BTreeMap<String, State>) {
+    /// Writes the findings and what is said of them by now, if that is something else than before.
+    pub fn keep(&mut self, said: &BTreeMap<String, State>, found: Vec<Finding>) {
         let Some(folder) = &self.folder else { return };
-        if *said == self.said {
+        if *said == self.said && found == self.found {
             return;
         }
-        match write(folder, said) {
-            Ok(()) => (self.said, self.trouble) = (said.clone(), None),
+        let page = Page { version: VERSION, findings: said.clone(), found };
+        match replace(&folder.join(FILE), &page) {
+            Ok(()) => (self.said, self.found, self.trouble) = (page.findings, page.found, None),
             Err(error) => {
                 self.trouble = Some(Degradation {
                     code: "findings-not-kept".into(),
                     severity: Severity::Notice,
-                    what: format!("what you said of findings is not kept in {}: {error}", folder.display()),
+                    what: format!(
+                        "findings and what you said of them are not kept in {}: {error}",
+                        folder.display()
+                    ),
                     remedy: "make room, or give another folder with --state DIR".into(),
                 });
             }
@@ -82,15 +102,13 @@ impl Docket {
         self.trouble = Some(Degradation {
             code: "findings-unread".into(),
             severity: Severity::Notice,
-            what: format!("what you said of findings could not be read from {} ({why})", path.display()),
+            what: format!(
+                "findings and what you said of them could not be read from {} ({why})",
+                path.display()
+            ),
             remedy: "repair or remove the file; it will not be overwritten".into(),
         });
     }
-}
-
-fn write(folder: &Path, said: &BTreeMap<String, State>) -> io::Result<()> {
-    let page = Page { version: 1, findings: said.clone() };
-    replace(&folder.join(FILE), &page)
 }
 
 #[cfg(test)]
@@ -107,23 +125,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let muted = said(State::Muted { reason: "a load test".into(), until: 7 });
         let mut docket = Docket::open(folder.path(), true);
-        docket.keep(&muted);
+        let found = Finding { id: "0123456789abcdef".into(), last_seen: 7 * KEPT, ..Finding::default() };
+        let old = Finding { id: "fedcba9876543210".into(), last_seen: 6 * KEPT, ..Finding::default() };
+        docket.keep(&muted, vec![found.clone(), old]);
         assert!(docket.trouble().is_none());
-        assert_eq!(*Docket::open(folder.path(), false).said(), muted);
+        let kept = Docket::open(folder.path(), false);
+        assert_eq!(*kept.said(), muted);
+        assert_eq!(kept.found(), [found]);
         // Who may only look writes nothing.
-        Docket::open(folder.path(), false).keep(&said(State::Acknowledged));
+        Docket::open(folder.path(), false).keep(&said(State::Acknowledged), Vec::new());
         assert_eq!(*Docket::open(folder.path(), true).said(), muted);
+    }
+
+    #[test]
+    fn the_first_version_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"version": 1, "findings": {"0123456789abcdef": {"is": "acknowledged"}}}"#;
+        fs::write(folder.path().join(FILE), text).unwrap();
+        assert_eq!(*Docket::open(folder.path(), true).said(), said(State::Acknowledged));
     }
 
     #[test]
     fn what_is_not_understood_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["{", "{\"version\": 2, \"findings\": {}}", "{\"version\": 1, \"findings\": {\"a\": 7}}"]
+        for text in ["{", "{\"version\": 3, \"findings\": {}}", "{\"version\": 1, \"findings\": {\"a\": 7}}"]
         {
             fs::write(folder.path().join(FILE), text).unwrap();
             let mut docket = Docket::open(folder.path(), true);
             assert_eq!(docket.trouble().unwrap().code, "findings-unread");
-            docket.keep(&said(State::Acknowledged));
+            docket.keep(&said(State::Acknowledged), Vec::new());
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), text);
         }
     }
@@ -132,7 +162,7 @@ mod tests {
     fn a_folder_that_is_gone_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let mut docket = Docket::open(&folder.path().join("gone"), true);
-        docket.keep(&said(State::Acknowledged));
+        docket.keep(&said(State::Acknowledged), Vec::new());
         assert_eq!(docket.trouble().unwrap().code, "findings-not-kept");
     }
 }

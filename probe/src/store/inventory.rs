@@ -8,6 +8,7 @@
 //!
 //! One program writes at a time. Names, counts and shapes only: no value, token or body of the wire is ever here.
 
+mod baseline;
 mod keeper;
 mod kept;
 mod restore;
@@ -37,7 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pages that are copied at once.
 const PAGES: i32 = 1_024;
 /// What brings a file from one version to the next; the place in the list is the version.
-const MIGRATIONS: [&str; 2] = [include_str!("inventory/1.sql"), include_str!("inventory/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("inventory/1.sql"), include_str!("inventory/2.sql"), include_str!("inventory/3.sql")];
 
 /// Why the inventory cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -111,7 +111,7 @@ fn list(rows: &[Listed], as_json: bool, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-fn unusable(folder: &Path, error: &InventoryError) -> Failure {
+pub(super) fn unusable(folder: &Path, error: &InventoryError) -> Failure {
     let remedy = match error {
         InventoryError::Taken(_) => "end it first: one program writes at a time",
         _ => "a live run makes one: sudo apisec-top\nname its folder with --state DIR",

@@ -1,6 +1,6 @@
 //! Whether a finding is worth a sound: open, new, and bad enough. Each rings once, however often it is brought up to date.
 
-use apisec_engine::finding::Severity;
+use apisec_engine::finding::{Finding, Severity};
 use apisec_engine::snapshot::Snapshot;
 use std::collections::BTreeSet;
 
@@ -20,8 +20,10 @@ impl Bell {
     /// Whether something in a snapshot did not ring yet.
     pub(super) fn rings(&mut self, snapshot: &Snapshot) -> bool {
         let Some(least) = self.least else { return false };
-        let loud =
-            snapshot.findings.iter().filter(|finding| finding.state.is_open() && finding.severity >= least);
+        let is_loud = |finding: &&Finding| {
+            finding.state.is_open() && finding.severity >= least && snapshot.saw(finding)
+        };
+        let loud = snapshot.findings.iter().filter(is_loud);
         let loud: BTreeSet<String> = loud.map(|finding| finding.id.clone()).collect();
         let rings = loud.iter().any(|id| !self.rang.contains(id));
         self.rang = loud;
@@ -32,7 +34,7 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apisec_engine::finding::{Finding, State};
+    use apisec_engine::finding::State;
 
     #[test]
     fn each_rings_once() {

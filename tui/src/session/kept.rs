@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use crate::settings::Settings;
+use apisec_engine::baseline::{Norm, NormKey};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::knowledge::Remembered;
 use apisec_probe::store::inventory::{Inventory, InventoryError, Keeper};
@@ -12,6 +13,8 @@ use std::path::Path;
 pub(super) struct Kept {
     /// What earlier runs observed.
     pub(super) history: Vec<Remembered>,
+    /// What they learnt.
+    pub(super) norms: Vec<(NormKey, Norm)>,
     /// Keeps what this one observes.
     pub(super) keeper: Option<Keeper>,
     /// Why it is not kept.
@@ -22,25 +25,28 @@ pub(super) struct Kept {
 pub(super) fn open(settings: &Settings, keeps: bool) -> Result<Kept, Failure> {
     let Some(folder) = settings.state.as_deref().filter(|_| keeps) else { return Ok(Kept::default()) };
     if settings.read_only {
-        return Ok(Kept { history: read(folder), ..Kept::default() });
+        return Ok(read(folder));
     }
-    let opened = Inventory::write(folder).and_then(|inventory| Ok((inventory.remembered()?, inventory)));
+    let opened = Inventory::write(folder)
+        .and_then(|inventory| Ok((inventory.remembered()?, inventory.norms()?, inventory)));
     match opened {
-        Ok((history, inventory)) => {
+        Ok((history, norms, inventory)) => {
             let keeper = Keeper::start(inventory)
                 .map_err(|error| Failure::new(format!("no thread could be started: {error}"), "ulimit -u"))?;
-            Ok(Kept { history, keeper: Some(keeper), missing: None })
+            Ok(Kept { history, norms, keeper: Some(keeper), missing: None })
         }
         Err(error) => {
             let missing = Some(missing(folder, &error));
-            Ok(Kept { history: read(folder), keeper: None, missing })
+            Ok(Kept { missing, ..read(folder) })
         }
     }
 }
 
 /// What can be read without writing; nothing when there is none yet.
-fn read(folder: &Path) -> Vec<Remembered> {
-    Inventory::read(folder).and_then(|inventory| inventory.remembered()).unwrap_or_default()
+fn read(folder: &Path) -> Kept {
+    let Ok(inventory) = Inventory::read(folder) else { return Kept::default() };
+    let (history, norms) = (inventory.remembered(), inventory.norms());
+    Kept { history: history.unwrap_or_default(), norms: norms.unwrap_or_default(), ..Kept::default() }
 }
 
 fn missing(folder: &Path, error: &InventoryError) -> Degradation {

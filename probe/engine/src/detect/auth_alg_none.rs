@@ -60,6 +60,7 @@ impl Detector for AuthAlgNone {
             let evidence = format!("{accepted} calls with an unsigned token accepted, {refused} refused");
             bench.accuse(
                 Accusation::of(&case, trail)
+                    .forged()
                     .weigh(severity, points)
                     .say(format!("an unsigned token at {}", case.operation()), evidence)
                     .fact("accepted", accepted as f64)
@@ -79,7 +80,9 @@ mod tests {
     fn accepted_is_high_and_refused_is_low() {
         let mut scene = Scene::new();
         scene.user(1).call("GET", "/users/me", 200, |call| Scene::credential(call, Traits::UNSIGNED));
-        assert_eq!(scene.only("auth-alg-none").severity, Severity::High);
+        let finding = scene.only("auth-alg-none");
+        assert_eq!(finding.severity, Severity::High);
+        assert!(finding.suggestion.identity.is_empty(), "whom it names may have nothing to do with it");
         let mut scene = Scene::new();
         scene.user(1).call("GET", "/users/me", 401, |call| Scene::credential(call, Traits::UNSIGNED));
         assert_eq!(scene.only("auth-alg-none").severity, Severity::Low);

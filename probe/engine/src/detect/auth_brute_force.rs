@@ -22,6 +22,11 @@ const ABOUT: About = About {
     settings: &[
         Setting { name: "failures", default: 10.0, what: "failures for one account within the window" },
         Setting { name: "window", default: 120.0, what: "seconds, at most 120" },
+        Setting {
+            name: "slow_failures",
+            default: 40.0,
+            what: "failures for one account, however slowly, with hardly an entry between them",
+        },
     ],
 };
 
@@ -52,13 +57,19 @@ impl Detector for AuthBruteForce {
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        let [failures, window] = ["failures", "window"].map(|name| cases.setting(&ABOUT, name));
+        let [failures, window, slow] =
+            ["failures", "window", "slow_failures"].map(|name| cases.setting(&ABOUT, name));
         for case in cases.fresh(Scope::Own) {
-            let trail = case.dossier.window(window);
-            let failed = trail.counted(FAILED);
-            if (failed as f64) < failures {
-                continue;
+            let total = case.total();
+            let drips = total.counted(FAILED) as f64 >= slow.max(10.0 * total.counted(ENTERED) as f64);
+            let mut trail = case.dossier.window(window);
+            if (trail.counted(FAILED) as f64) < failures {
+                if !drips {
+                    continue;
+                }
+                trail = total.clone();
             }
+            let failed = trail.counted(FAILED);
             let (tries, entries) = (trail.moments(FAILED), trail.moments(ENTERED));
             let passwords: std::collections::BTreeSet<u64> = tries.iter().map(|moment| moment.what).collect();
             // The same wrong password again and again is a program with an old one, not somebody who guesses.

@@ -31,6 +31,11 @@ const ABOUT: About = About {
         Setting { name: "share", default: 0.25, what: "their share of the accounts that were tried, 0 to 1" },
         Setting { name: "tokens", default: 20.0, what: "distinct refused tokens or keys within the window" },
         Setting { name: "window", default: 120.0, what: "seconds, at most 120" },
+        Setting {
+            name: "slow_accounts",
+            default: 40.0,
+            what: "accounts that failed and stayed closed, however slowly, and most of those that were tried",
+        },
     ],
 };
 
@@ -71,7 +76,7 @@ impl Detector for AuthCredentialStuffing {
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        let window = cases.setting(&ABOUT, "window");
+        let [window, slow] = ["window", "slow_accounts"].map(|name| cases.setting(&ABOUT, name));
         for case in cases.fresh(Scope::Own) {
             let trail = case.dossier.window(window);
             let tried = Tried::of(&trail);
@@ -81,6 +86,11 @@ impl Detector for AuthCredentialStuffing {
                 bench.accuse(tried.accusation(&case, &trail));
             } else if trail.distinct(TOKENS) as f64 >= cases.setting(&ABOUT, "tokens") {
                 bench.accuse(guessed(&case, &trail));
+            } else if case.total().distinct(ACCOUNTS) as f64 >= slow {
+                let tried = Tried::of(case.total());
+                if tried.closed as f64 >= slow && !tried.is_shared() {
+                    bench.accuse(tried.accusation(&case, case.total()));
+                }
             }
         }
     }

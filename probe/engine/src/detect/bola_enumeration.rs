@@ -31,6 +31,11 @@ const ABOUT: About = About {
         Setting { name: "times", default: 10.0, what: "how many times the median of the others" },
         Setting { name: "slow_objects", default: 200.0, what: "distinct objects, however slowly" },
         Setting {
+            name: "above_usual",
+            default: 3.0,
+            what: "how many times what is usual there in a minute, once that is known: instead of objects, at least a third of them",
+        },
+        Setting {
             name: "listed",
             default: 0.33,
             what: "share of objects that were listed to the identity before; of long lists the beginning is read",
@@ -79,39 +84,62 @@ impl Detector for BolaEnumeration {
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        let [objects, window, slow] =
-            ["objects", "window", "slow_objects"].map(|name| cases.setting(&ABOUT, name));
+        let [limit, window, slow, above] =
+            ["objects", "window", "slow_objects", "above_usual"].map(|name| cases.setting(&ABOUT, name));
         for case in cases.fresh(Scope::Actor).filter(Case::is_somebody) {
             // The whole is at least the window: most cases end here.
             let total = case.total();
             let most = total.objects.count().max(total.missed.count()) as f64;
+            if most < limit / 3.0 {
+                continue;
+            }
+            let objects = cases.usual(&case).map_or(limit, |norm| {
+                (above * norm.objects.usual_most() as f64 * (window / 60.0).max(1.0)).max(limit / 3.0)
+            });
             if most < objects {
                 continue;
             }
             let recent = case.dossier.window(window);
             let is_fast = recent.objects.count().max(recent.missed.count()) as f64 >= objects;
             if is_fast {
-                judge(&case, &recent, cases, window, bench);
+                judge(&case, &recent, cases, Span::Window(window), bench);
             } else if most >= slow && total.counted(BY_PROGRAM) == 0 {
-                let seconds = total.last.saturating_sub(total.first) as f64 / 1e9;
-                judge(&case, total, cases, seconds, bench);
+                judge(&case, total, cases, Span::Always, bench);
             }
         }
     }
 }
 
-fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench: &mut Bench<'_>) {
+/// What is looked at, of this actor and of the others.
+#[derive(Clone, Copy)]
+enum Span {
+    /// So many seconds.
+    Window(f64),
+    /// All that is known.
+    Always,
+}
+
+fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, span: Span, bench: &mut Bench<'_>) {
+    let (seconds, window) = match span {
+        Span::Window(seconds) => (seconds, Some(seconds)),
+        Span::Always => (trail.last.saturating_sub(trail.first) as f64 / 1e9, None),
+    };
     let (read, missed) = (trail.objects.count(), trail.missed.count());
     let accepted = read >= missed;
     let count = read.max(missed);
     let mut others: Vec<u64> = cases
         .others(case)
         .filter(Case::is_somebody)
-        .map(|other| if accepted { other.total().objects.count() } else { other.total().missed.count() })
+        .map(|other| {
+            let (read, missed) = other.dossier.objects(window);
+            if accepted { read } else { missed }
+        })
         .collect();
     others.sort_unstable();
     let median = others.get(others.len() / 2).copied().unwrap_or(0);
-    if (count as f64) < cases.setting(&ABOUT, "times") * median.max(1) as f64 {
+    // How often one is slow says nothing of how much one reads in all.
+    let norm = cases.usual(case).filter(|_| window.is_some());
+    if norm.is_none() && (count as f64) < cases.setting(&ABOUT, "times") * median.max(1) as f64 {
         return;
     }
     let listed = trail.distinct(LISTED) as f64 / read.max(1) as f64;
@@ -124,8 +152,15 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
     let is_program = trail.counted(BY_PROGRAM) > 0;
     let points = match is_program {
         true => 3,
-        false => 3 + u8::from(dense) * 3 + u8::from(others.len() >= ENOUGH_OTHERS) * 3,
+        false => 3 + u8::from(dense) * 3 + u8::from(others.len() >= ENOUGH_OTHERS || norm.is_some()) * 3,
     };
+    let usually = norm.map_or_else(String::new, |norm| {
+        format!(
+            "; usually at most {} in a minute ({} minutes known)",
+            norm.objects.usual_most(),
+            norm.minutes
+        )
+    });
     let who = if is_program { "; by a program" } else { "" };
     let known = match others.len() {
         0 => "nobody else was seen there".to_owned(),
@@ -134,11 +169,17 @@ fn judge(case: &Case<'_>, trail: &Trail, cases: &Cases<'_>, seconds: f64, bench:
     let pattern = if dense { format!("; numbers {low} to {high} with few gaps") } else { String::new() };
     let about = if count > EXACT as u64 { "about " } else { "" };
     let evidence = format!(
-        "{about}{count} distinct objects in {seconds:.0} s, {known}; {:.0} % of {} calls accepted{pattern}{who}",
+        "{about}{count} distinct objects in {seconds:.0} s, {known}; {:.0} % of {} calls accepted{pattern}{usually}{who}",
         share * 100.0,
         trail.calls
     );
-    let (severity, verb) = if accepted { (Severity::High, "reads") } else { (Severity::Low, "tries") };
+    // What only the norm makes of it is never high.
+    let few = (count as f64) < cases.setting(&ABOUT, "objects");
+    let (severity, verb) = match (accepted, few) {
+        (true, false) => (Severity::High, "reads"),
+        (true, true) => (Severity::Medium, "reads"),
+        (false, _) => (Severity::Low, "tries"),
+    };
     let accusation = Accusation::of(case, trail)
         .weigh(severity, points)
         .say(format!("one identity {verb} {count} objects of {}", case.operation()), evidence)

@@ -23,6 +23,11 @@ const ABOUT: About = About {
         Setting { name: "megabytes", default: 100.0, what: "megabytes of answers within the window" },
         Setting { name: "times", default: 10.0, what: "how many times the median of the others" },
         Setting { name: "window", default: 60.0, what: "seconds, at most 120" },
+        Setting {
+            name: "above_usual",
+            default: 5.0,
+            what: "how many times what is usual there, once that is known: instead of calls and megabytes, at least a tenth of them",
+        },
     ],
 };
 
@@ -48,10 +53,19 @@ impl Detector for Consumption {
     }
 
     fn judge(&self, cases: &Cases<'_>, bench: &mut Bench<'_>) {
-        let [calls, megabytes, times, window] =
-            ["calls", "megabytes", "times", "window"].map(|name| cases.setting(&ABOUT, name));
+        let [calls, megabytes, times, window, above] =
+            ["calls", "megabytes", "times", "window", "above_usual"].map(|name| cases.setting(&ABOUT, name));
         for case in cases.fresh(Scope::Actor) {
             let total = case.total();
+            let norm = cases.usual(&case);
+            let minutes = window / 60.0;
+            let (calls, megabytes) = norm.map_or((calls, megabytes), |norm| {
+                let beyond = |usual: u64| above * usual as f64 * minutes;
+                (
+                    beyond(norm.calls.usual_most()).max(calls / 10.0),
+                    (beyond(norm.bytes.usual_most()) / 1e6).max(megabytes / 10.0),
+                )
+            });
             let much = |calls_: u64, bytes: u64| (calls_ as f64 >= calls, bytes as f64 / 1e6 >= megabytes);
             if much(total.calls, total.response_bytes) == (false, false) || is_proxy(&case) {
                 continue;
@@ -83,11 +97,22 @@ impl Detector for Consumption {
                 continue;
             }
             let failed = trail.with(Outcome::Failed) as f64 / trail.calls.max(1) as f64;
-            let suffers = failed >= SUFFERS || trail.response_bytes as f64 / 1e6 >= 10.0 * megabytes;
-            let points = 4 + u8::from(rates.len() >= 3) * 2 + u8::from(suffers) * 2;
+            let latency = trail.busy / trail.calls.max(1) / 1_000;
+            let slows = norm
+                .is_some_and(|norm| latency as f64 >= above * norm.latency.usual_most().max(1_000) as f64);
+            let suffers = failed >= SUFFERS || slows || trail.response_bytes as f64 / 1e6 >= 10.0 * megabytes;
+            let usually = norm.map_or_else(String::new, |norm| {
+                format!(
+                    "; usually at most {} calls and {:.1} MB a minute ({} minutes known)",
+                    norm.calls.usual_most(),
+                    norm.bytes.usual_most() as f64 / 1e6,
+                    norm.minutes
+                )
+            });
+            let points = 4 + u8::from(rates.len() >= 3 || norm.is_some()) * 2 + u8::from(suffers) * 2;
             let evidence = format!(
                 "{} calls and {:.1} MB in {:.0} s, largest answer {:.1} MB; median of {} others {usual} calls and \
-                 {:.1} MB; {limited} times told to slow down; {:.0} % failed",
+                 {:.1} MB; {limited} times told to slow down; {:.0} % failed{usually}",
                 trail.calls,
                 trail.response_bytes as f64 / 1e6,
                 trail.last.saturating_sub(trail.first) as f64 / 1e9,

@@ -1,9 +1,9 @@
 //! One replica does what its siblings do not.
 
-use super::lateral_movement::family;
 use super::{About, Detector, Setting};
 use crate::case::{Accusation, Bench, Cases};
 use crate::endpoint::is_external;
+use crate::family::family;
 use crate::finding::Severity;
 use crate::trail::{Outcome, Scope};
 

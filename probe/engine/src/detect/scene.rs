@@ -147,7 +147,7 @@ impl Scene {
         self.at += seconds * 1_000_000_000;
     }
 
-    fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         let delta: Delta = self.observer.take_delta(self.at - 1_000_000_000, self.at);
         self.known.merge(delta);
     }

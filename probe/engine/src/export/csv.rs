@@ -1,5 +1,6 @@
 //! Comma-separated values (RFC 4180) that a spreadsheet reads as text, not as formulas.
 
+use crate::json::steers;
 use crate::snapshot::{EndpointView, Snapshot};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ fn push(out: &mut String, cell: &str) {
     for character in cell.chars() {
         match character {
             '"' => out.push_str("\"\""),
-            steering if steering.is_control() => out.push('\u{fffd}'),
+            steering if steers(steering) => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }

@@ -4,6 +4,7 @@
 //! busiest workloads only, so that it can be read; what is left out is a number.
 
 use super::graph::label;
+use crate::json::steers;
 use crate::snapshot::{EdgeView, Kind, Snapshot, WorkloadView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -156,16 +157,11 @@ pub fn markup(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            steering if steering.is_control() || is_reordering(steering) => out.push('\u{fffd}'),
+            steering if steers(steering) => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }
     out
-}
-
-/// What reorders or hides the text around it.
-const fn is_reordering(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

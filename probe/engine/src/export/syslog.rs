@@ -1,6 +1,7 @@
 //! Findings as syslog messages (RFC 5424), with the names and numbers as structured data.
 
 use crate::finding::{Finding, Severity};
+use crate::json::steers;
 use crate::moment;
 use std::fmt::Write;
 
@@ -44,8 +45,8 @@ pub fn message(finding: &Finding, host: &str) -> String {
         let _infallible = write!(line, " {name}=\"{}\"", escaped(value));
     }
     let _infallible = write!(line, " count=\"{}\"] {}: {}", finding.count, finding.title, finding.evidence);
-    // Control characters would end a line, or colour a terminal.
-    let mut line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // These would end a line, colour a terminal, or turn a text around.
+    let mut line: String = line.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     line.truncate(line.floor_char_boundary(MAX_MESSAGE));
     line
 }
@@ -71,7 +72,7 @@ mod tests {
             detector: "ssrf".into(),
             severity: Severity::High,
             path: "/a]\"\\".into(),
-            title: "x\n<1>1 forged\u{1b}[31m".into(),
+            title: "x\n<1>1 forged\u{1b}[31m\u{202e}".into(),
             last_seen: 1_800_000_000_000_000_000,
             ..Finding::default()
         };
@@ -79,7 +80,7 @@ mod tests {
         assert!(line.starts_with("<83>1 2027-01-15T08:00:00.000000Z "), "{line}");
         assert!(line.contains(" node1 apisec-top - ssrf [apisec@32473 "), "{line}");
         assert!(line.contains(r#"path="/a\]\"\\""#), "{line}");
-        assert!(!line.chars().any(char::is_control), "{line}");
+        assert!(!line.chars().any(steers), "{line}");
         let long = Finding { evidence: "ä".repeat(9_000), ..finding };
         assert!(message(&long, "").len() <= MAX_MESSAGE);
     }

@@ -71,7 +71,8 @@ impl Caps {
 pub(super) fn of_findings(crowded: u64, dropped: u64) -> Vec<Degradation> {
     let all = [
         (crowded > 0).then(|| cap("trail-cap", format!(
-            "{crowded} calls came under more identities than are told apart; they are judged together."
+            "{crowded} calls came under more identities and paths than are told apart: of those who made most of them, the \
+             least repeated are not judged."
         ))),
         (dropped > 0).then(|| cap("finding-cap", format!(
             "{dropped} findings made room for more urgent ones, or were less urgent than all that are kept."

@@ -4,25 +4,38 @@ use super::{Knowledge, refresh_services};
 use crate::case::{Bench, Case, Cases, Dossier, Settings};
 use crate::detect::DETECTORS;
 use crate::endpoint::{EndpointKey, Id};
-use crate::limits::{Limits, OVERFLOW};
+use crate::limits::Limits;
 use crate::load::SECOND;
-use crate::trail::{CROWD, NOBODY, Scope, Trail, TrailKey, epoch_of};
+use crate::trail::{NOBODY, Scope, Trail, TrailKey, epoch_of};
 use apisec_proto::call::Vantage;
 use indexmap::IndexMap;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Nanoseconds after which an actor that does nothing is forgotten; endpoints and edges are not.
 const FORGET_AFTER: u64 = 3_600 * SECOND;
 
+/// Whether it adds up what others did: sums have room of their own, so that neither takes that of the other.
+const fn is_sum(key: &TrailKey) -> bool {
+    matches!(key.scope, Scope::Endpoint | Scope::Edge | Scope::Workload)
+}
+
+/// Whose room it takes.
+const fn holder(key: &TrailKey) -> &Id {
+    match key.scope {
+        Scope::Actor | Scope::Client | Scope::Own => &key.caller,
+        Scope::Endpoint | Scope::Edge | Scope::Apart | Scope::Workload => &key.endpoint.service,
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Dossiers {
-    known: IndexMap<TrailKey, Dossier>,
+    pub(super) known: IndexMap<TrailKey, Dossier>,
     /// Trails of actors by endpoint, of edges by service.
     places: HashMap<EndpointKey, Vec<u32>>,
-    /// Trails under the name of each caller.
-    held: HashMap<Id, usize>,
+    /// How many of the known are sums.
+    sums: usize,
     /// Trails with calls since the last judgement.
     fresh: BTreeSet<u32>,
     /// Epoch of the last judgement.
@@ -34,7 +47,7 @@ pub(super) struct Dossiers {
 
 impl Dossiers {
     /// Adds what somebody did in an epoch, and what follows from it for those that are sums.
-    fn add(&mut self, key: TrailKey, epoch: u32, trail: &Trail, limits: &Limits) {
+    fn add(&mut self, key: TrailKey, epoch: u32, trail: &Trail) {
         if key.scope == Scope::Actor {
             let endpoint = key.endpoint.clone();
             let anywhere = endpoint.anywhere();
@@ -42,29 +55,18 @@ impl Dossiers {
             let everybody = TrailKey { scope: Scope::Endpoint, endpoint, caller: nowhere, actor: nobody };
             let client = TrailKey { scope: Scope::Client, endpoint: anywhere.clone(), ..key.clone() };
             let edge = TrailKey { scope: Scope::Edge, endpoint: anywhere, actor: nobody, ..key.clone() };
-            [everybody, client, edge].into_iter().for_each(|key| self.put(key, epoch, trail, limits));
+            [everybody, client, edge].into_iter().for_each(|key| self.put(key, epoch, trail));
         }
-        self.put(key, epoch, trail, limits);
+        self.put(key, epoch, trail);
     }
 
-    fn put(&mut self, mut key: TrailKey, epoch: u32, trail: &Trail, limits: &Limits) {
-        if !self.known.contains_key(&key) {
-            if !self.fits(&key, limits) {
-                self.crowded = self.crowded.saturating_add(trail.calls);
-                key.actor = CROWD;
-                if !self.known.contains_key(&key) && self.known.len() >= 2 * limits.trails {
-                    key.caller = Id::from(OVERFLOW);
-                }
-            }
-            if !self.known.contains_key(&key) {
-                *self.held.entry(key.caller.clone()).or_default() += 1;
-            }
-        }
+    fn put(&mut self, key: TrailKey, epoch: u32, trail: &Trail) {
         let found = self.known.entry(key);
         let number = found.index() as u32;
         let is_new = matches!(found, indexmap::map::Entry::Vacant(_));
         let has_place = matches!(found.key().scope, Scope::Actor | Scope::Edge);
         let place = (is_new && has_place).then(|| found.key().endpoint.clone());
+        self.sums += usize::from(is_new && is_sum(found.key()));
         found.or_default().add(epoch, trail);
         if let Some(endpoint) = place {
             self.places.entry(endpoint).or_default().push(number);
@@ -72,18 +74,49 @@ impl Dossiers {
         self.fresh.insert(number);
     }
 
-    fn fits(&self, key: &TrailKey, limits: &Limits) -> bool {
-        if matches!(key.scope, Scope::Endpoint | Scope::Edge | Scope::Workload) {
-            // As many as there are endpoints and edges, which have bounds of their own.
-            return self.known.len() < 4 * limits.trails;
+    /// Takes from those who hold most, down to three quarters of what there is room for, so that neither identities nor paths that
+    /// somebody makes up take the place of others'. What is repeated stays.
+    fn make_room(&mut self, limits: &Limits) {
+        for (sums, limit) in [(false, limits.trails), (true, limits.sums)] {
+            let count = if sums { self.sums } else { self.known.len() - self.sums };
+            if count > limit {
+                let doomed = self.least(sums, limit - limit / 4);
+                let calls = doomed
+                    .iter()
+                    .filter_map(|at| self.known.get_index(*at))
+                    .filter(|(key, _)| matches!(key.scope, Scope::Actor | Scope::Endpoint));
+                let calls = calls.fold(0_u64, |sum, (_, dossier)| sum.saturating_add(dossier.total.calls));
+                self.crowded = self.crowded.saturating_add(calls);
+                let mut at = 0..;
+                self.retain(|_, _| at.next().is_some_and(|at| !doomed.contains(&at)));
+            }
         }
-        let by_caller = self.held.get(&key.caller).copied().unwrap_or(0);
-        let crowded = !key.caller.is_empty() && by_caller >= limits.trails_per_caller;
-        self.known.len() < limits.trails && !crowded
+    }
+
+    /// The trails that go, by number, so that so many remain: the second of one holder counts half, the third a third.
+    fn least(&self, sums: bool, remain: usize) -> HashSet<usize> {
+        let mut held: HashMap<&Id, Vec<(u64, u64, usize)>> = HashMap::new();
+        for (at, (key, dossier)) in self.known.iter().enumerate().filter(|(_, (key, _))| is_sum(key) == sums)
+        {
+            let counted: u64 = dossier.total.counts.iter().map(|(_, count)| count).sum();
+            let weight = dossier.total.calls.saturating_add(counted);
+            held.entry(holder(key)).or_default().push((weight, dossier.total.last, at));
+        }
+        let mut ranked: Vec<(u64, u64, usize)> = Vec::new();
+        for mut trails in held.into_values() {
+            trails.sort_unstable_by(|a, b| b.cmp(a));
+            let shares = (1..).zip(trails).map(|(rank, (weight, last, at)): (u64, _)| {
+                (weight.saturating_mul(1 << 20) / rank, last, at)
+            });
+            ranked.extend(shares);
+        }
+        ranked.sort_unstable();
+        let surplus = ranked.len().saturating_sub(remain);
+        ranked.into_iter().take(surplus).map(|(_, _, at)| at).collect()
     }
 
     /// Forgets actors that have done nothing for long, and what only clients saw of `covered` services.
-    fn retain(&mut self, kept: impl Fn(&TrailKey, &Dossier) -> bool) {
+    fn retain(&mut self, mut kept: impl FnMut(&TrailKey, &Dossier) -> bool) {
         let before = self.known.len();
         let fresh: BTreeSet<TrailKey> =
             self.fresh.iter().filter_map(|at| Some(self.known.get_index(*at as usize)?.0.clone())).collect();
@@ -96,10 +129,9 @@ impl Dossiers {
     /// Makes everything that goes by numbers anew.
     fn number(&mut self, fresh: &BTreeSet<TrailKey>) {
         self.places.clear();
-        self.held.clear();
+        self.sums = self.known.keys().filter(|key| is_sum(key)).count();
         self.fresh.clear();
         for (number, key) in (0..).zip(self.known.keys()) {
-            *self.held.entry(key.caller.clone()).or_default() += 1;
             if matches!(key.scope, Scope::Actor | Scope::Edge) {
                 self.places.entry(key.endpoint.clone()).or_default().push(number);
             }
@@ -120,12 +152,14 @@ impl Knowledge {
             }
             key.endpoint.service = service;
             key.caller = self.renames.resolve(&key.caller).clone();
-            self.dossiers.add(key, epoch, &trail, &self.limits);
+            self.dossiers.add(key, epoch, &trail);
         }
+        self.dossiers.make_room(&self.limits);
     }
 
     /// The workload with one id is the one with another.
     pub(super) fn rename_trails(&mut self, from: &Id, to: &Id) {
+        self.learning.baseline.rename(from, to);
         let named = |key: &TrailKey| key.endpoint.service == *from || key.caller == *from;
         if !self.dossiers.known.keys().any(named) {
             return;
@@ -189,7 +223,9 @@ impl Knowledge {
         };
         let Dossiers { known: dossiers, places, settings, .. } = &self.dossiers;
         let folded: Vec<Case<'_>> = Vec::new();
-        let mut cases = Cases { now, dossiers, fresh: &fresh, places, shown: &shown, settings, folded };
+        let baseline = &self.learning.baseline;
+        let mut cases =
+            Cases { now, dossiers, fresh: &fresh, places, shown: &shown, settings, baseline, folded };
         cases.fold();
         let ledger = &mut self.ledger;
         ledger.follow(&shown);

@@ -2,11 +2,11 @@
 //! suppressions.
 
 use crate::endpoint::{EndpointKey, Id};
-use crate::finding::{Event, Finding, State};
+use crate::finding::{Event, Finding, Severity, State};
 use crate::suppression::Suppression;
 use indexmap::IndexMap;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Entries of a timeline: the first few tell how it began, the last how it goes on.
@@ -32,6 +32,7 @@ impl Ledger {
     /// Adds a finding, or brings the one that it is up to date.
     pub(super) fn raise(&mut self, new: Finding, place: Option<EndpointKey>, now: u64, limit: usize) {
         if let Some(known) = self.findings.get_mut(&new.id) {
+            place.into_iter().for_each(|place| drop(self.places.insert(new.id.clone(), place)));
             update(known, new, now);
             return suppress(&self.suppressions, known, now);
         }
@@ -49,6 +50,20 @@ impl Ledger {
         } else {
             self.dropped = self.dropped.saturating_add(1);
         }
+    }
+
+    /// Takes a finding of an earlier run, as it was.
+    pub(super) fn recall(&mut self, finding: Finding) {
+        self.findings.insert(finding.id.clone(), finding);
+    }
+
+    /// Of whom something at least this bad was found that nobody has muted or resolved: service, caller and hash of the identity.
+    pub(super) fn accused(&self, least: Severity) -> HashSet<(String, String, String)> {
+        let open =
+            self.findings.values().filter(|finding| finding.state.is_open() && finding.severity >= least);
+        open.filter(|finding| !finding.actor.is_empty())
+            .map(|finding| (finding.service.clone(), finding.actor.clone(), finding.identity_hash.clone()))
+            .collect()
     }
 
     /// Takes in what the operator made of a finding.
@@ -250,7 +265,6 @@ fn note(finding: &mut Finding, at: u64, what: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Severity;
 
     fn finding(id: &str, severity: Severity, last_seen: u64) -> Finding {
         Finding { id: id.into(), severity, first_seen: last_seen, last_seen, ..Finding::default() }

@@ -293,6 +293,8 @@ fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
     paint_texts(&mut row.callers, stats.callers.by_calls().iter().take(SHOWN_CALLERS).map(|(id, _)| &**id));
     row.caller_count = stats.callers.distinct();
     paint_names(&mut row.hosts, &stats.hosts);
+    paint_names(&mut row.credentials, &stats.credentials);
+    paint_names(&mut row.claims, &stats.claims);
     paint_names(&mut row.query, &stats.query);
     paint_names(&mut row.request_types, &stats.request_types);
     paint_names(&mut row.response_types, &stats.response_types);

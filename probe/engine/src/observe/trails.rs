@@ -30,6 +30,10 @@ struct Page {
 pub(super) struct Trails {
     limit: usize,
     rows: IndexMap<Row, Page, Numbers>,
+    /// Rows of each caller.
+    held: HashMap<Slot, usize, Numbers>,
+    /// Somebody has all the rows that there are for it.
+    is_full: bool,
     /// Pages of an epoch that ended within the delta.
     turned: Vec<(Row, Page)>,
     /// Rows with calls in this delta.
@@ -49,6 +53,8 @@ impl Trails {
         let mut trails = Self {
             limit: limits.trails_per_delta,
             rows,
+            held: HashMap::default(),
+            is_full: false,
             turned: Vec::new(),
             active: 0,
             crowded: 0,
@@ -91,12 +97,7 @@ impl Trails {
 
     /// The number of the page for what happens at `at`.
     fn page(&mut self, row: Row, at: u64) -> usize {
-        let row = if self.rows.len() < self.limit || self.rows.contains_key(&row) {
-            row
-        } else {
-            self.crowded += 1;
-            Row { actor: CROWD, src: Slot::OVERFLOW, ..row }
-        };
+        let row = self.room(row);
         let epoch = epoch_of(at);
         let found = self.rows.entry(row);
         let number = found.index();
@@ -109,6 +110,24 @@ impl Trails {
         }
         page.trail.touch(at);
         number
+    }
+
+    /// The row itself where there is room; else one that others share.
+    fn room(&mut self, row: Row) -> Row {
+        if self.rows.contains_key(&row) {
+            return row;
+        }
+        let held = self.held.entry(row.src).or_default();
+        let is_full = self.rows.len() >= self.limit;
+        // Nobody leaves others without room.
+        if is_full || *held >= self.limit / 2 {
+            self.crowded += 1;
+            self.is_full = true;
+            let src = if is_full { Slot::OVERFLOW } else { row.src };
+            return Row { actor: CROWD, src, ..row };
+        }
+        *held += 1;
+        row
     }
 
     fn at(&mut self, number: usize) -> Option<&mut Trail> {
@@ -146,14 +165,16 @@ impl Trails {
 
     /// Starts anew when the table is full or mostly idle.
     pub(super) fn forget_if_idle(&mut self) {
-        if self.rows.len() >= self.limit || self.rows.len().saturating_sub(self.active) > self.limit / 2 {
-            self.rows.clear();
+        if self.is_full || self.rows.len().saturating_sub(self.active) > self.limit / 2 {
+            self.forget();
         }
     }
 
     /// Numbers have lost their meaning.
     pub(super) fn forget(&mut self) {
         self.rows.clear();
+        self.held.clear();
+        self.is_full = false;
     }
 }
 

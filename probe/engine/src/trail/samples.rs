@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use apisec_proto::call::Call;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 /// Calls that are kept of each outcome: enough to see the pattern, and the log has the others.
@@ -18,6 +19,15 @@ pub struct Sample {
     pub status: u16,
     /// What became of it.
     pub outcome: Outcome,
+    /// Method, as the call has it.
+    pub method: CompactString,
+}
+
+impl Sample {
+    /// All but the outcome, as samples are ordered.
+    fn what(&self) -> (u64, &str, u16, &str) {
+        (self.at, &self.path, self.status, &self.method)
+    }
 }
 
 /// See the module.
@@ -32,7 +42,7 @@ pub struct Samples {
 impl Samples {
     /// Adds a call, if it is among the earliest.
     pub(super) fn add(&mut self, call: &Call, outcome: Outcome) {
-        self.offer(call.at, &call.path, call.status.unwrap_or(0), outcome);
+        self.offer((call.at, &call.path, call.status.unwrap_or(0), &call.method), outcome);
     }
 
     /// The calls, in order of time.
@@ -41,19 +51,19 @@ impl Samples {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        other.iter().for_each(|sample| self.offer(sample.at, &sample.path, sample.status, sample.outcome));
+        other.iter().for_each(|sample| self.offer(sample.what(), sample.outcome));
     }
 
     pub(super) const fn clear(&mut self) {
         self.used = 0;
     }
 
-    fn offer(&mut self, at: u64, path: &str, status: u16, outcome: Outcome) {
+    fn offer(&mut self, what: (u64, &str, u16, &str), outcome: Outcome) {
         let mut last = None;
         let mut like = 0;
         for (place, sample) in self.iter().enumerate().filter(|(_, sample)| sample.outcome == outcome) {
             (last, like) = (Some(place), like + 1);
-            if (sample.at, sample.path.as_str(), sample.status) == (at, path, status) {
+            if sample.what() == what {
                 return;
             }
         }
@@ -62,16 +72,20 @@ impl Samples {
             let Some((place, sample)) = last.and_then(|place| Some((place, self.kept.get(place)?))) else {
                 return;
             };
-            if (sample.at, sample.path.as_str(), sample.status) < (at, path, status) {
+            if sample.what() < what {
                 return;
             }
             free = place;
         } else if self.kept.len() == self.used {
-            self.kept.push(Sample { at, path: String::new(), status, outcome });
+            let (method, path) = Default::default();
+            self.kept.push(Sample { at: 0, method, path, status: 0, outcome });
         }
         self.used += usize::from(free == self.used);
         if let Some(sample) = self.kept.get_mut(free) {
+            let (at, path, status, method) = what;
             (sample.at, sample.status, sample.outcome) = (at, status, outcome);
+            sample.method.clear();
+            sample.method.push_str(method);
             sample.path.clear();
             sample.path.push_str(path);
         }
@@ -91,9 +105,11 @@ impl From<Vec<Sample>> for Samples {
     /// Accepts anything, within the bounds that samples promise.
     fn from(samples: Vec<Sample>) -> Self {
         let mut kept = Self::default();
-        for sample in samples {
+        for mut sample in samples {
             let end = sample.path.floor_char_boundary(512);
-            kept.offer(sample.at, sample.path.get(..end).unwrap_or_default(), sample.status, sample.outcome);
+            sample.path.truncate(end);
+            sample.method.truncate(sample.method.floor_char_boundary(32));
+            kept.offer(sample.what(), sample.outcome);
         }
         kept
     }

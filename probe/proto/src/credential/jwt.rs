@@ -1,11 +1,12 @@
 //! What a JSON Web Token (RFC 7519) says about itself. Nothing is verified but whether its secret is a known word.
 
-use super::{MAX_DECODED, weak};
+use super::{Facts, MAX_DECODED, weak};
 use crate::call::{Credential, IdentityHash, MAX_CLAIMS, Traits};
 use crate::keyed_hash::KeyedHash;
 use crate::object;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use compact_str::CompactString;
 use serde_json::{Map, Value};
 
 /// Seconds after which a token that is still good is long-lived: five days.
@@ -27,13 +28,9 @@ const OWNERS: [&str; 12] = [
     "username",
 ];
 
-/// Fills `credential` with what the token says; gives whom it names.
-pub(super) fn read(
-    hash: &KeyedHash,
-    token: &[u8],
-    credential: &mut Credential,
-    guesses: &mut u32,
-) -> Option<IdentityHash> {
+/// Fills the credential with what the token says; gives whom it names.
+pub(super) fn read(hash: &KeyedHash, token: &[u8], facts: &mut Facts<'_>) -> Option<IdentityHash> {
+    let Facts { credential, guesses, claims: kept } = facts;
     let mut parts = token.trim_ascii_end().split(|byte| *byte == b'.');
     let (head, body) = (parts.next()?, parts.next()?);
     let signature = parts.next().unwrap_or_default();
@@ -51,7 +48,10 @@ pub(super) fn read(
     let claims = object_of(body)?;
     times(&claims, credential);
     roles(&claims, credential);
-    let owners = OWNERS.iter().filter_map(|name| Some((*name, text(claims.get(*name)?)?)));
+    // Those that the operator named first: there is room for some only.
+    let names = kept.iter().map(CompactString::as_str);
+    let names = names.chain(OWNERS.into_iter().filter(|name| kept.iter().all(|kept| kept != name)));
+    let owners = names.filter_map(|name| Some((name, text(claims.get(name)?)?)));
     let owners = owners.map(|(name, value)| (name.into(), object::hash_of(hash, value.as_bytes())));
     credential.claims.extend(owners.take(MAX_CLAIMS));
     let subject = text(claims.get("sub")?)?;
@@ -125,8 +125,13 @@ mod tests {
     }
 
     fn of(token: &str) -> Credential {
+        kept(token, &[], 9)
+    }
+
+    fn kept(token: &str, claims: &[CompactString], mut guesses: u32) -> Credential {
         let mut credential = Credential::default();
-        read(&KeyedHash::new(&[7; 32]), token.as_bytes(), &mut credential, &mut 9);
+        let mut facts = Facts { credential: &mut credential, guesses: &mut guesses, claims };
+        read(&KeyedHash::new(&[7; 32]), token.as_bytes(), &mut facts);
         credential
     }
 
@@ -143,8 +148,7 @@ mod tests {
         assert!(weak.is(Traits::WEAK_SECRET) && weak.is(Traits::SHARED_SECRET));
         let strong = of(&signed("q8Zr0vX2mW4tK6yB1nJ3hL5pD7sF9gAc", r#"{"sub":"7"}"#));
         assert!(!strong.is(Traits::WEAK_SECRET) && strong.is(Traits::ENDLESS));
-        let mut none_left = Credential::default();
-        read(&KeyedHash::new(&[7; 32]), signed("secret", "{}").as_bytes(), &mut none_left, &mut 0);
+        let none_left = kept(&signed("secret", "{}"), &[], 0);
         assert!(!none_left.is(Traits::WEAK_SECRET));
     }
 
@@ -163,5 +167,9 @@ mod tests {
         assert!(service.is(Traits::OF_SERVICE) && !service.is(Traits::OF_ADMIN));
         assert!(of(&token(r#"{"alg":"RS256"}"#, r#"{"iat":1,"exp":999999}"#, "x")).is(Traits::LONG_LIVED));
         assert_eq!(of("not.a.token").claims.len(), 0);
+        let all = r#"{"sub":"1","uid":"2","tenant":"3","account":"4","org_id":"5","shop":"6"}"#;
+        let kept = kept(&token(r#"{"alg":"RS256"}"#, all, "x"), &["shop".into(), "uid".into()], 9);
+        let names: Vec<&str> = kept.claims.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["shop", "uid", "sub", "account"]);
     }
 }

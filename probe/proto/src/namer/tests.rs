@@ -12,6 +12,11 @@ fn party(number: u32, name: &str) -> Party {
 
 /// Decodes one exchange and names it.
 fn name(request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
+    name_by(&NamingSources::default(), request, response, want_detail)
+}
+
+/// The same, with the word of the operator on what names callers.
+fn name_by(sources: &NamingSources, request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
     let (src, dst) = (party(1, "a"), party(2, "b"));
     let ends = Ends {
         src: &src,
@@ -21,6 +26,7 @@ fn name(request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
         vantage: Vantage::Server,
     };
     let mut namer = Namer::new([3; 32]);
+    namer.name_by(sources.clone());
     let mut call = None;
     let mut decoder = Decoder::new(Limits::default());
     let mut out = |exchange: &Exchange<'_>| {
@@ -169,4 +175,37 @@ proptest! {
             prop_assert!(call.path.is_ascii() && call.host.is_ascii());
         }
     }
+}
+
+#[test]
+fn callers_are_named_by_what_the_operator_says() {
+    use base64::Engine as _;
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let token = |subject: &str, shop: &str| {
+        let claims = format!(r#"{{"sub":"{subject}","shop":"{shop}"}}"#);
+        format!("{}.{}.sig", part(r#"{"alg":"RS256"}"#), part(&claims))
+    };
+    let who = |source: &str, (subject, shop, cookie, field): (&str, &str, &str, &str)| {
+        let mut sources = NamingSources::default();
+        if !source.is_empty() {
+            sources.0.insert("b".into(), source.parse().unwrap());
+        }
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nX-Customer: {field}\r\nAuthorization: Bearer {}\r\nCookie: a=1; cust={cookie}\r\n\r\n",
+            token(subject, shop)
+        );
+        name_by(&sources, request.as_bytes(), OK, false).unwrap().identity.unwrap()
+    };
+    let ada = ("ada", "s1", "c1", "f1");
+    for (source, same, other) in [
+        ("", ("ada", "s2", "c2", "f2"), ("bob", "s1", "c1", "f1")),
+        ("claim shop", ("bob", "s1", "c2", "f2"), ("ada", "s2", "c1", "f1")),
+        ("cookie cust", ("bob", "s2", "c1", "f2"), ("ada", "s1", "c2", "f1")),
+        ("header X-Customer", ("bob", "s2", "c2", "f1"), ("ada", "s1", "c1", "f2")),
+    ] {
+        assert_eq!(who(source, ada), who(source, same), "{source}");
+        assert_ne!(who(source, ada), who(source, other), "{source}");
+    }
+    // What is not there names nobody: the first credential does, as everywhere.
+    assert_eq!(who("header x-none", ada), who("", ada));
 }

@@ -1,5 +1,6 @@
 //! What is written of a run: its endpoints and edges, with what was seen of them.
 
+use apisec_engine::baseline::{Norm, NormKey};
 use apisec_engine::drift::state::Evidence;
 use apisec_engine::endpoint::{EndpointKey, EndpointStats};
 use apisec_engine::graph::EdgeKey;
@@ -17,6 +18,8 @@ pub struct Batch {
     pub endpoints: Vec<Kept>,
     /// Its edges, without latencies.
     pub edges: Vec<(EdgeKey, Load)>,
+    /// What is usual, where that has changed.
+    pub norms: Option<Vec<(NormKey, Norm)>>,
     /// There will be no other: bodies are written even if they say nothing new.
     pub last: bool,
 }
@@ -27,7 +30,7 @@ impl Batch {
     pub fn of(known: &Knowledge, last: bool) -> Self {
         let endpoints = known.observed().map(|(key, stats)| Kept::of(key, stats)).collect();
         let edges = known.observed_edges().map(|(key, load)| (key, totals(load))).collect();
-        Self { endpoints, edges, last }
+        Self { endpoints, edges, norms: None, last }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A batch on its way into the tables: one transaction, and only what has changed.
 
+use super::baseline::put_norms;
 use super::words::{counted, join};
 use super::{Batch, Inventory, InventoryError, Kept};
 use apisec_engine::endpoint::EndpointKey;
@@ -56,6 +57,9 @@ impl Inventory {
         }
         for gone in self.written.edges.keys().filter(|key| !now.edges.contains_key(*key)) {
             remove_edge(&change, (&self.id, self.run), gone)?;
+        }
+        if let Some(norms) = &batch.norms {
+            put_norms(&change, norms.iter().map(|(key, norm)| (key, norm)))?;
         }
         change.commit()?;
         self.written = now;

@@ -151,6 +151,8 @@ fn lists(endpoint: &EndpointView) -> Vec<Line> {
     let values: Vec<String> = endpoint.parameter_cardinality.iter().map(|n| count(*n)).collect();
     let fields = [
         ("auth", &endpoint.auth),
+        ("named in", &endpoint.credentials),
+        ("claims", &endpoint.claims),
         ("hosts", &endpoint.hosts),
         ("query", &endpoint.query),
         ("sends", &endpoint.request_types),

@@ -1,6 +1,7 @@
 //! A document as Markdown.
 
 use super::document::{Block, Document};
+use crate::json::steers;
 use std::fmt::Write;
 
 pub(super) fn write(document: &Document) -> String {
@@ -42,7 +43,7 @@ fn text(text: &str) -> String {
                 out.push('\\');
                 out.push(character);
             }
-            steering if steering.is_control() => out.push('\u{fffd}'),
+            steering if steers(steering) => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }

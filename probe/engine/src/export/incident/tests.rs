@@ -69,3 +69,34 @@ fn a_finding_stands_at_its_time_and_so_does_what_became_of_it() {
     let (found, changed) = (text.find("reads what belongs").unwrap(), text.find("seen by ops").unwrap());
     assert!(found < changed, "{text}");
 }
+
+#[test]
+fn what_an_attacker_writes_steers_no_reader() {
+    let hostile = "\u{202e}txt\u{1b}[2J\u{9b}31m\r\n\u{2028}| x |\n# forged\n";
+    let finding = Finding {
+        detector: "ssrf".into(),
+        title: hostile.into(),
+        evidence: hostile.into(),
+        service: hostile.into(),
+        path: hostile.into(),
+        actor: hostile.into(),
+        timeline: vec![Event { at: 9, what: hostile.into() }],
+        ..Finding::default()
+    };
+    let mut json = Vec::new();
+    crate::json::write(&finding, &mut json).unwrap();
+    let syslog = crate::export::syslog::message(&finding, "node");
+    let mut hostile = snapshot();
+    hostile.findings.push(finding);
+    let texts = [
+        markdown(&hostile, &Meanings::default()),
+        html(&hostile, &Meanings::default()),
+        String::from_utf8(json).unwrap(),
+        syslog,
+    ];
+    for text in texts {
+        let found = text.chars().find(|c| *c != '\n' && crate::json::steers(*c));
+        assert_eq!(found, None, "{text}");
+        assert!(!text.contains("\n# forged"), "{text}");
+    }
+}

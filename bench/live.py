@@ -34,13 +34,14 @@ class Apisec(Observer):
 
     def __init__(self, *arguments):
         self.arguments = arguments
+        self.where = ["--no-state"]
         self.last = None
         self.memory = 0.0
 
     def start(self, options, nginx):
         self.out = (options.folder / "live.json").open("w+")
         self.err = (options.folder / "live.err").open("w+")
-        command = [options.tool, "live", "--headless", "--no-state", "--output", "json", *self.arguments]
+        command = [options.tool, "live", "--headless", *self.where, "--output", "json", *self.arguments]
         path = options.folder / "ready"
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:

@@ -59,6 +59,7 @@ needs_of() {
     need nghttpd nghttp2
     need strip binutils
     need node nodejs
+    need npm npm
     need_library pip python3-pip
     /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
     ;;
@@ -120,7 +121,17 @@ pypi() {
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'opentelemetry-proto>=1.30,<2'
 }
 
-[ ${#missing[@]} -gt 0 ] || { pypi "$@"; exit 0; }
+# And from npm the published schema of HTTP archives.
+npmjs() {
+  case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
+  local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/npm"
+  [ ! -e "$folder/node_modules/har-schema/lib/har.json" ] || return 0
+  say "installing with npm: har-schema"
+  mkdir -p "$folder"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" 'har-schema@2'
+}
+
+[ ${#missing[@]} -gt 0 ] || { pypi "$@"; npmjs "$@"; exit 0; }
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 
 has apt-get || die "this is not a Debian-like system; install the equivalents of: ${missing[*]}"
@@ -166,3 +177,4 @@ if ! install; then
 fi
 rm -f "$log"
 pypi "$@"
+npmjs "$@"

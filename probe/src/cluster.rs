@@ -22,4 +22,4 @@ mod outbox;
 mod station;
 
 /// Version of the protocol: both ends must speak the same one.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;

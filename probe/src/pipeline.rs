@@ -38,7 +38,7 @@ use apisec_engine::snapshot::Snapshot;
 use apisec_engine::suppression::Suppression;
 use apisec_proto::call::Call;
 use apisec_proto::decoder::limits::Limits as DecoderLimits;
-pub use apisec_proto::naming_source::{NamingSource, NamingSources};
+pub use apisec_proto::naming_source::NamingSources;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,15 +6,16 @@
 
 mod address;
 pub(crate) mod examine;
+pub(crate) mod fields;
 mod file;
 mod folder;
-mod graphql;
-mod protobuf;
+pub(crate) mod graphql;
+pub(crate) mod protobuf;
 mod watch;
 
 pub use watch::{Watch, watch};
 
-use apisec_engine::degradation::{Degradation, Severity};
+use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
 use apisec_engine::spec::{Documents, Problem, Spec, beside, is_specification, line_of, read};
 use file::Parsed;
@@ -31,6 +32,9 @@ const MAX_KEPT: u64 = 32 << 20;
 /// Bytes of documents whose values calls are compared with: they are kept as long as they hold, as values about five times
 /// as much. Beyond, operations, statuses and shapes are compared all the same.
 const MAX_COMPARED: u64 = 8 << 20;
+/// Operations of everything that is given: the largest public collection has 120,000. What is kept of one takes about a
+/// kilobyte, its bodies not counted.
+const MAX_OPERATIONS: usize = 200_000;
 /// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
 const MAX_DEPTH: usize = 64;
 
@@ -77,9 +81,10 @@ impl Where {
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// The specifications, by file.
+    /// The specifications, by file. What is missing as a whole is one of which nothing but that problem is known, so that
+    /// it is shown, and shown again when everything is read again.
     pub specs: Vec<Given>,
-    /// What is missing as a whole.
+    /// What is missing of where they come from.
     pub degradations: Vec<Degradation>,
     /// Every file that was looked at, for whoever watches them.
     pub files: BTreeSet<PathBuf>,
@@ -106,10 +111,25 @@ pub fn load(requests: &[Request]) -> Loaded {
             load_file(path, request, &mut loaded);
         }
         if loaded.specs.len() == before {
-            loaded.degradations.push(no_specification(path));
+            loaded.miss(&path.display().to_string(), request, NO_SPECIFICATION.to_owned());
         }
     }
     loaded
+}
+
+/// What a folder without any is told.
+const NO_SPECIFICATION: &str = "there is no specification in it: give a file or a folder with OpenAPI documents (.json, .yaml), \
+    GraphQL schemas (.graphql) or Protobuf files (.proto, .binpb)";
+
+impl Loaded {
+    fn operations(&self) -> usize {
+        self.specs.iter().map(|given| given.spec.operations.len()).sum()
+    }
+
+    fn miss(&mut self, name: &str, request: &Request, what: String) {
+        let problem = Problem { file: String::new(), pointer: String::new(), line: None, what };
+        self.specs.push(given((broken(name, problem), None), request));
+    }
 }
 
 fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
@@ -121,32 +141,64 @@ fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
     loaded.specs.extend(spec.map(|spec| given(spec, request)));
 }
 
-/// A specification that is part of the program, such as those of the demo.
+/// A specification that is in memory: part of the program, or fetched. Its name says in which language it is.
 #[must_use]
-pub fn built_in(name: &str, text: &str) -> Given {
-    let documents = match file::parse(text) {
-        Ok(value) => Arc::new(Documents::new(name, value)),
-        Err(problem) => return Given { spec: Arc::new(broken(name, problem)), ..Given::default() },
+pub fn from_bytes(name: &str, bytes: &[u8]) -> Given {
+    let kept = |documents| Some(documents).filter(|_| bytes.len() as u64 <= MAX_COMPARED);
+    let (spec, documents) = match file::understand(name, bytes) {
+        Parsed::Document(document) => {
+            let documents = Arc::new(Documents::new(name, document));
+            (lined(read(&documents), bytes), kept(documents))
+        }
+        Parsed::Other(spec, types) => {
+            (Arc::unwrap_or_clone(spec), kept(Arc::new(Documents::new(name, types))))
+        }
+        Parsed::Broken(problem) => (broken(name, problem), None),
+        Parsed::Stranger => (broken(name, stranger()), None),
     };
-    Given { spec: Arc::new(read(&documents)), documents: Some(documents), ..Given::default() }
+    Given { spec: Arc::new(spec), documents, ..Given::default() }
+}
+
+/// With the lines of its problems.
+fn lined(mut spec: Spec, bytes: &[u8]) -> Spec {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    for problem in spec.problems.iter_mut().filter(|problem| problem.line.is_none()) {
+        problem.line = Some(line_of(text, &problem.pointer));
+    }
+    spec
 }
 
 /// A specification that was read elsewhere, such as from an object of a cluster. `name` tells the kind where content does not.
 #[must_use]
 pub fn of_text(name: &str, text: &[u8], service: Option<String>) -> Given {
-    let request = Request { place: Where::Disk(name.into()), service };
-    given(address::specification(name, text), &request)
+    Given { service, ..from_bytes(name, text) }
 }
 
 fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
     let found = folder::files(path);
     let mut shelf = Shelf::new(path);
-    for name in &found.names {
+    let mut operations = loaded.operations();
+    for (at, name) in found.names.iter().enumerate() {
+        if operations >= MAX_OPERATIONS {
+            let what = format!(
+                "{} files from {name} on are not read: {operations} operations are given already; name the folders that matter",
+                found.names.len() - at
+            );
+            loaded.miss(&path.display().to_string(), request, what);
+            break;
+        }
         let spec = shelf.specification(name, false);
+        operations += spec.as_ref().map_or(0, |(spec, _)| spec.operations.len());
         loaded.specs.extend(spec.map(|spec| given(spec, request)));
     }
     loaded.files.extend(shelf.files());
-    loaded.degradations.extend(found.more.then(|| too_many(path)));
+    if found.more {
+        let what = format!(
+            "it holds more files than are looked at ({}): name the folders that matter",
+            folder::MAX_FILES
+        );
+        loaded.miss(&path.display().to_string(), request, what);
+    }
 }
 
 fn given((spec, documents): Read, request: &Request) -> Given {
@@ -198,15 +250,21 @@ impl Shelf {
         self.make_room();
         match self.parse(name) {
             Parsed::Document(document) if named || is_specification(&document) => {}
-            Parsed::Other(spec) => return Some((self.shown(Arc::unwrap_or_clone(spec)), None)),
+            Parsed::Other(spec, types) => {
+                let documents = self.is_compared().then(|| Arc::new(Documents::new(name, types)));
+                return Some((self.shown(Arc::unwrap_or_clone(spec)), documents));
+            }
             Parsed::Broken(problem) => return Some((self.shown(broken(name, problem)), None)),
             Parsed::Stranger if named => return Some((self.shown(broken(name, stranger())), None)),
             Parsed::Document(_) | Parsed::Stranger => return None,
         }
         let documents = Arc::new(self.documents(name)?);
         let spec = read(&documents);
-        let is_kept = self.bytes <= MAX_COMPARED;
-        Some((self.shown(spec), Some(documents).filter(|_| is_kept)))
+        Some((self.shown(spec), Some(documents).filter(|_| self.is_compared())))
+    }
+
+    const fn is_compared(&self) -> bool {
+        self.bytes <= MAX_COMPARED
     }
 
     fn parse(&mut self, name: &str) -> Parsed {
@@ -267,7 +325,16 @@ impl Shelf {
         let whole = |file: &mut String| *file = self.folder.join(&*file).display().to_string();
         whole(&mut spec.file);
         spec.problems.iter_mut().for_each(|problem| whole(&mut problem.file));
-        spec.operations.iter_mut().for_each(|operation| whole(&mut operation.place.file));
+        let mut files: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+        for place in spec.operations.iter_mut().map(|operation| &mut operation.place) {
+            let shown = files.entry(place.file.clone()).or_insert_with_key(|file| {
+                let mut file = file.to_string();
+                whole(&mut file);
+                file.into()
+            });
+            place.file = shown.clone();
+        }
+        spec.operations.shrink_to_fit();
         spec
     }
 }
@@ -296,24 +363,6 @@ fn broken(name: &str, problem: Problem) -> Spec {
 fn stranger() -> Problem {
     let what = "it is nothing that could be a specification".to_owned();
     Problem { file: String::new(), pointer: String::new(), line: None, what }
-}
-
-fn no_specification(path: &Path) -> Degradation {
-    Degradation {
-        code: "no-specification".into(),
-        severity: Severity::Notice,
-        what: format!("there is no specification in {}", path.display()),
-        remedy: "give a file or a folder with OpenAPI documents (.json, .yaml), GraphQL schemas (.graphql) or Protobuf files (.proto, .binpb)".into(),
-    }
-}
-
-fn too_many(path: &Path) -> Degradation {
-    Degradation {
-        code: "specifications-cut".into(),
-        severity: Severity::Partial,
-        what: format!("{} holds more files than are looked at ({})", path.display(), folder::MAX_FILES),
-        remedy: "name the folders that matter, one by one".into(),
-    }
 }
 
 #[cfg(test)]

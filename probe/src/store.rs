@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod bindings;
 pub mod docket;
+pub mod handover;
 pub mod inventory;
 pub mod working;
 

@@ -17,9 +17,18 @@ use crate::skip;
 
 /// The folder of Python's packages that `setup/system.sh test` installs with pip, for the system's Python.
 pub fn pypi() -> String {
+    cache().join("python").display().to_string()
+}
+
+/// A package that `setup/system.sh test` installs with npm.
+pub fn npm(package: &str) -> PathBuf {
+    cache().join("npm/node_modules").join(package)
+}
+
+fn cache() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");
-    cache.unwrap_or_else(home).join("apisec-top/python").display().to_string()
+    cache.unwrap_or_else(home).join("apisec-top")
 }
 
 /// Debian's own Python, which finds Debian's modules; another may stand before it in the path.

@@ -66,7 +66,7 @@ fn recorded(folder: &Path, arguments: &[&str]) -> PathBuf {
 }
 
 fn replay(file: &Path, more: &[&str]) -> tool::Run {
-    let arguments = [&["replay", file.to_str().unwrap(), "--headless"][..], more].concat();
+    let arguments = [&["replay", file.to_str().unwrap(), "--headless"], more].concat();
     tool::run(&arguments, PATIENCE).unwrap()
 }
 

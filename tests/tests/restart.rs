@@ -31,7 +31,7 @@ fn findings_and_what_was_said_of_them_are_there_again() {
     let state = folder.path().join("state");
     let arguments = ["--state", state.to_str().unwrap()];
 
-    let command = tool::command(&[&["replay", attack.to_str().unwrap()][..], &arguments].concat()).unwrap();
+    let command = tool::command(&[&["replay", attack.to_str().unwrap()], &arguments[..]].concat()).unwrap();
     let terminal = Terminal::start(160, 50, &command).unwrap();
     terminal.until("a picture", PATIENCE, |text| text.contains("─ Services ─")).unwrap();
     let found = || {
@@ -52,7 +52,7 @@ fn findings_and_what_was_said_of_them_are_there_again() {
     drop(terminal);
 
     let run =
-        [&["replay", quiet.to_str().unwrap(), "--headless", "--output", "json"][..], &arguments].concat();
+        [&["replay", quiet.to_str().unwrap(), "--headless", "--output", "json"], &arguments[..]].concat();
     let document = tool::run(&run, PATIENCE).unwrap().json().unwrap();
     let findings = document["findings"].as_array().unwrap();
     let finding = findings.iter().find(|finding| finding["detector"] == "bola-enumeration").unwrap();

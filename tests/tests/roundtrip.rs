@@ -1,4 +1,4 @@
-//! What is exported as OpenAPI is accepted by a validator that we did not write and, loaded back, documents everything.
+//! What is exported is accepted by validators that we did not write; OpenAPI, loaded back, documents everything.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,7 +32,9 @@ fn every_service_of_the_demo_is_documented_by_what_was_observed_of_it() {
         "--output",
         "json",
     ]);
-    assert!(recorded.json().unwrap()["capture"]["calls"].as_u64().unwrap() > 100);
+    let calls = recorded.json().unwrap()["capture"]["calls"].as_u64().unwrap();
+    assert!(calls > 100, "{calls}");
+    archive_is_as_published(&run(&["export", "har", text(&session)]).stdout, calls);
 
     run(&["export", "openapi", text(&session), "--into", text(&specs)]);
     let documents: Vec<PathBuf> = fs::read_dir(&specs).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -68,6 +70,34 @@ fn every_service_of_the_demo_is_documented_by_what_was_observed_of_it() {
             "{name}"
         );
     }
+}
+
+/// Held against the schema that npm's `har-schema` publishes, which `setup/system.sh test` installs.
+fn archive_is_as_published(archive: &str, calls: u64) {
+    let read = |path: &Path| -> Value { serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
+    let folder = apisec_tests::script::npm("har-schema").join("lib");
+    // They refer to each other as "entry.json#".
+    let at = |name: &str| format!("json-schema:///{name}");
+    let mut registry = jsonschema::Registry::new();
+    for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()) {
+        let name = entry.file_name().into_string().unwrap();
+        if name.ends_with(".json") {
+            registry = registry.add(at(&name), read(&entry.path())).unwrap();
+        }
+    }
+    let registry = registry.prepare().unwrap();
+    let options = jsonschema::options().with_draft(jsonschema::Draft::Draft6).should_validate_formats(true);
+    let validator =
+        options.with_registry(&registry).build(&serde_json::json!({"$ref": at("har.json")})).unwrap();
+    let archive: Value = serde_json::from_str(archive).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(&archive).take(5).map(|error| error.to_string()).collect();
+    assert_eq!(errors, [""; 0]);
+    let entries = archive["log"]["entries"].as_array().unwrap();
+    assert_eq!(entries.len() as u64, calls);
+    let mut broken = archive.clone();
+    broken["log"]["entries"][0]["request"]["url"] = 7.into();
+    assert!(!validator.is_valid(&broken), "the schema asks for something");
 }
 
 /// A validator with a mind of its own: openapi-spec-validator, which `setup/system.sh test` installs.

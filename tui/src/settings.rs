@@ -13,7 +13,7 @@ use apisec_engine::suppression::Suppression;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
 use apisec_probe::metrics::Collector;
-use apisec_probe::pipeline::{Bounds, NamingSource, NamingSources};
+use apisec_probe::pipeline::{Bounds, NamingSources};
 use apisec_probe::spec::Request;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -182,7 +182,7 @@ fn detectors(configured: &BTreeMap<String, BTreeMap<String, Knob>>) -> Result<De
 
 /// What names the callers of which services.
 fn naming(configured: BTreeMap<String, String>) -> Result<NamingSources, Failure> {
-    let read = |(service, text): (String, String)| match text.parse::<NamingSource>() {
+    let read = |(service, text): (String, String)| match text.parse() {
         Ok(source) => Ok((service, source)),
         Err(why) => Err(Failure::usage(
             format!("identity.\"{service}\" is `{text}`: {why}"),

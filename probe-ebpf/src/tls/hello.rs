@@ -1,5 +1,6 @@
-//! The beginning of a TLS handshake, which is in clear: what the client offers and what the server chooses. Shipped once
-//! per connection, of each side at most what its budget allows; then the connection is opaque here.
+//! The beginning of a TLS handshake, which is in clear: what the client offers and what the server chooses, and behind it
+//! the records that tell whether the client shows a certificate. Shipped once per connection, of each side at most what its
+//! budget allows; then the connection is opaque here.
 
 use crate::capture::ship;
 use crate::packet::Packet;
@@ -10,8 +11,8 @@ use aya_ebpf::programs::SkBuffContext;
 
 /// The content type of handshake records.
 const HANDSHAKE: u8 = 22;
-/// Turns of direction after which both sides have said what they say in clear.
-const TURNS: u32 = 3;
+/// Turns of direction after which both sides have said what they say in clear: hello, hello, proof.
+const TURNS: u32 = 4;
 
 /// A connection was recognised as TLS by its first bytes.
 #[inline(always)]

@@ -2,12 +2,16 @@
 
 #![allow(clippy::indexing_slicing, reason = "a benchmark on its own data")]
 
+use apisec_engine::command::Command;
 use apisec_engine::delta::Delta;
+use apisec_engine::drift::Given;
 use apisec_engine::knowledge::Knowledge;
 use apisec_engine::limits::Limits;
 use apisec_engine::observe::Observer;
+use apisec_engine::spec::{Documents, read};
 use apisec_proto::call::{AuthScheme, Call, Notes, Party, Protocol, Vantage, Workload, WorkloadKind};
 use divan::Bencher;
+use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -227,4 +231,48 @@ fn snapshot_10_000_endpoints_of_one_service_one_new(bencher: Bencher<'_, '_>) {
             known.borrow_mut().merge(observer.take_delta(0, SECOND));
         })
         .bench_local_values(|()| known.borrow_mut().snapshot(2 * SECOND));
+}
+
+/// 500 operations on 100 paths.
+fn documented() -> Vec<Given> {
+    let responses = json!({"200": {"content": {"application/json": {"schema": {"type": "object"}}}}});
+    let item = ["get", "put", "post", "delete", "patch"].map(|method| {
+        (method.to_owned(), json!({"parameters": [{"in": "query", "name": "page"}], "responses": responses}))
+    });
+    let item = Value::from(Map::from_iter(item));
+    let paths: Map<String, Value> =
+        (0..100).map(|n| (format!("/part{}/{{id}}", letters(n)), item.clone())).collect();
+    let document = json!({"openapi": "3.1.0", "servers": [{"url": "/api/v1"}], "paths": paths});
+    let spec = Arc::new(read(&Documents::new("bench.json", document)));
+    vec![Given { spec, service: Some("process:service-1:8080".to_owned()), ..Given::default() }]
+}
+
+/// A second of 10,000 calls to documented operations, merged and shown, without and with their specification: the difference is
+/// what drift costs these calls.
+#[divan::bench(args = [false, true])]
+fn a_second_of_calls(bencher: Bencher, with_specification: bool) {
+    let mut known = Knowledge::new(Limits::default(), Vec::new());
+    if with_specification {
+        known.apply(Command::Specify(documented()));
+    }
+    let (src, dst) = (party(0), party(1));
+    let mut observer = Observer::new(Limits::default());
+    let mut second = 1;
+    let mut delta = || {
+        second += 1;
+        for number in 0..10_000 {
+            let mut call = call(number, &src, &dst);
+            call.at = second * SECOND + number as u64;
+            call.path = format!("/api/v1/part{}/{number}", letters(number % 20)).as_str().into();
+            observer.observe(&call);
+        }
+        observer.take_delta(second * SECOND, (second + 1) * SECOND)
+    };
+    known.merge(delta());
+    let mut at = 10 * SECOND;
+    bencher.with_inputs(delta).bench_local_values(|delta| {
+        at += SECOND;
+        known.merge(delta);
+        known.snapshot(at)
+    });
 }

@@ -1,8 +1,8 @@
 //! What any group of calls adds up to: counts, bytes, latency, the time it spans.
 
 use crate::sketch::Sketch;
-use apisec_proto::body::shape::Classes;
-use apisec_proto::call::{AuthScheme, Call};
+use apisec_proto::body::shape::Tally;
+use apisec_proto::call::{AuthScheme, Call, Notes};
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds in a second.
@@ -23,10 +23,12 @@ pub struct Load {
     pub response_bytes: u64,
     /// Calls that were read from within TLS.
     pub encrypted: u64,
+    /// Calls within TLS to which the client showed a certificate of its own.
+    pub mutual: u64,
     /// Calls that carried no credential.
     pub anonymous: u64,
-    /// Sensitive classes that requests and responses carried, as far as bodies were read.
-    pub classes: [Classes; 2],
+    /// Requests and responses that carried a sensitive class, by class, as far as bodies were read.
+    pub classes: [Tally; 2],
     /// First call, Unix nanoseconds; `u64::MAX` when there is none.
     pub first: u64,
     /// Last call, Unix nanoseconds.
@@ -46,6 +48,7 @@ impl Default for Load {
             request_bytes: 0,
             response_bytes: 0,
             encrypted: 0,
+            mutual: 0,
             anonymous: 0,
             classes: Default::default(),
             first: u64::MAX,
@@ -65,12 +68,13 @@ impl Load {
         self.request_bytes = self.request_bytes.saturating_add(call.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(call.response_bytes);
         self.encrypted += u64::from(call.tls.is_some());
+        self.mutual += u64::from(call.notes.any(Notes::CLIENT_CERTIFICATE));
         self.anonymous += u64::from(call.auth == AuthScheme::None);
         if let Some(bodies) = &call.bodies {
             let found = [&bodies.request, &bodies.response];
             for (classes, body) in self.classes.iter_mut().zip(found) {
                 let held = body.iter().flat_map(|body| body.sensitive.iter());
-                held.for_each(|(class, _)| classes.insert(class));
+                held.for_each(|(class, _values)| classes.add(class));
             }
         }
         self.first = self.first.min(call.at);
@@ -89,8 +93,9 @@ impl Load {
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.encrypted = self.encrypted.saturating_add(other.encrypted);
+        self.mutual = self.mutual.saturating_add(other.mutual);
         self.anonymous = self.anonymous.saturating_add(other.anonymous);
-        self.classes.iter_mut().zip(other.classes).for_each(|(ours, theirs)| ours.0 |= theirs.0);
+        self.classes.iter_mut().zip(&other.classes).for_each(|(ours, theirs)| ours.merge(theirs));
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.latency.merge(&other.latency);

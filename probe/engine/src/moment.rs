@@ -37,9 +37,44 @@ pub fn midnight(year: u64, month: u64, day: u64) -> Option<u64> {
     days.checked_mul(86_400)?.checked_mul(SECOND)
 }
 
+/// What [`rfc3339`] wrote, with nine digits or fewer.
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let marks = [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":")];
+    if marks.iter().any(|(at, mark)| text.get(*at..at + 1) != Some(mark)) {
+        return None;
+    }
+    let day = midnight(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let fraction = text.get(19..)?.strip_suffix('Z')?.strip_prefix('.').unwrap_or("0");
+    let nanos: u64 = format!("{fraction:0<9}").parse().ok().filter(|nanos| *nanos < SECOND)?;
+    let within = hour < 24 && minute < 60 && second < 60;
+    within.then_some(())?;
+    day.checked_add((hour * 3600 + minute * 60 + second) * SECOND + nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for at in
+            [0, 1, 1_795_333_315 * SECOND + 1, 4_107_542_399 * SECOND, 951_782_400 * SECOND + 120_000_000]
+        {
+            assert_eq!(parse(&rfc3339(at)), Some(at));
+        }
+        assert_eq!(parse("1970-01-01T00:00:01Z"), Some(SECOND));
+        for odd in
+            ["", "1970-01-01", "1970-01-01T25:00:00Z", "1970-01-01T00:00:00.Z0", "+970-01-01T00:00:00Z"]
+        {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn known_moments() {

@@ -151,12 +151,36 @@ pub struct EdgeView {
 pub struct CarriageView {
     /// Calls that were read from within TLS; all others went in clear.
     pub encrypted: u64,
+    /// Of these: calls to which the client showed a certificate of its own.
+    #[serde(default)]
+    pub mutual: u64,
     /// Calls that carried no credential.
     pub anonymous: u64,
     /// Sensitive classes in requests.
     pub request: Vec<String>,
     /// Sensitive classes in responses.
     pub response: Vec<String>,
+    /// Requests that carried a class, by class.
+    #[serde(default)]
+    pub request_calls: BTreeMap<String, u64>,
+    /// Responses that carried a class, by class.
+    #[serde(default)]
+    pub response_calls: BTreeMap<String, u64>,
+}
+
+/// Something that was done by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeView {
+    /// When, Unix nanoseconds.
+    pub at: u64,
+    /// What was done: `resync`, `approved`…
+    pub what: String,
+    /// To what.
+    pub name: String,
+    /// What came of it.
+    pub details: String,
+    /// By whom, empty where that is not known.
+    pub by: String,
 }
 
 /// Calls that were followed through proxies: `path` is caller, proxies in order, final callee.
@@ -487,6 +511,10 @@ pub struct Snapshot {
     pub findings: Vec<Finding>,
     /// Policies.
     pub policies: Vec<PolicyView>,
+    /// What else was done by hand, oldest first: connections that were closed, operations that were approved. Told of a
+    /// state folder only.
+    #[serde(default)]
+    pub changes: Vec<ChangeView>,
     /// Capture.
     pub capture: Capture,
     /// Counts up with every change.

@@ -16,7 +16,7 @@ mod server;
 
 pub use document::{Documents, beside, escaped};
 pub use locate::line_of;
-pub use outline::{Kinds, Outline, Property};
+pub use outline::{Kinds, Outline, Properties, Property};
 pub use portable::Part;
 pub use read::{is_specification, read};
 
@@ -48,8 +48,8 @@ pub struct Spec {
     pub format: CompactString,
     /// Where the API is served, as far as it says so.
     pub servers: Vec<Server>,
-    /// Names of query parameters that carry credentials.
-    pub keys: Vec<String>,
+    /// Where credentials are carried, by name: parameters of the query, header fields, cookies.
+    pub keys: Vec<(Location, String)>,
     /// Its operations, in the order of paths and methods.
     pub operations: Vec<Operation>,
     /// What could not be read.
@@ -89,11 +89,11 @@ pub struct Operation {
     /// Path template as documented, without the base path.
     pub path: String,
     /// Base paths under which it is served; never empty.
-    pub bases: Vec<String>,
+    pub bases: Arc<[String]>,
     /// Its name.
-    pub id: String,
+    pub id: CompactString,
     /// Who looks after it: the first tag.
-    pub owner: String,
+    pub owner: CompactString,
     /// It should not be used any more.
     pub deprecated: bool,
     /// A caller must prove who it is.
@@ -114,7 +114,7 @@ pub struct Operation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// File, as it is shown.
-    pub file: String,
+    pub file: Arc<str>,
     /// JSON pointer; `Query.users` of a GraphQL schema, `package.Service.Method` of a Protobuf file.
     pub pointer: String,
 }
@@ -132,11 +132,23 @@ pub enum Location {
     Cookie,
 }
 
+impl Location {
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "path" => Self::Path,
+            "query" => Self::Query,
+            "header" => Self::Header,
+            "cookie" => Self::Cookie,
+            _ => return None,
+        })
+    }
+}
+
 /// A parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name, as documented.
-    pub name: String,
+    pub name: CompactString,
     /// Where it is.
     pub location: Location,
     /// A request without it is a mistake.
@@ -159,9 +171,10 @@ pub enum Fits {
     Any,
 }
 
-/// What a message may carry: media types, lower case, with what each looks like where that is said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content(pub Vec<(CompactString, Option<Arc<Outline>>)>);
+/// What a message may carry: media types, lower case, with what each looks like where that is said. Shared: most operations
+/// answer their failures alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Content(pub Arc<[(CompactString, Option<Arc<Outline>>)]>);
 
 impl Content {
     /// Whether a media type is documented; `*/*`, `text/*` and `+json` match as they do elsewhere.

@@ -256,6 +256,9 @@ pub struct Tls {
     pub subject: CompactString,
     /// Library and version that the plaintext was read from.
     pub library: CompactString,
+    /// Whether the client showed a certificate of its own, where that is known.
+    #[serde(skip)]
+    pub mutual: Option<bool>,
 }
 
 /// One call. All times are Unix nanoseconds or nanoseconds; all sizes bytes.

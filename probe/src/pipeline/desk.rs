@@ -144,6 +144,9 @@ impl Desk {
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
         self.namer.name(exchange, ends, depth, &mut call);
         call.tls = self.conns.tls(exchange.conn);
+        if call.tls.as_ref().is_some_and(|tls| tls.mutual == Some(true)) {
+            call.notes.add(Notes::CLIENT_CERTIFICATE);
+        }
         if depth == Depth::Detail {
             self.examination.offer(exchange, &call, &mut self.namer);
         }

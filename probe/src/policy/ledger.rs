@@ -15,7 +15,7 @@ use apisec_engine::policy::{Policy, Ttl};
 use fold::{Stage, Standing};
 use std::collections::BTreeMap;
 use thiserror::Error;
-pub use views::words;
+pub use views::{history_of, words};
 
 /// Policies that are in force at once: what the kernel's tables hold.
 const MAX_OPEN: usize = 1_024;

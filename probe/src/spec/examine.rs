@@ -3,8 +3,11 @@
 //! What comes out are words about the schema: which property, and what about it; never a value, nor a key that is not in
 //! the schema. Kinds, missing and undocumented properties are not told here: the shapes of all bodies tell them.
 
+use super::fields::Sent;
+use super::graphql::message::{self, Request};
+use super::protobuf;
 use apisec_engine::drift::{Contract, Given};
-use apisec_engine::spec::{Documents, Operation, Part, Place};
+use apisec_engine::spec::{Api, Documents, Operation, Part, Place, Spec};
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
@@ -48,10 +51,21 @@ impl Examiner {
     }
 
     /// Holds the parts of a call against every specification that documents it: whose it is, is decided elsewhere.
-    pub(crate) fn examine(&mut self, method: &str, path: &str, exhibits: &[Exhibit<'_>]) -> Vec<Found> {
+    /// `sent` are the names of a request that was accepted.
+    pub(crate) fn examine(
+        &mut self,
+        method: &str,
+        path: &str,
+        exhibits: &[Exhibit<'_>],
+        sent: Option<&Sent>,
+    ) -> Vec<Found> {
         let mut found = Vec::new();
         for book in 0..self.books.len() {
             let Some((number, operation)) = self.operation(book, method, path) else { continue };
+            if let Some((spec, sent)) = self.spec(book, number).zip(sent) {
+                let told = sent.differences(spec, &operation);
+                found.extend(told.into_iter().map(|what| (operation.place.clone(), what)));
+            }
             for exhibit in exhibits {
                 let Some(validator) = self.validator(book, number, &operation, exhibit.part) else {
                     continue;
@@ -61,6 +75,50 @@ impl Examiner {
             }
         }
         found
+    }
+
+    /// Holds a request against every schema: of those that have its first root field.
+    pub(crate) fn examine_graphql(&self, request: &Request<'_>) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (contract, documents) in self.books_of(Api::Graphql) {
+            let Some((pointer, told)) = message::differences(documents.value(), request) else { continue };
+            let file = contract.specs().first().map_or("", |spec| spec.file.as_str());
+            let place = |what| (Place { file: file.into(), pointer: pointer.clone() }, what);
+            found.extend(told.into_iter().map(place));
+        }
+        found
+    }
+
+    /// Holds the messages of a call against every file that has its method.
+    pub(crate) fn examine_grpc(
+        &self,
+        path: &str,
+        request: Option<&[u8]>,
+        answer: Option<&[u8]>,
+    ) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (contract, documents) in self.books_of(Api::Grpc) {
+            let own =
+                contract.find("POST", path, true).and_then(|found| contract.operation(found.operation?));
+            let Some(operation) = own else { continue };
+            for (side, body) in [("request", request), ("answer", answer)] {
+                let told =
+                    body.map(|body| protobuf::message::differences(documents.value(), path, side, body));
+                found.extend(told.into_iter().flatten().map(|what| (operation.place.clone(), what)));
+            }
+        }
+        found
+    }
+
+    fn books_of(&self, api: Api) -> impl Iterator<Item = &(Contract, Arc<Documents>)> {
+        let is_of = move |contract: &Contract| {
+            contract.specs().iter().flat_map(|spec| spec.operations.first()).any(|own| own.api == api)
+        };
+        self.books.iter().filter(move |(contract, _)| is_of(contract))
+    }
+
+    fn spec(&self, book: usize, number: u32) -> Option<&Arc<Spec>> {
+        self.books.get(book)?.0.spec_of(number)
     }
 
     fn operation(&self, book: usize, method: &str, path: &str) -> Option<(u32, Operation)> {
@@ -198,7 +256,7 @@ mod tests {
     }
 
     fn told(part: Part<'_>, value: Value) -> Vec<String> {
-        let found = examiner().examine("POST", "/users/7", &[Exhibit { part, value }]);
+        let found = examiner().examine("POST", "/users/7", &[Exhibit { part, value }], None);
         found.into_iter().map(|(_, what)| what).collect()
     }
 
@@ -242,13 +300,13 @@ mod tests {
     fn other_operations_and_unusable_patterns_compare_nothing() {
         let mut examiner = examiner();
         let exhibit = || [Exhibit { part: Part::Request("application/json"), value: json!({"role": 1}) }];
-        assert_eq!(examiner.examine("GET", "/users/7", &exhibit()), []);
+        assert_eq!(examiner.examine("GET", "/users/7", &exhibit(), None), []);
         let look = json!({"type": "string", "pattern": "(?<=a)b"});
         let document = json!({"openapi": "3.1.0", "paths": {"/a": {"post": {"requestBody": {"content": {"application/json": {"schema": look}}}}}}});
         let documents = Arc::new(Documents::new("a", document));
         let given =
             Given { spec: Arc::new(read(&documents)), documents: Some(documents), ..Given::default() };
-        let found = Examiner::new(&[given]).examine("POST", "/a", &exhibit());
+        let found = Examiner::new(&[given]).examine("POST", "/a", &exhibit(), None);
         assert_eq!(found, []);
     }
 }

@@ -40,8 +40,8 @@ const LANGUAGES: [(&str, Language); 12] = [
 pub(super) enum Parsed {
     /// A document.
     Document(Arc<Value>),
-    /// A specification of another language, read to its end.
-    Other(Arc<Spec>),
+    /// A specification of another language, read to its end, with the types that messages are compared with.
+    Other(Arc<Spec>, Arc<Value>),
     /// It looks like a specification, and cannot be read.
     Broken(Problem),
     /// Something else.

@@ -1,7 +1,11 @@
 //! GraphQL schemas: the root fields are the operations.
 //!
 //! Errors are problems with lines, and what could be read still counts. A document without a type is a client's query and
-//! none of ours. Arguments and the types of fields are not compared with anything.
+//! none of ours. What is below the root fields is kept as a document ([`types`]), for requests to be compared with
+//! ([`message`]).
+
+pub(crate) mod message;
+mod types;
 
 use super::file::Parsed;
 use apisec_engine::drift::fields::KINDS;
@@ -47,7 +51,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Parsed {
     });
     spec.problems = errors.by_ref().take(MAX_PROBLEMS).collect();
     spec.more_problems = errors.count();
-    Parsed::Other(Arc::new(spec))
+    Parsed::Other(Arc::new(spec), Arc::new(types::types(&definitions, &roots)))
 }
 
 fn is_of_a_schema(definition: &Definition) -> bool {
@@ -85,10 +89,10 @@ fn operation(file: &str, kind: &str, root: &str, field: &FieldDefinition) -> Opt
     Some(Operation {
         api: Api::Graphql,
         method: kind.into(),
-        id: name.clone(),
+        id: name.as_str().into(),
         deprecated: field.directives().is_some_and(|directives| is_deprecated(&directives)),
-        bases: vec![String::new()],
-        place: Place { file: file.to_owned(), pointer: format!("{root}.{name}") },
+        bases: [String::new()].into(),
+        place: Place { file: file.into(), pointer: format!("{root}.{name}") },
         path: name,
         ..Operation::default()
     })
@@ -111,7 +115,7 @@ mod tests {
 
     fn of(text: &str) -> Option<Spec> {
         match read("a.graphql", text.as_bytes()) {
-            Parsed::Other(spec) => Some(Arc::unwrap_or_clone(spec)),
+            Parsed::Other(spec, _) => Some(Arc::unwrap_or_clone(spec)),
             _ => None,
         }
     }

@@ -1,7 +1,10 @@
 //! Protobuf services, from `.proto` files and from descriptor sets: the methods are the operations.
 //!
-//! What a file imports is not read: the names of services and methods stand in the file itself. Messages are not looked
-//! at. A file without services is what others import.
+//! What a file imports is not read: the names of services and methods stand in the file itself. Messages are kept as a document
+//! ([`types`]), for calls to be compared with ([`message`]). A file without services is what others import.
+
+pub(crate) mod message;
+mod types;
 
 use super::file::Parsed;
 use super::graphql::line;
@@ -15,7 +18,7 @@ use std::sync::Arc;
 pub(super) fn read(name: &str, bytes: &[u8]) -> Parsed {
     let Ok(text) = str::from_utf8(bytes) else { return Parsed::Stranger };
     match protox_parse::parse(&module(name), text) {
-        Ok(file) => found(spec(name, &[file])),
+        Ok(file) => found(name, &[file]),
         Err(error) => Parsed::Broken(Problem {
             file: name.to_owned(),
             pointer: String::new(),
@@ -28,7 +31,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Parsed {
 /// Reads a descriptor set, as `protoc --descriptor_set_out` and `buf build` write it. Any bytes may happen to be one, so it
 /// is none without a service.
 pub(super) fn read_set(name: &str, bytes: &[u8]) -> Parsed {
-    FileDescriptorSet::decode(bytes).map_or(Parsed::Stranger, |set| found(spec(name, &set.file)))
+    FileDescriptorSet::decode(bytes).map_or(Parsed::Stranger, |set| found(name, &set.file))
 }
 
 /// The parser refuses names that no import could have.
@@ -36,8 +39,12 @@ fn module(name: &str) -> String {
     name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-fn found(spec: Spec) -> Parsed {
-    if spec.operations.is_empty() { Parsed::Stranger } else { Parsed::Other(Arc::new(spec)) }
+fn found(name: &str, files: &[FileDescriptorProto]) -> Parsed {
+    let spec = spec(name, files);
+    if spec.operations.is_empty() {
+        return Parsed::Stranger;
+    }
+    Parsed::Other(Arc::new(spec), Arc::new(types::types(files)))
 }
 
 fn spec(name: &str, files: &[FileDescriptorProto]) -> Spec {
@@ -57,7 +64,9 @@ fn format_of(files: &[FileDescriptorProto]) -> CompactString {
 }
 
 fn operations<'a>(name: &'a str, file: &'a FileDescriptorProto) -> impl Iterator<Item = Operation> + 'a {
+    let (shown, bases): (Arc<str>, Arc<[String]>) = (name.into(), [String::new()].into());
     file.service.iter().flat_map(move |service| {
+        let (shown, bases) = (shown.clone(), bases.clone());
         let full = match file.package() {
             "" => service.name().to_owned(),
             package => format!("{package}.{}", service.name()),
@@ -69,15 +78,15 @@ fn operations<'a>(name: &'a str, file: &'a FileDescriptorProto) -> impl Iterator
             api: Api::Grpc,
             method: CompactString::const_new("POST"),
             path: format!("/{full}/{}", method.name()),
-            bases: vec![String::new()],
-            id: method.name().to_owned(),
-            owner: full.clone(),
+            bases: bases.clone(),
+            id: method.name().into(),
+            owner: full.as_str().into(),
             deprecated: old
                 || method
                     .options
                     .as_ref()
                     .is_some_and(|own| own.deprecated() || is_deprecated(&own.uninterpreted_option)),
-            place: Place { file: name.to_owned(), pointer: format!("{full}.{}", method.name()) },
+            place: Place { file: shown.clone(), pointer: format!("{full}.{}", method.name()) },
             ..Operation::default()
         })
         .filter(|own| own.path.len() <= MAX_TEXT)
@@ -110,7 +119,7 @@ mod tests {
         message Product {}"#;
 
     fn told(parsed: &Parsed) -> Vec<(String, bool)> {
-        let Parsed::Other(spec) = parsed else { return Vec::new() };
+        let Parsed::Other(spec, _) = parsed else { return Vec::new() };
         spec.operations.iter().map(|own| (own.path.clone(), own.deprecated)).collect()
     }
 

@@ -85,7 +85,6 @@ fn a_folder_with_references_between_its_files() {
     assert!(given.spec.file.ends_with("/api.yaml"));
     let broken = given.spec.problems[0].to_string();
     assert!(broken.ends_with("api.yaml:6 at /paths/~1broken: paths/none.yaml is not there"), "{broken}");
-    assert!(loaded.degradations.is_empty());
 }
 
 #[test]
@@ -138,8 +137,9 @@ fn what_is_no_specification_is_said_when_it_was_named() {
         request(&folder.path().join("none.yaml")),
         request(folder.path()),
     ]);
-    assert_eq!(problems(&loaded).len(), 3, "{:?}", problems(&loaded));
-    assert_eq!(loaded.degradations.len(), 1);
+    let problems = problems(&loaded);
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems[3].contains("there is no specification in it"), "{problems:?}");
 }
 
 #[test]
@@ -214,7 +214,8 @@ fn answer(body: &str) -> String {
 #[test]
 fn an_address_is_read_again_and_counts_on_when_it_falls_silent() {
     let of = |path: &str| answer(&format!("openapi: 3.1.0\npaths: {{ {path}: {{ get: {{}} }} }}"));
-    let address = server(vec![of("/a"), of("/a"), of("/b"), of("/b"), "HTTP/1.1 500 No\r\n\r\n".to_owned()]);
+    let no = || "HTTP/1.1 500 No\r\n\r\n".to_owned();
+    let address = server(vec![of("/a"), of("/a"), of("/b"), of("/b"), no(), no(), no(), of("/b"), of("/b")]);
     let requests = [Request { place: Where::Web(address.clone()), service: Some("shop".into()) }];
     let loaded = load(&requests);
     let [given] = loaded.specs.as_slice() else { panic!("{loaded:?}") };
@@ -224,7 +225,16 @@ fn an_address_is_read_again_and_counts_on_when_it_falls_silent() {
     let mut known = watch::Known::of(&requests, &loaded);
     assert!(known.look(&requests, false).is_none() && known.look(&requests, true).is_none());
     assert_eq!(known.look(&requests, true).unwrap().specs[0].spec.operations[0].path, "/b");
-    assert!(known.look(&requests, true).is_none(), "an error is no other specification");
+    let silent = known.look(&requests, true).unwrap();
+    assert_eq!(silent.specs[0].spec.operations[0].path, "/b", "an error is no other specification");
+    assert!(
+        problems(&silent)[0].contains("it could not be read: it answered 500"),
+        "{:?}",
+        problems(&silent)
+    );
+    assert!(known.look(&requests, true).is_none(), "it is said once");
+    let again = known.look(&requests, true).unwrap();
+    assert_eq!((again.specs.len(), problems(&again).len()), (1, 0));
 }
 
 #[test]
@@ -236,9 +246,8 @@ fn an_address_that_cannot_be_read_is_said() {
         ("http://user:hunter2@127.0.0.1/".to_owned(), "an address with a password in it is not asked"),
     ] {
         let loaded = load(&[Request { place: Where::Web(address), service: None }]);
-        let [degradation] = loaded.degradations.as_slice() else { panic!("{loaded:?}") };
-        assert!(degradation.what.contains(why) && !degradation.what.contains("secret"), "{degradation:?}");
-        assert!(loaded.specs.is_empty());
+        let [problem] = &problems(&loaded)[..] else { panic!("{loaded:?}") };
+        assert!(problem.contains(why) && !problem.contains("secret"), "{problem}");
     }
     let loaded = load(&[Request { place: Where::Web(server(vec![answer("hello")])), service: None }]);
     assert_eq!(loaded.specs[0].spec.problems[0].what, "it is nothing that could be a specification");

@@ -1,12 +1,13 @@
 //! Reads specifications again when they change.
 //!
 //! Looks at modification times every other second: works on every file system, and costs a `stat` per file. Asks addresses
-//! every minute. One that does not answer any more says nothing: what it said last goes on to count.
+//! every minute. One that does not answer any more is a problem, and what it said last goes on to count.
 
 use super::{Loaded, Request, Where, address, load};
 use apisec_engine::drift::Given;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -83,29 +84,31 @@ impl Known {
     pub(super) fn look(&mut self, requests: &[Request], asks: bool) -> Option<Loaded> {
         let files = self.files.keys().cloned().chain(folders(requests));
         let files: Stamps = files.map(|path| (path.clone(), stamp(&path))).collect();
-        let is_new =
-            |(own, known): (&String, &Option<u64>)| address::look(own).is_some_and(|now| Some(now) != *known);
+        let is_new = |(own, known): (&String, &Option<u64>)| address::look(own) != *known;
         if files == self.files && !(asks && self.addresses.iter().any(is_new)) {
             return None;
         }
         let mut loaded = load(requests);
         let mut now = Self::of(requests, &loaded);
-        for (own, answered) in &mut now.addresses {
-            let last = self.fetched.get(address::shown(own)).filter(|_| answered.is_none());
-            if let Some(last) = last {
-                loaded.specs.push(last.clone());
-                *answered = self.addresses.get(own).copied().flatten();
-            }
+        for own in self.addresses.keys().map(|own| address::shown(own)) {
+            let silent =
+                loaded.specs.iter_mut().find(|given| given.spec.file == own && given.spec.format.is_empty());
+            let Some((silent, last)) = silent.zip(self.fetched.remove(own)) else { continue };
+            let mut spec = (*last.spec).clone();
+            spec.problems.extend(silent.spec.problems.iter().cloned());
+            *silent = Given { spec: Arc::new(spec), ..last.clone() };
+            now.fetched.insert(own.to_owned(), last);
         }
-        now.remember(&loaded);
         *self = now;
         Some(loaded)
     }
 
+    /// What addresses answered that could be understood.
     fn remember(&mut self, loaded: &Loaded) {
-        let addresses = self.addresses.keys().map(|own| address::shown(own));
+        let addresses = self.addresses.iter().filter(|(_, answer)| answer.is_some());
         let given = |shown: &str| loaded.specs.iter().find(|given| given.spec.file == shown).cloned();
-        self.fetched = addresses.filter_map(|shown| Some((shown.to_owned(), given(shown)?))).collect();
+        let shown = addresses.map(|(own, _)| address::shown(own));
+        self.fetched = shown.filter_map(|shown| Some((shown.to_owned(), given(shown)?))).collect();
     }
 }
 

@@ -1,14 +1,20 @@
 //! What was done to the node, for whoever asks later: one JSON object per line, only ever appended, on the disk before it is
 //! believed.
 
+use super::read_capped;
 use crate::clock;
+use apisec_engine::moment;
+use apisec_engine::snapshot::ChangeView;
 use rustix::fs::{Mode, OFlags, open};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 const FILE: &str = "audit.log";
+/// Bytes that are read back: some hundred thousand deeds.
+const MAX_BYTES: u64 = 32 << 20;
 
 /// Where deeds are written.
 pub struct Audit {
@@ -26,16 +32,34 @@ pub struct Deed<'a> {
     pub outcome: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Line<'a> {
     at: String,
     uid: u32,
     /// Who called sudo, empty when nobody did.
     sudo_uid: String,
     pid: u32,
-    what: &'a str,
-    object: &'a str,
-    outcome: &'a str,
+    what: Cow<'a, str>,
+    object: Cow<'a, str>,
+    outcome: Cow<'a, str>,
+}
+
+/// The deeds that are written down in a state folder; a line that was torn is no deed.
+///
+/// # Errors
+/// The file is there, and cannot be read.
+pub fn read(folder: &Path) -> io::Result<Vec<ChangeView>> {
+    let bytes = match read_capped(&folder.join(FILE), MAX_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    let deed = |line: &[u8]| {
+        let Line { at, uid, sudo_uid, what, object, outcome, .. } = serde_json::from_slice(line).ok()?;
+        let by = if sudo_uid.is_empty() { format!("uid {uid}") } else { format!("uid {sudo_uid} by sudo") };
+        let (what, name, details) = (what.into_owned(), object.into_owned(), outcome.into_owned());
+        Some(ChangeView { at: moment::parse(&at)?, what, name, details, by })
+    };
+    Ok(bytes.split(|byte| *byte == b'\n').filter_map(deed).collect())
 }
 
 impl Audit {
@@ -62,13 +86,13 @@ impl Audit {
     pub fn write(&mut self, deed: &Deed<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let line = Line {
-            at: apisec_engine::moment::rfc3339(clock::now()),
+            at: moment::rfc3339(clock::now()),
             uid: rustix::process::getuid().as_raw(),
             sudo_uid: std::env::var("SUDO_UID").unwrap_or_default(),
             pid: std::process::id(),
-            what: deed.what,
-            object: deed.object,
-            outcome: deed.outcome,
+            what: deed.what.into(),
+            object: deed.object.into(),
+            outcome: deed.outcome.into(),
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');

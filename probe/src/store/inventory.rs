@@ -38,8 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pages that are copied at once.
 const PAGES: i32 = 1_024;
 /// What brings a file from one version to the next; the place in the list is the version.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("inventory/1.sql"), include_str!("inventory/2.sql"), include_str!("inventory/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("inventory/1.sql"),
+    include_str!("inventory/2.sql"),
+    include_str!("inventory/3.sql"),
+    include_str!("inventory/4.sql"),
+];
 
 /// Why the inventory cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use super::{read_capped, replace};
 use crate::spec;
 use apisec_engine::drift::Given;
-use apisec_engine::export::working::{approve, newest, service, undo};
-use apisec_engine::snapshot::EndpointView;
+use apisec_engine::export::working::{approve, newest, operations, service, undo};
+use apisec_engine::snapshot::{ChangeView, EndpointView};
 use serde_json::Value;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -36,12 +36,33 @@ impl Working {
     pub fn given(&self) -> Vec<Given> {
         let read = |path: PathBuf| {
             let text = String::from_utf8(read_capped(&path, MAX_BYTES).ok()?).ok()?;
-            let mut given = spec::built_in(&path.display().to_string(), &text);
+            let mut given = spec::from_bytes(&path.display().to_string(), text.as_bytes());
             given.service =
                 serde_json::from_str::<Value>(&text).ok().and_then(|own| service(&own).map(str::to_owned));
             Some(given)
         };
         self.files().into_iter().filter_map(read).collect()
+    }
+
+    /// What was approved, in no order.
+    #[must_use]
+    pub fn approvals(&self) -> Vec<ChangeView> {
+        let documents = self
+            .files()
+            .into_iter()
+            .filter_map(|path| serde_json::from_slice::<Value>(&read_capped(&path, MAX_BYTES).ok()?).ok());
+        let changes = |document: Value| -> Vec<ChangeView> {
+            let details = service(&document).unwrap_or_default().to_owned();
+            let change = |(path, method, at): (&str, &str, u64)| ChangeView {
+                at,
+                what: "approved".to_owned(),
+                name: format!("{} {path}", method.to_uppercase()),
+                details: details.clone(),
+                by: String::new(),
+            };
+            operations(&document).map(change).collect()
+        };
+        documents.flat_map(changes).collect()
     }
 
     /// Adds what was observed of an endpoint to the specification of its service, which is called `name`; the file.

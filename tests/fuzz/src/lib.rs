@@ -6,3 +6,4 @@ pub mod frames;
 pub mod greeting;
 pub mod messages;
 pub mod naming;
+pub mod specification;

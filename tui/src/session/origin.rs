@@ -104,7 +104,9 @@ impl Origin {
     /// Specifications that come with it.
     pub(super) fn specs(&self) -> Vec<Given> {
         match self {
-            Self::Demo { .. } => DEMO_SPECS.iter().map(|(name, text)| spec::built_in(name, text)).collect(),
+            Self::Demo { .. } => {
+                DEMO_SPECS.iter().map(|(name, text)| spec::from_bytes(name, text.as_bytes())).collect()
+            }
             Self::Live | Self::Files(_) | Self::Nodes { .. } => Vec::new(),
         }
     }

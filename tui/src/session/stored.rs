@@ -1,5 +1,6 @@
 //! A snapshot without a run: of what the state folder holds, or of a run that is only waited for.
 
+use super::approvals::Approvals;
 use super::{Opened, Origin, Session, filter, load};
 use crate::cli::RunOptions;
 use crate::exit::{Exit, Failure, Outcome};
@@ -13,10 +14,11 @@ use apisec_engine::knowledge::Knowledge;
 use apisec_engine::limits::Limits;
 use apisec_engine::snapshot::{Capture, Snapshot};
 use apisec_probe::clock;
+use apisec_probe::store::handover::Handover;
 use apisec_probe::store::inventory::Inventory;
-use apisec_probe::store::working::Working;
 use apisec_probe::store::{Access, Store};
 use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io::{self, Write};
@@ -92,19 +94,23 @@ pub fn stored(settings: &Settings, options: &RunOptions) -> Result<Arc<Snapshot>
     let strange = delta.distrust();
     let calls = delta.calls();
     known.merge(delta);
-    let specs = loaded.specs.into_iter().chain(Working::of(folder).given()).collect();
-    known.apply(Command::Specify(specs));
+    known.apply(Command::Specify(Approvals::new(Some(folder), loaded.specs).all()));
+    let told = Handover::of(folder);
     known.set_capture(Capture {
         source: format!("the inventory in {}", folder.display()),
         calls,
-        degradations: loaded
-            .degradations
+        degradations: (strange > 0)
+            .then(|| left_out(strange))
             .into_iter()
-            .chain((strange > 0).then(|| left_out(strange)))
+            .chain(told.troubles.clone())
             .collect(),
         ..Capture::default()
     });
-    filtered(known.snapshot(clock::now()), options)
+    let mut snapshot = Arc::unwrap_or_clone(known.snapshot(clock::now()));
+    snapshot.findings = told.findings;
+    snapshot.findings.sort_by_key(|finding| Reverse(finding.urgency()));
+    (snapshot.policy_history, snapshot.changes) = (told.policies, told.changes);
+    filtered(Arc::new(snapshot), options)
 }
 
 fn left_out(rows: u64) -> Degradation {

@@ -333,7 +333,7 @@ fn cell(world: &World<'_>, row: &Row, column: usize) -> Cell {
 
 /// The sensitive classes that it carries, in either direction.
 fn holds(own: &EndpointView) -> String {
-    let mut classes: Vec<String> = carried(own).map(|(_, class)| class).collect();
+    let mut classes: Vec<String> = carried(own).map(|(_, class, _)| class).collect();
     classes.sort();
     classes.dedup();
     escape(&classes.join(" ")).into_owned()

@@ -27,7 +27,8 @@ const COLUMNS: &[Column] = &[
     Column::word("OVER", 9, 0),
     Column::word("AUTH", 9, 1),
     Column::word("CALLERS", 7, 2),
-    Column::number("OF CALLS", 8, 0),
+    Column::number("CALLS", 7, 0),
+    Column::number("OF", 7, 5),
 ];
 
 /// The view.
@@ -106,8 +107,9 @@ impl View for SensitiveMap {
         if self.rows.is_empty() {
             return nothing(world, canvas, body, "sensitive data");
         }
+        let arrow = canvas.look.glyphs.arrow;
         let cell = |index: usize, column: usize| {
-            self.rows.get(index).map_or_else(Cell::default, |row| cell(world, row, column))
+            self.rows.get(index).map_or_else(Cell::default, |row| cell((world, arrow), row, column))
         };
         let (order, list, len) = (Some(self.order), &self.list, self.rows.len());
         Table { columns: COLUMNS, order, list, len, focused: true, cell: &cell }.draw(canvas, body);
@@ -131,11 +133,15 @@ fn same(a: &Row, b: &Row) -> bool {
         && (a.what == "endpoint" || a.from == b.from)
 }
 
+fn is_sealed(row: &Row) -> bool {
+    matches!(row.transport, "tls" | "mtls")
+}
+
 /// How bad it would be if somebody read it.
 fn weight(row: &Row) -> (usize, bool, bool, bool) {
     let groups = ["secret", "payment", "health", "pii"];
     let group = groups.iter().position(|group| *group == row.group).unwrap_or(groups.len());
-    (group, row.transport == "tls", row.authenticated == "yes", row.reach == "inside")
+    (group, is_sealed(row), row.authenticated == "yes", row.reach == "inside")
 }
 
 fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
@@ -148,7 +154,8 @@ fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
         5 => a.transport.cmp(b.transport),
         6 => a.authenticated.cmp(b.authenticated),
         7 => a.reach.cmp(b.reach),
-        _ => a.calls.cmp(&b.calls),
+        8 => a.calls.cmp(&b.calls),
+        _ => a.of.cmp(&b.of),
     };
     own.then_with(|| {
         (a.what, &a.to, &a.operation, &a.class, a.direction, &a.from).cmp(&(
@@ -162,24 +169,25 @@ fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
     })
 }
 
-fn cell(world: &World<'_>, row: &Row, column: usize) -> Cell {
+fn cell((world, arrow): (&World<'_>, &str), row: &Row, column: usize) -> Cell {
     match column {
         0 => Cell::new(escape(&row.class), Role::Masked),
         1 => Cell::new(escape(&row.group), Role::Dim),
         2 => row.direction.into(),
         3 => workload(world, &row.to),
         4 if row.what == "edge" => {
-            let text =
-                format!("{} → {}, {}", world.labels.get(&row.from), world.labels.get(&row.to), row.operation);
+            let (from, to) = (world.labels.get(&row.from), world.labels.get(&row.to));
+            let text = format!("{from} {arrow} {to}, {}", row.operation);
             Cell::new(escape(&text), Role::Workload)
         }
         4 => escape(&row.operation).into_owned().into(),
-        5 => Cell::new(row.transport, if row.transport == "tls" { Role::Text } else { Role::Partial }),
+        5 => Cell::new(row.transport, if is_sealed(row) { Role::Text } else { Role::Partial }),
         6 => {
             Cell::new(row.authenticated, if row.authenticated == "yes" { Role::Text } else { Role::Partial })
         }
         7 => row.reach.into(),
-        _ => count(row.calls).into(),
+        8 => count(row.calls).into(),
+        _ => count(row.of).into(),
     }
 }
 
@@ -193,7 +201,7 @@ fn lines(world: &World<'_>, row: &Row) -> Vec<Line> {
         Line::new("transport", row.transport, Role::Text),
         Line::new("authenticated", row.authenticated, Role::Text),
         Line::new("callers are", row.reach, Role::Text),
-        Line::new("calls", format!("{}, not all of which carried it", count(row.calls)), Role::Text),
+        Line::new("calls", format!("{} of {} carried it", count(row.calls), count(row.of)), Role::Text),
     ];
     lines.push(Line::heading("what the standards call it"));
     lines.extend(row.tags.iter().map(|tag| Line::new("", escape(tag), Role::Text)));

@@ -253,7 +253,7 @@ mod tests {
             api,
             method: method.into(),
             path: path.into(),
-            bases: vec![String::new()],
+            bases: [String::new()].into(),
             ..Operation::default()
         }
     }

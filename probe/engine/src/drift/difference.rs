@@ -1,7 +1,7 @@
 //! What of a documented operation's calls is not as documented.
 //!
 //! Told from what is counted of an endpoint: statuses, media types, names of query parameters, authentication.
-//! Header fields and values are not compared. What cannot be told for certain from sums is not claimed.
+//! Header fields and values are compared by whoever sees calls. What cannot be told for certain from sums is not claimed.
 
 use super::body;
 use super::contract::Documented;
@@ -65,9 +65,11 @@ fn queries<'a>(
     stats: &'a EndpointStats,
 ) -> impl Iterator<Item = String> + 'a {
     let names = stats.query.names().iter();
-    names
-        .filter(|name| !is_query(operation, name) && !spec.keys.iter().any(|key| key == *name))
-        .map(|name| format!("query {name}"))
+    names.filter(|name| !is_query(operation, name) && !is_key(spec, name)).map(|name| format!("query {name}"))
+}
+
+fn is_key(spec: &Spec, name: &str) -> bool {
+    spec.keys.iter().any(|(location, key)| *location == Location::Query && key == name)
 }
 
 /// `filter[state]` and `ids[]` are ways to write `filter` and `ids`.

@@ -1,5 +1,6 @@
 //! The graph of workloads and the calls between them: Graphviz DOT, Mermaid, and JSON as nodes and links.
 
+use crate::json::steers;
 use crate::snapshot::{EdgeView, Kind, Snapshot};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -82,7 +83,7 @@ fn quoted(text: &str) -> String {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            steering if steering.is_control() => out.push('\u{fffd}'),
+            steering if steers(steering) => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }
@@ -95,8 +96,8 @@ fn entities(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {
+            steering if steers(steering) => out.push('\u{fffd}'),
             plain if plain.is_alphanumeric() || " .:/-_,()".contains(plain) => out.push(plain),
-            other if other.is_control() => out.push('\u{fffd}'),
             other => {
                 let _infallible = write!(out, "#{};", u32::from(other));
             }

@@ -46,7 +46,7 @@ fn entry(chunk: &CallChunk, row: &CallRow) -> Value {
         "startedDateTime": rfc3339(row.at),
         "time": millis(row.duration),
         "request": {
-            "method": endpoint.method, "url": format!("http://{host}{}", chunk.path(row)),
+            "method": endpoint.method, "url": format!("http://{}{}", as_uri(host, b"[]"), as_uri(chunk.path(row), b"")),
             "httpVersion": vocabulary::protocol(endpoint.protocol), "cookies": [], "queryString": [],
             "headers": fields(detail, |detail| &detail.request_fields),
             "headersSize": -1, "bodySize": -1,
@@ -66,6 +66,19 @@ fn entry(chunk: &CallChunk, row: &CallRow) -> Value {
     })
 }
 
+/// Text in which everything that no URI may have (RFC 3986) is percent-encoded: `{token}`, which stands for a secret, too.
+fn as_uri(text: &str, more: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=%".contains(&byte) || more.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn fields(detail: Option<&Detail>, pick: fn(&Detail) -> &Vec<ShownField>) -> Value {
     let shown = detail.map(pick).into_iter().flatten();
     shown.map(|field| json!({"name": field.name, "value": field.value})).collect()
@@ -83,6 +96,11 @@ mod tests {
     use crate::knowledge::Knowledge;
     use crate::limits::Limits;
     use crate::observe::Observer;
+
+    #[test]
+    fn what_no_uri_may_have_is_encoded() {
+        assert_eq!(as_uri("/a/{token}/x y#z\u{202e}?q=%20", b""), "/a/%7Btoken%7D/x%20y%23z%E2%80%AE?q=%20");
+    }
 
     #[test]
     fn every_logged_call_is_an_entry() {

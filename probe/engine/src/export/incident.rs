@@ -76,6 +76,11 @@ fn happenings(snapshot: &Snapshot, document: &mut Document) {
         (line.at, vec![rfc3339(line.at), "policy".to_owned(), name, details])
     }));
     rows.extend(snapshot.findings.iter().flat_map(changes));
+    rows.extend(snapshot.changes.iter().map(|own| {
+        let by = if own.by.is_empty() { String::new() } else { format!(" (by {})", own.by) };
+        let details = format!("{}: {}{by}", own.what, own.details);
+        (own.at, vec![rfc3339(own.at), "change".to_owned(), own.name.clone(), details])
+    }));
     rows.sort();
     if rows.is_empty() {
         return document.say("No finding, and no policy was set.");

@@ -160,7 +160,7 @@ fn schema(kinds: &BTreeSet<&str>) -> Value {
 /// The operation object of an endpoint.
 #[must_use]
 pub fn operation(endpoint: &EndpointView) -> Value {
-    let queries: Vec<Value> = endpoint.query.iter().map(|name| query(name)).collect();
+    let queries: Vec<Value> = endpoint.query.iter().map(|name| undocumented("query", name)).collect();
     let mut operation = Map::from_iter([("parameters".to_owned(), queries.into())]);
     if let Some(security) = security(endpoint) {
         operation.insert("security".into(), security);
@@ -180,9 +180,9 @@ pub fn operation(endpoint: &EndpointView) -> Value {
     operation.into()
 }
 
-/// A query parameter of which only the name is known.
-pub(super) fn query(name: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": {}})
+/// A parameter of which only its place and its name are known.
+pub(super) fn undocumented(place: &str, name: &str) -> Value {
+    json!({"name": name, "in": place, "schema": {}})
 }
 
 /// What an endpoint answers with a status.

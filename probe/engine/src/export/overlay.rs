@@ -1,9 +1,9 @@
 //! A patch against the specification that was given: an OpenAPI Overlay 1.0 with what was observed and is not in it.
 //!
-//! It adds operations, statuses, media types and query parameters. It takes nothing away: what was not called may still
+//! It adds operations, statuses, media types and parameters of the query, the header and the cookies. It takes nothing away: what was not called may still
 //! be there. Bodies of documented media types are left as they are documented.
 
-use super::openapi::{can_be_documented, operation, query, response};
+use super::openapi::{can_be_documented, operation, response, undocumented};
 use crate::snapshot::{Drift, EndpointView, Snapshot, SpecificationView};
 use serde_json::{Map, Value, json};
 
@@ -65,9 +65,15 @@ fn additions(own: &EndpointView) -> Vec<Value> {
     if !responses.is_empty() {
         actions.push(json!({"target": target, "update": {"responses": responses}}));
     }
-    let queries: Vec<Value> = lacking("query").map(query).collect();
-    if !queries.is_empty() {
-        actions.push(json!({"target": target, "update": {"parameters": queries}}));
+    let parameters: Vec<Value> = ["query", "header", "cookie"]
+        .into_iter()
+        // "query page is above the documented maximum" lacks nothing.
+        .flat_map(|place| {
+            lacking(place).filter(|name| !name.contains(" is ")).map(move |name| undocumented(place, name))
+        })
+        .collect();
+    if !parameters.is_empty() {
+        actions.push(json!({"target": target, "update": {"parameters": parameters}}));
     }
     let content: Map<String, Value> = lacking("request")
         .filter(|media| media.contains('/') && !media.contains(' '))
@@ -155,7 +161,13 @@ mod tests {
         known.documentation = Documentation {
             file: "users.yaml".into(),
             pointer: "/paths/~1users~1{id}/get".into(),
-            differences: vec!["status 409".into(), "query debug".into()],
+            differences: vec![
+                "status 409".into(),
+                "query debug".into(),
+                "query page is above the documented maximum".into(),
+                "header x-tenant".into(),
+                "no cookie sid".into(),
+            ],
             ..Documentation::default()
         };
         let spec = SpecificationView {
@@ -180,7 +192,9 @@ mod tests {
         assert!(added["update"]["/users/{id}/keys/{id2}"]["delete"]["responses"]["200"].is_object());
         assert_eq!(status["target"], "$['paths']['/users/{id}']['get']");
         assert!(status["update"]["responses"]["409"].is_object());
-        assert_eq!(query["update"]["parameters"][0]["name"], "debug");
+        let parameter = |place, name| json!({"name": name, "in": place, "schema": {}});
+        let added = [parameter("query", "debug"), parameter("header", "x-tenant")];
+        assert_eq!(query["update"]["parameters"].as_array().unwrap()[..], added);
     }
 
     #[test]

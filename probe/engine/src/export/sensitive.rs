@@ -1,8 +1,8 @@
 //! The sensitive-data map: which endpoints and edges carry which classes, in which direction, protected how.
 //!
 //! Classes come from bodies as far as they were read, and from path segments that were masked. What a class means to an
-//! auditor (group, wording of a standard) is data that is given in. TLS is told from clear text; whether the client showed
-//! a certificate of its own is not seen.
+//! auditor (group, wording of a standard) is data that is given in. TLS is told from clear text; that the client showed a
+//! certificate of its own is seen where its handshake was, and was no resumption.
 
 use super::csv;
 use crate::endpoint::is_external;
@@ -59,14 +59,16 @@ pub struct Row {
     pub tags: Vec<String>,
     /// `request` or `response`.
     pub direction: &'static str,
-    /// `plaintext`, `tls`, or `both`.
+    /// `plaintext`, `tls`, `mtls` when every call was within TLS to which the client showed a certificate, or `both`.
     pub transport: &'static str,
     /// `yes`, `no`, or `sometimes`.
     pub authenticated: &'static str,
     /// Whether a caller is no workload of a probed node: `inside`, `outside`, or `both`.
     pub reach: &'static str,
-    /// Calls of the endpoint or edge; not all of them carried the class.
+    /// Calls that carried the class.
     pub calls: u64,
+    /// Calls of the endpoint or edge.
+    pub of: u64,
 }
 
 /// The whole map: endpoints first, then edges.
@@ -78,7 +80,7 @@ pub fn map(snapshot: &Snapshot, meanings: &Meanings) -> Vec<Row> {
         let reach = reach(outside > 0, outside < own.callers.len());
         let operation = format!("{} {} {}", own.method, own.path, own.operation);
         let from = own.callers.join(" ");
-        for (direction, class) in carried(own) {
+        for (direction, class, calls) in carried(own) {
             let meaning = meanings.of(&class);
             rows.push(Row {
                 what: "endpoint",
@@ -92,12 +94,13 @@ pub fn map(snapshot: &Snapshot, meanings: &Meanings) -> Vec<Row> {
                 transport: transport(&own.carriage, own.calls),
                 authenticated: authenticated(&own.carriage, own.calls),
                 reach,
-                calls: own.calls,
+                calls,
+                of: own.calls,
             });
         }
     }
     for edge in &snapshot.edges {
-        for (direction, class) in of_carriage(&edge.carriage) {
+        for (direction, class, calls) in of_carriage(&edge.carriage) {
             let meaning = meanings.of(&class);
             rows.push(Row {
                 what: "edge",
@@ -111,7 +114,8 @@ pub fn map(snapshot: &Snapshot, meanings: &Meanings) -> Vec<Row> {
                 transport: transport(&edge.carriage, edge.calls),
                 authenticated: authenticated(&edge.carriage, edge.calls),
                 reach: reach(is_external(&edge.src), !is_external(&edge.src)),
-                calls: edge.calls,
+                calls,
+                of: edge.calls,
             });
         }
     }
@@ -121,7 +125,7 @@ pub fn map(snapshot: &Snapshot, meanings: &Meanings) -> Vec<Row> {
 /// The map as a table.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
-    const HEADING: [&str; 12] = [
+    const HEADING: [&str; 13] = [
         "what",
         "from",
         "to",
@@ -134,6 +138,7 @@ pub fn table(rows: &[Row]) -> String {
         "authenticated",
         "reach",
         "calls",
+        "of",
     ];
     let mut text = String::new();
     csv::line(&mut text, HEADING.into_iter().map(Cow::Borrowed));
@@ -151,27 +156,29 @@ pub fn table(rows: &[Row]) -> String {
             row.authenticated.into(),
             row.reach.into(),
             row.calls.to_string().into(),
+            row.of.to_string().into(),
         ];
         csv::line(&mut text, cells.into_iter());
     }
     text
 }
 
-/// The classes that an endpoint carries: a masked segment of its path travels with the request.
-pub fn carried(own: &EndpointView) -> impl Iterator<Item = (&'static str, String)> {
+/// The classes that an endpoint carries, with the calls that did: a masked segment of its path travels with every request.
+pub fn carried(own: &EndpointView) -> impl Iterator<Item = (&'static str, String, u64)> {
     let classes = apisec_proto::sensitive::Sensitive::ALL.map(apisec_proto::sensitive::Sensitive::name);
     let in_path = |class: &&str| own.path.contains(&format!("{{{class}}}"));
-    let mut all: Vec<(&'static str, String)> =
-        classes.into_iter().filter(in_path).map(|class| ("request", class.to_owned())).collect();
-    all.extend(of_carriage(&own.carriage));
-    all.sort();
-    all.dedup();
-    all.into_iter()
+    let mut all: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
+    let in_path = classes.into_iter().filter(in_path).map(|class| ("request", class.to_owned(), own.calls));
+    for (direction, class, calls) in in_path.chain(of_carriage(&own.carriage)) {
+        let known = all.entry((direction, class)).or_default();
+        *known = calls.max(*known);
+    }
+    all.into_iter().map(|((direction, class), calls)| (direction, class, calls))
 }
 
-fn of_carriage(carriage: &CarriageView) -> impl Iterator<Item = (&'static str, String)> {
-    let asked = carriage.request.iter().map(|class| ("request", class.clone()));
-    asked.chain(carriage.response.iter().map(|class| ("response", class.clone())))
+fn of_carriage(carriage: &CarriageView) -> impl Iterator<Item = (&'static str, String, u64)> {
+    let asked = carriage.request_calls.iter().map(|(class, calls)| ("request", class.clone(), *calls));
+    asked.chain(carriage.response_calls.iter().map(|(class, calls)| ("response", class.clone(), *calls)))
 }
 
 /// How calls travelled.
@@ -179,6 +186,7 @@ fn of_carriage(carriage: &CarriageView) -> impl Iterator<Item = (&'static str, S
 pub const fn transport(carriage: &CarriageView, calls: u64) -> &'static str {
     match carriage.encrypted {
         0 => "plaintext",
+        _ if carriage.mutual >= calls => "mtls",
         encrypted if encrypted >= calls => "tls",
         _ => "both",
     }
@@ -209,8 +217,12 @@ mod tests {
 
     #[test]
     fn classes_of_bodies_and_paths_are_told_with_their_protection() {
-        let carriage =
-            CarriageView { encrypted: 2, anonymous: 4, request: vec!["card".into()], response: Vec::new() };
+        let carriage = CarriageView {
+            encrypted: 2,
+            anonymous: 4,
+            request_calls: [("card".into(), 1)].into(),
+            ..CarriageView::default()
+        };
         let endpoint = EndpointView {
             service: "process:pay:80".into(),
             method: "POST".into(),
@@ -234,17 +246,20 @@ mod tests {
                     row.transport,
                     row.authenticated,
                     row.reach,
+                    (row.calls, row.of),
                 )
             })
             .collect();
         assert_eq!(
             told,
             [
-                ("endpoint", "card", "payment", "both", "no", "both"),
-                ("endpoint", "email", "", "both", "no", "both"),
-                ("edge", "card", "payment", "tls", "no", "outside"),
+                ("endpoint", "card", "payment", "both", "no", "both", (1, 4)),
+                ("endpoint", "email", "", "both", "no", "both", (4, 4)),
+                ("edge", "card", "payment", "tls", "no", "outside", (1, 2)),
             ]
         );
+        let mutual = CarriageView { encrypted: 2, mutual: 2, ..CarriageView::default() };
+        assert_eq!((transport(&mutual, 2), transport(&mutual, 3)), ("mtls", "both"));
         assert_eq!(table(&rows).lines().count(), 4);
     }
 }

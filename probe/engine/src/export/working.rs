@@ -70,7 +70,7 @@ pub fn service(document: &Value) -> Option<&str> {
 }
 
 /// Path, method and time of every approved operation.
-fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
+pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
     let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
     paths.flat_map(|(path, item)| {
         let members = item.as_object().into_iter().flatten();

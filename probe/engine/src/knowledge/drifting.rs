@@ -60,8 +60,8 @@ pub(super) fn paint_documentation(
     row.documentation = Documentation {
         file: spec.file.clone(),
         pointer: operation.place.pointer.clone(),
-        id: operation.id.clone(),
-        owner: operation.owner.clone(),
+        id: operation.id.to_string(),
+        owner: operation.owner.to_string(),
         differences,
         source: contract.place_of(number).map(|place| (spec.clone(), place)),
     };

@@ -24,9 +24,8 @@ use crate::snapshot::{
 };
 use crate::tick::SECONDS;
 use crate::vocabulary;
-use apisec_proto::body::shape::Classes;
+use apisec_proto::body::shape::Tally;
 use apisec_proto::call::Notes;
-use apisec_proto::sensitive::Sensitive;
 use compact_str::{CompactString, format_compact};
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -188,10 +187,18 @@ fn paint_edge(row: &mut EdgeView, load: &Load) {
 }
 
 fn paint_carriage(shown: &mut CarriageView, load: &Load) {
-    (shown.encrypted, shown.anonymous) = (load.encrypted, load.anonymous);
-    let [request, response] = load.classes;
-    paint_texts(&mut shown.request, names(request));
-    paint_texts(&mut shown.response, names(response));
+    (shown.encrypted, shown.mutual, shown.anonymous) = (load.encrypted, load.mutual, load.anonymous);
+    let [request, response] = &load.classes;
+    paint_classes((&mut shown.request, &mut shown.request_calls), request);
+    paint_classes((&mut shown.response, &mut shown.response_calls), response);
+}
+
+fn paint_classes((names, calls): (&mut Vec<String>, &mut BTreeMap<String, u64>), carried: &Tally) {
+    paint_texts(names, carried.iter().map(|(class, _)| class.name()));
+    if carried.is_empty() {
+        return calls.clear();
+    }
+    *calls = carried.iter().map(|(class, count)| (class.name().to_owned(), u64::from(count))).collect();
 }
 
 /// All ways through proxies, most calls first.
@@ -305,10 +312,6 @@ fn paint_endpoint(row: &mut EndpointView, stats: &EndpointStats) {
 }
 
 /// The classes of a set, by name.
-fn names(classes: Classes) -> impl Iterator<Item = &'static str> + Clone {
-    Sensitive::ALL.into_iter().filter(move |class| classes.contains(*class)).map(Sensitive::name)
-}
-
 fn paint_names<const N: usize>(shown: &mut Vec<String>, set: &NameSet<N>) {
     paint_texts(shown, set.names().iter().map(CompactString::as_str));
 }

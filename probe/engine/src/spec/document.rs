@@ -47,6 +47,12 @@ impl Documents {
         &self.root
     }
 
+    /// The document that was given.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        self.files.get(&self.root).map_or(&Value::Null, |value| value)
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use compact_str::CompactString;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Keys of a path that are methods, in the order in which operations are listed.
@@ -21,13 +22,17 @@ const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-d
 pub(super) struct Reader<'d> {
     documents: &'d Documents,
     swagger: bool,
-    bases: Vec<String>,
+    bases: Arc<[String]>,
     /// An operation that says nothing else asks for credentials.
     secured: bool,
     /// Media types that hold where an operation names none (Swagger 2.0).
     consumes: Vec<CompactString>,
     produces: Vec<CompactString>,
     artist: Artist<'d>,
+    /// Each content once.
+    contents: HashSet<Content>,
+    /// The file of the last operation.
+    file: Arc<str>,
 }
 
 impl<'d> Reader<'d> {
@@ -35,11 +40,13 @@ impl<'d> Reader<'d> {
         Self {
             documents,
             swagger,
-            bases: bases(servers),
+            bases: bases(servers).into(),
             secured: root.value.get("security").is_some_and(is_secured),
             consumes: types(root.value.get("consumes")),
             produces: types(root.value.get("produces")),
             artist: Artist::new(documents),
+            contents: HashSet::new(),
+            file: root.file.into(),
         }
     }
 
@@ -91,11 +98,11 @@ impl<'d> Reader<'d> {
             method: method.to_ascii_uppercase().into(),
             path: cut(path),
             bases: self.bases_of(item, node),
-            id: text(node.value.get("operationId")),
-            owner: text(node.value.get("tags").and_then(|tags| tags.get(0))),
+            id: text(node.value.get("operationId")).into(),
+            owner: text(node.value.get("tags").and_then(|tags| tags.get(0))).into(),
             deprecated: node.value.get("deprecated") == Some(&Value::Bool(true)),
             secured: node.value.get("security").map_or(self.secured, is_secured),
-            place: Place { file: node.file.to_owned(), pointer: node.pointer.clone() },
+            place: Place { file: self.file_of(node), pointer: node.pointer.clone() },
             ..Operation::default()
         };
         for holder in [item, node] {
@@ -111,13 +118,31 @@ impl<'d> Reader<'d> {
             }
         }
         self.responses(node, &mut operation, problems);
+        operation.parameters.shrink_to_fit();
+        operation.responses.shrink_to_fit();
         operation
     }
 
+    fn file_of(&mut self, node: &Node<'d>) -> Arc<str> {
+        if *self.file != *node.file {
+            self.file = node.file.into();
+        }
+        self.file.clone()
+    }
+
+    fn keep(&mut self, content: impl IntoIterator<Item = (CompactString, Option<Arc<Outline>>)>) -> Content {
+        let content = Content(content.into_iter().collect());
+        if let Some(known) = self.contents.get(&content) {
+            return known.clone();
+        }
+        self.contents.insert(content.clone());
+        content
+    }
+
     /// The nearest servers count.
-    fn bases_of(&self, item: &Node<'d>, node: &Node<'d>) -> Vec<String> {
+    fn bases_of(&self, item: &Node<'d>, node: &Node<'d>) -> Arc<[String]> {
         let own = [node, item].into_iter().map(servers).find(|servers| !servers.is_empty());
-        own.map_or_else(|| self.bases.clone(), |servers| bases(&servers))
+        own.map_or_else(|| self.bases.clone(), |servers| bases(&servers).into())
     }
 
     fn parameters(
@@ -149,10 +174,6 @@ impl<'d> Reader<'d> {
         let required = node.value.get("required") == Some(&Value::Bool(true));
         let place = node.value.get("in").and_then(Value::as_str).unwrap_or_default();
         let location = match place {
-            "path" => Location::Path,
-            "query" => Location::Query,
-            "header" => Location::Header,
-            "cookie" => Location::Cookie,
             "body" if self.swagger => {
                 let outline = node.get("schema").and_then(|schema| self.artist.draw(schema));
                 into.needs_body |= required;
@@ -162,16 +183,20 @@ impl<'d> Reader<'d> {
             "formData" if self.swagger => {
                 let own = types(operation.value.get("consumes"));
                 let forms = if own.is_empty() { FORMS.map(CompactString::const_new).to_vec() } else { own };
-                into.request
-                    .get_or_insert_with(|| Content(forms.into_iter().map(|form| (form, None)).collect()));
+                if into.request.is_none() {
+                    into.request = Some(self.keep(forms.into_iter().map(|form| (form, None))));
+                }
                 return;
             }
-            _ => {
-                return problems
-                    .add(node.problem("a parameter is in the path, query, header or cookie".to_owned()));
-            }
+            _ => match Location::named(place) {
+                Some(location) => location,
+                None => {
+                    let what = "a parameter is in the path, query, header or cookie".to_owned();
+                    return problems.add(node.problem(what));
+                }
+            },
         };
-        let name = text(node.value.get("name"));
+        let name: CompactString = text(node.value.get("name")).into();
         if name.is_empty() {
             return problems.add(node.problem("a parameter has a name".to_owned()));
         }
@@ -232,18 +257,24 @@ impl<'d> Reader<'d> {
             let outline = media.get("schema").and_then(|schema| self.artist.draw(schema));
             (media_type(name), outline)
         };
-        Some(Content(content.members().take(MAX_PARTS).map(entry).collect()))
+        let entries: Vec<_> = content.members().take(MAX_PARTS).map(entry).collect();
+        Some(self.keep(entries))
     }
 
     /// What a Swagger 2.0 message carries: one schema under every media type that holds.
-    fn swagger_content(&self, operation: &Node<'d>, key: &str, outline: Option<&Arc<Outline>>) -> Content {
+    fn swagger_content(
+        &mut self,
+        operation: &Node<'d>,
+        key: &str,
+        outline: Option<&Arc<Outline>>,
+    ) -> Content {
         let inherited = if key == "consumes" { &self.consumes } else { &self.produces };
         let own = operation.value.get(key).map(|own| types(Some(own)));
         let mut types = own.unwrap_or_else(|| inherited.clone());
         if types.is_empty() {
             types.push(CompactString::const_new("application/json"));
         }
-        Content(types.into_iter().map(|media| (media, outline.cloned())).collect())
+        self.keep(types.into_iter().map(|media| (media, outline.cloned())))
     }
 }
 

@@ -9,7 +9,7 @@ use apisec_proto::body::form_of;
 use apisec_proto::body::shape::Formats;
 use compact_str::CompactString;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) const MAX_ALL: usize = 65_536;
 const MAX_PROPERTIES: usize = 256;
 
 /// Kinds of JSON values: a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Kinds(pub u8);
 
 impl Kinds {
@@ -90,15 +90,15 @@ impl fmt::Display for Kinds {
     }
 }
 
-/// What a value looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a value looks like. Those that look the same are one within a specification.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Outline {
     /// What it may be.
     pub kinds: Kinds,
     /// Its properties, when it is an object.
-    pub properties: BTreeMap<CompactString, Property>,
+    pub properties: Properties,
     /// What it holds, when it is a list and that is said.
-    pub items: Option<Box<Outline>>,
+    pub items: Option<Arc<Outline>>,
     /// Other properties are expected as well.
     pub open: bool,
     /// Forms that a text may have, where that is said.
@@ -107,15 +107,49 @@ pub struct Outline {
     pub longest: Option<u32>,
 }
 
+/// The properties of an object, ascending by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Properties(Box<[(CompactString, Property)]>);
+
+impl Properties {
+    /// The property of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Property> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        self.0.get(at).map(|(_, property)| property)
+    }
+
+    /// All of them, with their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(CompactString, Property)> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self) -> BTreeMap<CompactString, Property> {
+        std::mem::take(&mut self.0).into_iter().collect()
+    }
+}
+
+impl FromIterator<(CompactString, Property)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (CompactString, Property)>>(all: I) -> Self {
+        Self(all.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
+
 /// A property of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Property {
     /// An object without it is a mistake.
     pub required: bool,
     /// It is in answers only (`readOnly`), or in requests only (`writeOnly`).
     pub only: [bool; 2],
     /// What it looks like.
-    pub outline: Outline,
+    pub outline: Arc<Outline>,
 }
 
 impl Outline {
@@ -123,7 +157,7 @@ impl Outline {
     fn anything() -> Self {
         Self {
             kinds: Kinds::ANY,
-            properties: BTreeMap::new(),
+            properties: Properties::default(),
             items: None,
             open: true,
             forms: None,
@@ -135,11 +169,13 @@ impl Outline {
     fn and(&mut self, other: Self) {
         self.kinds = Kinds(self.kinds.0 & other.kinds.0);
         self.open |= other.open && !other.properties.is_empty();
-        for (name, property) in other.properties {
+        let mut all = self.properties.take();
+        for (name, property) in other.properties.0 {
             let required = property.required;
-            let ours = self.properties.entry(name).or_insert(property);
+            let ours = all.entry(name).or_insert(property);
             ours.required |= required;
         }
+        self.properties = all.into_iter().collect();
         self.items = self.items.take().or(other.items);
         self.forms = self.forms.or(other.forms);
         self.longest = [self.longest, other.longest].into_iter().flatten().min();
@@ -149,12 +185,14 @@ impl Outline {
     fn or(&mut self, other: Self) {
         self.kinds = self.kinds.with(other.kinds);
         self.open |= other.open;
-        for (name, ours) in &mut self.properties {
+        let mut all = self.properties.take();
+        for (name, ours) in &mut all {
             ours.required &= other.properties.get(name).is_some_and(|theirs| theirs.required);
         }
-        for (name, property) in other.properties {
-            self.properties.entry(name).or_insert(Property { required: false, ..property });
+        for (name, property) in other.properties.0 {
+            all.entry(name).or_insert(Property { required: false, ..property });
         }
+        self.properties = all.into_iter().collect();
         self.items = self.items.take().or(other.items);
         self.forms = self.forms.zip(other.forms).map(|(ours, theirs)| Formats(ours.0 | theirs.0));
         self.longest = self.longest.zip(other.longest).map(|(ours, theirs)| ours.max(theirs));
@@ -165,6 +203,8 @@ impl Outline {
 pub(super) struct Artist<'d> {
     documents: &'d Documents,
     drawn: HashMap<(&'d str, String), Option<Arc<Outline>>>,
+    /// Each outline once.
+    known: HashSet<Arc<Outline>>,
     /// Values that may still be drawn, of all bodies and of this one.
     left: usize,
     body: usize,
@@ -172,30 +212,39 @@ pub(super) struct Artist<'d> {
 
 impl<'d> Artist<'d> {
     pub(super) fn new(documents: &'d Documents) -> Self {
-        Self { documents, drawn: HashMap::new(), left: MAX_ALL, body: 0 }
+        Self { documents, drawn: HashMap::new(), known: HashSet::new(), left: MAX_ALL, body: 0 }
+    }
+
+    fn keep(&mut self, outline: Outline) -> Arc<Outline> {
+        if let Some(known) = self.known.get(&outline) {
+            return known.clone();
+        }
+        let new = Arc::new(outline);
+        self.known.insert(new.clone());
+        new
     }
 
     /// The outline of a schema; `None` when it says nothing.
     pub(super) fn draw(&mut self, schema: Node<'d>) -> Option<Arc<Outline>> {
         if schema.value.get("$ref").is_none() {
-            return self.draw_own(schema).map(Arc::new);
+            return self.draw_own(schema);
         }
         let schema = self.documents.follow(schema).ok()?;
         let place = (schema.file, schema.pointer.clone());
         if let Some(drawn) = self.drawn.get(&place) {
             return drawn.clone();
         }
-        let drawn = self.draw_own(schema).map(Arc::new);
+        let drawn = self.draw_own(schema);
         self.drawn.insert(place, drawn.clone());
         drawn
     }
 
-    fn draw_own(&mut self, schema: Node<'d>) -> Option<Outline> {
+    fn draw_own(&mut self, schema: Node<'d>) -> Option<Arc<Outline>> {
         self.body = MAX_VALUES.min(self.left);
         let before = self.body;
         let outline = self.value(schema, 0);
         self.left -= before - self.body;
-        (outline != Outline::anything()).then_some(outline)
+        (outline != Outline::anything()).then(|| self.keep(outline))
     }
 
     fn value(&mut self, schema: Node<'d>, depth: usize) -> Outline {
@@ -230,7 +279,10 @@ impl<'d> Artist<'d> {
     /// What a schema says without its combinations.
     fn own(&mut self, schema: &Node<'d>, depth: usize) -> Outline {
         let properties = self.properties(schema, depth);
-        let items = schema.get("items").map(|items| Box::new(self.value(items, depth + 1)));
+        let items = schema.get("items").map(|items| {
+            let outline = self.value(items, depth + 1);
+            self.keep(outline)
+        });
         let open = match schema.value.get("additionalProperties") {
             Some(Value::Bool(allowed)) => *allowed,
             Some(_) => true,
@@ -253,7 +305,7 @@ impl<'d> Artist<'d> {
         said.is_some_and(|node| node.value.get(key) == Some(&Value::Bool(true)))
     }
 
-    fn properties(&mut self, schema: &Node<'d>, depth: usize) -> BTreeMap<CompactString, Property> {
+    fn properties(&mut self, schema: &Node<'d>, depth: usize) -> Properties {
         let required: Vec<&str> = schema
             .value
             .get("required")
@@ -262,11 +314,12 @@ impl<'d> Artist<'d> {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let Some(all) = schema.get("properties") else { return BTreeMap::new() };
+        let Some(all) = schema.get("properties") else { return Properties::default() };
         let members: Vec<_> = all.members().take(MAX_PROPERTIES).collect();
         let property = |(name, node): (&'d str, Node<'d>)| {
             let only = ["readOnly", "writeOnly"].map(|key| self.says(&node, key));
             let outline = self.value(node, depth + 1);
+            let outline = self.keep(outline);
             (CompactString::from(name), Property { required: required.contains(&name), only, outline })
         };
         members.into_iter().map(property).collect()
@@ -353,14 +406,15 @@ mod tests {
         let drawn = outline(json!({
             "root": {"allOf": [{"$ref": "#/base"}, {"properties": {"b": {"type": ["string", "null"]}}, "required": ["b"]}]},
             "base": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}}));
-        assert_eq!(drawn.properties.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert!(drawn.properties.values().all(|property| property.required) && !drawn.open);
-        assert!(drawn.properties["b"].outline.kinds.allows(Kinds::NULL));
+        let names: Vec<_> = drawn.properties.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(drawn.properties.iter().all(|(_, property)| property.required) && !drawn.open);
+        assert!(drawn.properties.get("b").unwrap().outline.kinds.allows(Kinds::NULL));
         let either = outline(json!({"root": {"oneOf": [
             {"type": "object", "required": ["a", "b"], "properties": {"a": {}, "b": {}}},
             {"type": "object", "required": ["a"], "properties": {"a": {}, "c": {}}}]}}));
         let required: Vec<_> = either.properties.iter().filter(|(_, property)| property.required).collect();
-        assert_eq!((either.properties.len(), required.len(), required[0].0.as_str()), (3, 1, "a"));
+        assert_eq!((either.properties.iter().len(), required.len(), required[0].0.as_str()), (3, 1, "a"));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Documents {
     fn node(&self, place: &Place, around: bool) -> Option<Node<'_>> {
         // Places are shown with whole paths, documents have names below their folder.
         let names =
-            self.names().filter(|name| place.file == *name || place.file.ends_with(&format!("/{name}")));
+            self.names().filter(|name| *place.file == **name || place.file.ends_with(&format!("/{name}")));
         let name = names.max_by_key(|name| name.len())?;
         let pointer = if around { place.pointer.rsplit_once('/')?.0 } else { &place.pointer };
         self.at(name, pointer)

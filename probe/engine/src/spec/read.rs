@@ -2,7 +2,7 @@
 
 use super::document::{Documents, Node};
 use super::operation::Reader;
-use super::{MAX_PARTS, MAX_PROBLEMS, MAX_TEXT, Problem, Spec, server};
+use super::{Location, MAX_PARTS, MAX_PROBLEMS, MAX_TEXT, Problem, Spec, server};
 use compact_str::{CompactString, format_compact};
 use serde_json::Value;
 
@@ -70,12 +70,15 @@ fn format_of(root: &Node<'_>, spec: &mut Spec, problems: &mut Problems) -> bool 
     false
 }
 
-/// Credentials in the query are no parameter of any operation, and documented all the same.
-fn keys(root: &Node<'_>) -> Vec<String> {
+/// Credentials are no parameter of any operation, and documented all the same.
+fn keys(root: &Node<'_>) -> Vec<(Location, String)> {
     let schemes = root.value.pointer("/components/securitySchemes").or(root.value.get("securityDefinitions"));
     let schemes = schemes.and_then(Value::as_object).into_iter().flatten().take(MAX_PARTS);
-    let in_query = schemes.filter(|(_, scheme)| scheme.get("in").and_then(Value::as_str) == Some("query"));
-    in_query.map(|(_, scheme)| text(scheme.get("name"))).collect()
+    let key = |(_, scheme): (&String, &Value)| {
+        let location = Location::named(scheme.get("in")?.as_str()?)?;
+        Some((location, text(scheme.get("name"))))
+    };
+    schemes.filter_map(key).collect()
 }
 
 fn short(version: &str) -> &str {

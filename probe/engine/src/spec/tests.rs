@@ -45,8 +45,8 @@ fn openapi_3() {
     let [get, post] = spec.operations.as_slice() else { panic!("two operations") };
     assert_eq!((get.id.as_str(), get.owner.as_str()), ("profile", "people"));
     assert_eq!((get.secured, get.deprecated, post.secured, post.deprecated), (true, false, false, true));
-    assert_eq!(get.bases, ["/api"]);
-    assert_eq!(post.bases, ["/v2", ""]);
+    assert_eq!(*get.bases, ["/api"]);
+    assert_eq!(*post.bases, ["/v2", ""]);
     assert_eq!(get.parameters[0].fits, Fits::Integer);
     let query = get.parameters.iter().find(|parameter| parameter.name == "q").unwrap();
     assert!(query.required && get.parameters.len() == 2);

@@ -261,7 +261,7 @@ impl Tally {
     }
 
     /// The classes that occur, with their counts.
-    pub fn iter(&self) -> impl Iterator<Item = (Sensitive, u32)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Sensitive, u32)> + Clone + '_ {
         Sensitive::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
     }
 

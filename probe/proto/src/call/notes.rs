@@ -108,6 +108,8 @@ impl Notes {
     /// What stands before the operation refused, or what is below it failed, though the transport succeeded (gRPC status
     /// 2, 7, 13, 14, 16): nothing says that there is such an operation.
     pub const WITHHELD: Self = Self(1 << 49);
+    /// The client showed a certificate of its own to the server (mutual TLS).
+    pub const CLIENT_CERTIFICATE: Self = Self(1 << 50);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -120,7 +122,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 50] = [
+    pub const NAMES: [&'static str; 51] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -171,6 +173,7 @@ impl Notes {
         "deprecated",
         "unimplemented",
         "withheld",
+        "client-certificate",
     ];
 
     /// Adds the notes of `other`.

@@ -81,21 +81,31 @@ impl<D: Disk> Ledger<D> {
     /// The newest entries of the journal, newest first.
     #[must_use]
     pub fn history(&self) -> Vec<HistoryView> {
-        let view = |entry: &Entry| {
-            let id = entry.event.id();
-            let name = self.standing.get(&id).map_or("", |known| known.name());
-            HistoryView {
-                seq: entry.seq,
-                at: entry.at,
-                id,
-                name: name.to_owned(),
-                event: entry.event.word().to_owned(),
-                what: words(&entry.event),
-                by: entry.by.to_string(),
-            }
-        };
-        self.journal.entries().iter().rev().take(HISTORY).map(view).collect()
+        history_of(self.journal.entries())
     }
+}
+
+/// The newest entries of a journal, newest first, each with the name of its policy.
+#[must_use]
+pub fn history_of(entries: &[Entry]) -> Vec<HistoryView> {
+    let name = |entry: &Entry| match &entry.event {
+        Event::Prepared { id, policy, .. } => Some((*id, policy.metadata.name.to_string())),
+        _ => None,
+    };
+    let names: BTreeMap<u32, String> = entries.iter().filter_map(name).collect();
+    let view = |entry: &Entry| {
+        let id = entry.event.id();
+        HistoryView {
+            seq: entry.seq,
+            at: entry.at,
+            id,
+            name: names.get(&id).cloned().unwrap_or_default(),
+            event: entry.event.word().to_owned(),
+            what: words(&entry.event),
+            by: entry.by.to_string(),
+        }
+    };
+    entries.iter().rev().take(HISTORY).map(view).collect()
 }
 
 /// A policy that only the kernel knows.

@@ -284,7 +284,7 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         failed: *failed,
         bodies: bodies.as_deref().map(Cow::Borrowed),
         graphql: graphql.as_deref().copied(),
-        tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library }| TlsForm {
+        tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library, mutual: _ }| TlsForm {
             version,
             alpn,
             sni,

@@ -78,7 +78,7 @@ impl Kept {
 /// A load without what is not kept.
 pub(super) fn totals(load: &Load) -> Load {
     let Load { calls, errors, unanswered, request_bytes, response_bytes, .. } = *load;
-    let Load { encrypted, anonymous, classes, first, last, .. } = *load;
+    let Load { encrypted, mutual, anonymous, classes, first, last, .. } = *load;
     Load {
         calls,
         errors,
@@ -86,6 +86,7 @@ pub(super) fn totals(load: &Load) -> Load {
         request_bytes,
         response_bytes,
         encrypted,
+        mutual,
         anonymous,
         classes,
         first: if calls == 0 { 0 } else { first },

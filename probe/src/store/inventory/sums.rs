@@ -197,7 +197,7 @@ fn vantage(word: &str) -> Vantage {
 /// A load in the columns from `at` on.
 fn load(row: &Row<'_>, at: usize) -> rusqlite::Result<Load> {
     let number = |offset: usize| row.get::<_, i64>(at + offset).map(i64::cast_unsigned);
-    let set = |offset: usize| row.get::<_, String>(at + offset).map(|text| classes(&text));
+    let set = |offset: usize| row.get::<_, String>(at + offset).map(|text| tally(&text));
     Ok(Load {
         first: number(0)?,
         last: number(1)?,
@@ -209,6 +209,7 @@ fn load(row: &Row<'_>, at: usize) -> rusqlite::Result<Load> {
         encrypted: number(7)?,
         anonymous: number(8)?,
         classes: [set(9)?, set(10)?],
+        mutual: number(11)?,
         ..Load::default()
     })
 }

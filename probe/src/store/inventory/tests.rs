@@ -91,7 +91,8 @@ fn rich(calls: u64) -> Kept {
     let mut own = kept("/v2/a", calls, 100);
     own.facts.extend([("caller", "external:192.0.2.7".to_owned(), calls), ("auth", "jwt".to_owned(), 0)]);
     own.facts.push(("note", "deprecated".to_owned(), 1));
-    own.load.classes[1].insert(Sensitive::Card);
+    own.load.classes[1].add_many(Sensitive::Card, calls as u32);
+    own.load.mutual = 1;
     (own.load.encrypted, own.load.anonymous, own.load.response_bytes) = (calls, 1, 700);
     own.looks = Some(looks(calls));
     own
@@ -117,6 +118,7 @@ fn what_is_stored_can_be_shown_like_what_was_just_observed() {
     assert_eq!((row.first_seen, row.last_seen, row.hosts[0].as_str()), (100, 103, "shop.test"));
     assert_eq!((row.notes["deprecated"], row.response_bytes), (2, 1_400));
     assert_eq!((row.carriage.encrypted, row.carriage.response[0].as_str()), (6, "card"));
+    assert_eq!((row.carriage.mutual, row.carriage.response_calls["card"]), (2, 6));
     let shape = row.looks.as_deref().unwrap().kept()[0].shape();
     let card = shape.at(".card").unwrap();
     assert_eq!((card.count, card.longest), (6, 16));

@@ -40,12 +40,9 @@ impl Inventory {
         let mut theirs = Self::read(other)?.sums()?;
         theirs.endpoints.retain(|(origin, _), _| *origin != self.id);
         theirs.edges.retain(|(origin, _), _| *origin != self.id);
-        let origins: BTreeSet<&str> = theirs
-            .endpoints
-            .keys()
-            .map(|(origin, _)| origin.as_str())
-            .chain(theirs.edges.keys().map(|(origin, _)| origin.as_str()))
-            .collect();
+        let endpoints = theirs.endpoints.keys().map(|(origin, _)| origin);
+        let edges = theirs.edges.keys().map(|(origin, _)| origin);
+        let origins: BTreeSet<&String> = endpoints.chain(edges).collect();
         let change = self.connection.transaction()?;
         for origin in origins {
             change.execute("DELETE FROM endpoint WHERE origin = ?1", [origin])?;

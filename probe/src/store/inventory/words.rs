@@ -21,14 +21,14 @@ pub(super) fn classes(text: &str) -> Classes {
     classes
 }
 
-/// `card=3,email=5`
+/// `card=3,email=5`; a class alone counts once.
 pub(super) fn counted(tally: &Tally) -> String {
     tally.iter().map(|(class, count)| format!("{}={count}", class.name())).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn tally(text: &str) -> Tally {
     let pair = |part: &str| {
-        let (word, count) = part.split_once('=')?;
+        let (word, count) = part.split_once('=').unwrap_or((part, "1"));
         Some((class(word)?, count.parse().ok()?))
     };
     let mut tally = Tally::default();

@@ -120,7 +120,7 @@ pub(super) fn insert_endpoint(
     kept: &Kept,
 ) -> Result<i64, InventoryError> {
     let Kept { key, load, accepted, facts, .. } = kept;
-    let [request, response] = load.classes.map(|classes| join(classes.names()));
+    let [request, response] = load.classes.map(|classes| counted(&classes));
     let id = change.prepare_cached(include_str!("put_endpoint.sql"))?.query_row(
         params![
             origin,
@@ -143,7 +143,8 @@ pub(super) fn insert_endpoint(
             load.encrypted.cast_signed(),
             load.anonymous.cast_signed(),
             request,
-            response
+            response,
+            load.mutual.cast_signed()
         ],
         |row| row.get(0),
     )?;
@@ -209,7 +210,7 @@ pub(super) fn put_edge(
     key: &EdgeKey,
     load: &Load,
 ) -> Result<(), InventoryError> {
-    let [request, response] = load.classes.map(|classes| join(classes.names()));
+    let [request, response] = load.classes.map(|classes| counted(&classes));
     change.prepare_cached(include_str!("put_edge.sql"))?.execute(params![
         origin,
         run,
@@ -227,7 +228,8 @@ pub(super) fn put_edge(
         load.encrypted.cast_signed(),
         load.anonymous.cast_signed(),
         request,
-        response
+        response,
+        load.mutual.cast_signed()
     ])?;
     Ok(())
 }

@@ -93,7 +93,7 @@ fn queries(documented: Option<&Operation>, own: &EndpointView) -> Pairs {
     let parameters = documented.iter().flat_map(|own| &own.parameters);
     for parameter in parameters.filter(|parameter| parameter.location == Location::Query) {
         let word = if parameter.required { "required" } else { "optional" };
-        pairs.entry(parameter.name.clone()).or_default()[0] = word.to_owned();
+        pairs.entry(parameter.name.to_string()).or_default()[0] = word.to_owned();
     }
     for name in &own.query {
         pairs.entry(name.clone()).or_default()[1] = "seen".to_owned();
@@ -103,7 +103,7 @@ fn queries(documented: Option<&Operation>, own: &EndpointView) -> Pairs {
 
 fn types(documented: Option<&Content>, observed: &[String]) -> Pairs {
     let mut pairs = Pairs::new();
-    for (media, _) in documented.iter().flat_map(|content| &content.0) {
+    for (media, _) in documented.iter().flat_map(|content| content.0.iter()) {
         pairs.entry(media.to_string()).or_default()[0] = "documented".to_owned();
     }
     for media in observed {
@@ -144,7 +144,7 @@ fn body(content: Option<&Content>, look: &Look) -> Pairs {
 /// The documented properties with their kinds.
 fn outlined(outline: &Outline, path: &str, depth: usize, pairs: &mut Pairs) {
     let Some(depth) = depth.checked_sub(1) else { return };
-    for (name, property) in &outline.properties {
+    for (name, property) in outline.properties.iter() {
         let path = format!("{path}.{name}");
         let required = if property.required { ", required" } else { "" };
         pairs.entry(path.clone()).or_default()[0] = format!("{}{required}", property.outline.kinds);

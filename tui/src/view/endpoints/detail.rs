@@ -113,8 +113,10 @@ fn protection(own: &EndpointView) -> Vec<Line> {
         ),
         Role::Text,
     )];
-    let held = carried(own)
-        .map(|(direction, class)| Line::new("holds", format!("{class} in {direction}"), Role::Masked));
+    let held = carried(own).map(|(direction, class, calls)| {
+        let text = format!("{class} in {direction} of {} calls", count(calls));
+        Line::new("holds", text, Role::Masked)
+    });
     lines.extend(held);
     lines
 }

@@ -40,6 +40,20 @@ fn markdown_tables_keep_their_columns() {
 }
 
 #[test]
+fn nothing_reorders_or_hides_the_text_around_it() {
+    let hostile = "a\u{202e}b\u{2066}c\u{200b}d\u{7}e\u{e0041}f\u{ad}g";
+    let mut snapshot = snapshot();
+    (snapshot.workloads[0].name, snapshot.endpoints[0].path) = (hostile.into(), hostile.into());
+    snapshot.endpoints[0].calls = 1_000;
+    for text in [markdown(&snapshot, &Meanings::default()), html(&snapshot, &Meanings::default())] {
+        assert!(text.contains("a\u{fffd}b\u{fffd}c\u{fffd}d"), "{text}");
+        let hidden =
+            |c: char| matches!(c, '\u{ad}' | '\u{200b}' | '\u{202e}' | '\u{2066}' | '\u{e0041}' | '\u{7}');
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
+
+#[test]
 fn what_was_done_about_it_is_told() {
     let mut snapshot = snapshot();
     snapshot.policy_history.push(crate::policy::standing::HistoryView {

@@ -1,7 +1,9 @@
 //! The part of a TLS handshake that is in clear (RFC 8446 §4, RFC 5246 §7.4): what the client offers, what the server
-//! chooses, and up to TLS 1.2 the server's certificate.
+//! chooses, up to TLS 1.2 the server's certificate, and whether the client shows one of its own.
 //!
-//! Deliberately not here: anything that is encrypted. In TLS 1.3 that is the agreed ALPN protocol and the certificate.
+//! Deliberately not here: anything that is encrypted. In TLS 1.3 that is the agreed ALPN protocol and the certificates; that the
+//! client showed one is told by the length of the first record that it encrypts. A resumed session shows none again: what it
+//! was is not told.
 
 use super::certificate;
 use crate::call::Tls;
@@ -22,6 +24,15 @@ const RECORD_HEADER: usize = 5;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 const CERTIFICATE: u8 = 11;
+const CLIENT_KEY_EXCHANGE: u8 = 16;
+const RECORD_CHANGE_CIPHER: u8 = 20;
+const RECORD_ENCRYPTED: u8 = 23;
+/// A client without a certificate encrypts `Finished` first, of 53 or 69 bytes (RFC 8446 §4.4.4), behind an empty certificate
+/// at most, of 25 more; padding aside.
+const LONGEST_FINISHED: usize = 100;
+/// No certificate with its signature is shorter.
+const SHORTEST_CERTIFICATE: usize = 200;
+const EXTENSION_PRE_SHARED_KEY: u16 = 41;
 const EXTENSION_SERVER_NAME: u16 = 0;
 const EXTENSION_ALPN: u16 = 16;
 const EXTENSION_VERSIONS: u16 = 43;
@@ -31,6 +42,10 @@ const EXTENSION_VERSIONS: u16 = 43;
 pub struct Handshake {
     flights: [Flight; 2],
     seen: Tls,
+    /// The client's hello was read: what follows tells whether it shows a certificate.
+    greeted: bool,
+    /// The session goes on with what an earlier one agreed on.
+    resumed: bool,
 }
 
 /// What one side has sent, as long as it is of use.
@@ -52,10 +67,23 @@ impl Handshake {
         let room = MAX_FLIGHT.saturating_sub(flight.bytes.len());
         flight.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         let full = bytes.len() >= room;
-        let records = std::mem::take(&mut flight.bytes);
-        let (messages, complete) = messages(&records);
+        let mut records = std::mem::take(&mut flight.bytes);
         let before = self.seen.clone();
-        let done = self.read(&messages) || !complete || full;
+        let mut done = false;
+        if from == Side::Server || !self.greeted {
+            let (messages, complete) = messages(&records);
+            done = self.read(&messages);
+            if self.greeted && from == Side::Client {
+                records = behind_the_hello(&records, &messages).unwrap_or_default().to_vec();
+                done = false;
+            } else {
+                done |= !complete;
+            }
+        }
+        if from == Side::Client && self.greeted {
+            done = self.proof(&records);
+        }
+        done |= full;
         let [client, server] = &mut self.flights;
         let flight = if from == Side::Client { client } else { server };
         flight.over = done;
@@ -63,6 +91,46 @@ impl Handshake {
             flight.bytes = records;
         }
         self.seen != before
+    }
+
+    /// Reads what the client sends behind its hello; whether it has told whether it shows a certificate, or will not.
+    fn proof(&mut self, mut records: &[u8]) -> bool {
+        while let Some((header, rest)) = records.split_at_checked(RECORD_HEADER) {
+            let &[kind, 3, _, high, low] = header else { return true };
+            let len = usize::from(u16::from_be_bytes([high, low]));
+            match kind {
+                RECORD_ENCRYPTED => {
+                    if self.seen.version == "1.3" && !self.resumed {
+                        self.seen.mutual = match len {
+                            0..=LONGEST_FINISHED => Some(false),
+                            SHORTEST_CERTIFICATE.. => Some(true),
+                            _ => None,
+                        };
+                    }
+                    return true;
+                }
+                // TLS 1.3 sends it for the sake of old boxes; earlier it ends what is in clear.
+                RECORD_CHANGE_CIPHER if self.seen.version == "1.3" => {}
+                RECORD_HANDSHAKE => match rest {
+                    [CERTIFICATE, _, _, _, a, b, c, ..] => {
+                        self.seen.mutual = Some([*a, *b, *c] != [0; 3]);
+                        return true;
+                    }
+                    [CERTIFICATE, ..] | [] => return false,
+                    [CLIENT_KEY_EXCHANGE, ..] => {
+                        self.seen.mutual = Some(false);
+                        return true;
+                    }
+                    // Again, as the server asked.
+                    [CLIENT_HELLO, ..] => {}
+                    _ => return true,
+                },
+                _ => return true,
+            }
+            let Some(next) = rest.get(len..) else { return false };
+            records = next;
+        }
+        false
     }
 
     /// Bytes of one side are missing: nothing more of it can be read.
@@ -91,6 +159,7 @@ impl Handshake {
             match kind {
                 CLIENT_HELLO => {
                     let _broken = self.client_hello(body);
+                    self.greeted = true;
                     return true;
                 }
                 SERVER_HELLO => {
@@ -127,6 +196,7 @@ impl Handshake {
         for (kind, value) in extensions(list) {
             match kind {
                 EXTENSION_VERSIONS => self.seen.version = version(value).into(),
+                EXTENSION_PRE_SHARED_KEY => self.resumed = true,
                 EXTENSION_ALPN => self.seen.alpn = protocol(value).unwrap_or_default(),
                 _ => {}
             }
@@ -150,6 +220,20 @@ fn messages(records: &[u8]) -> (Vec<u8>, bool) {
         rest = body.get(len..).unwrap_or_default();
     }
     (joined, true)
+}
+
+/// The records behind those that hold the first message.
+fn behind_the_hello<'a>(records: &'a [u8], messages: &[u8]) -> Option<&'a [u8]> {
+    let (_, _, rest) = message(messages)?;
+    let mut left = messages.len() - rest.len();
+    let mut records = records;
+    while left > 0 {
+        let (_, body) = records.split_at_checked(RECORD_HEADER - 2)?;
+        let (own, behind) = prefixed(body, 2)?;
+        left = left.saturating_sub(own.len());
+        records = behind;
+    }
+    Some(records)
 }
 
 /// The first message: its kind, its body, and what follows. `None` until it is whole.
@@ -247,7 +331,42 @@ mod tests {
         assert!(read.bytes(Side::Client, &client_hello()));
         assert!(read.bytes(Side::Server, &record(&server_hello(&extension(43, &[3, 4])))));
         assert_eq!((read.seen().sni.as_str(), read.seen().version.as_str()), ("shop.example", "1.3"));
-        assert!(read.is_over());
+        assert!(!read.is_over() && read.seen().mutual.is_none());
+        assert!(read.bytes(Side::Client, &encrypted(53)) && read.is_over());
+    }
+
+    fn encrypted(len: usize) -> Vec<u8> {
+        let changed = vec![20, 3, 3, 0, 1, 1];
+        [changed, vec![23, 3, 3], with_length(2, &vec![7; len])].concat()
+    }
+
+    fn shown(hello: &[u8], proof: &[u8], cut: usize) -> Option<bool> {
+        let mut read = Handshake::default();
+        read.bytes(Side::Client, &client_hello());
+        read.bytes(Side::Server, &record(hello));
+        let (first, second) = proof.split_at(cut.min(proof.len()));
+        read.bytes(Side::Client, first);
+        read.bytes(Side::Client, second);
+        read.seen().mutual
+    }
+
+    #[test]
+    fn whether_the_client_shows_a_certificate_is_told() {
+        let new = server_hello(&extension(43, &[3, 4]));
+        let old = server_hello(&[]);
+        let resumed = server_hello(&[extension(43, &[3, 4]), extension(41, &[0, 0])].concat());
+        let certificate = record(&handshake(11, &with_length(3, &with_length(3, &[7; 300]))));
+        for cut in [0, 1, 4, 7, 12, 14, 40] {
+            let shown = |hello: &[u8], proof: &[u8]| shown(hello, proof, cut);
+            assert_eq!(shown(&new, &encrypted(69)), Some(false));
+            assert_eq!(shown(&new, &encrypted(900)), Some(true));
+            assert_eq!(shown(&new, &encrypted(150)), None, "it may be either");
+            assert_eq!(shown(&resumed, &encrypted(53)), None, "an earlier session may have shown one");
+            assert_eq!(shown(&old, &certificate), Some(true));
+            assert_eq!(shown(&old, &record(&handshake(11, &[0, 0, 0]))), Some(false));
+            assert_eq!(shown(&old, &record(&handshake(16, &[1; 33]))), Some(false));
+            assert_eq!(shown(&old, &[20, 3, 3, 0, 1, 1]), None);
+        }
     }
 
     #[test]

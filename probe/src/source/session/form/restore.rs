@@ -96,6 +96,8 @@ pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
             sni: clip(form.sni, MAX_TEXT),
             subject: clip(form.subject, MAX_TEXT),
             library: clip(form.library, MAX_TEXT),
+            // A note of the call says it.
+            mutual: None,
         })
     });
 }

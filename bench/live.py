@@ -32,8 +32,9 @@ class Observer:
 class Apisec(Observer):
     name = "apisec-top"
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, tool=None):
         self.arguments = arguments
+        self.tool = tool
         self.where = ["--no-state"]
         self.last = None
         self.memory = 0.0
@@ -41,7 +42,7 @@ class Apisec(Observer):
     def start(self, options, nginx):
         self.out = (options.folder / "live.json").open("w+")
         self.err = (options.folder / "live.err").open("w+")
-        command = [options.tool, "live", "--headless", *self.where, "--output", "json", *self.arguments]
+        command = [self.tool or options.tool, "live", "--headless", *self.where, "--output", "json", *self.arguments]
         path = options.folder / "ready"
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
@@ -150,6 +151,9 @@ def settle(observer, quiet=0.3):
 
 def measure(options, table):
     observers = [Observer(), Apisec()]
+    if options.against:
+        observers.append(Apisec(tool=options.against))
+        observers[-1].name = "the other build"
     for peer in () if options.no_peers else (Httpry, Ngrep):
         try:
             find(peer.name)

@@ -44,6 +44,7 @@ pub fn apisec_exec(_ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn apisec_exit(_ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
+    crate::tls::threads::forget(id);
     if (id >> 32) as u32 != id as u32 {
         return 0;
     }

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod enforce;
 pub mod flow;
 pub mod forward;
+pub mod heap;
 pub mod identity;
 pub mod journal;
 pub mod kubernetes;

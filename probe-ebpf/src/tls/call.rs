@@ -5,36 +5,14 @@
 
 use super::session::{self, EGRESS, INGRESS};
 use super::ship;
+use super::threads::{self, THREADS, Thread};
 use super::tie;
 use apisec_abi::counter;
 use aya_ebpf::{
-    btf_maps::LruHashMap,
     helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
-    macros::{btf_map, uprobe, uretprobe},
+    macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-
-/// What a thread is doing in a TLS library, and with which socket.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Thread {
-    /// The session of the call that is running; 0 outside.
-    pub session: u64,
-    /// Its buffer.
-    pub buffer: u64,
-    /// Where it stores a length, when it returns only success.
-    pub length_at: u64,
-    /// The socket that the thread used last since the call began (kernel address), 0 none.
-    pub socket: u64,
-    /// The socket that it used last before the call began.
-    pub before: u64,
-    /// The session of rustls that it wrote to, and whose socket is not known; 0 none.
-    pub wrote: u64,
-}
-
-/// Threads that were in a TLS library lately, by pid and tgid.
-#[btf_map]
-pub static THREADS: LruHashMap<u64, Thread, 16_384> = LruHashMap::new();
 
 /// `f(session, buffer, len)`, which returns a length.
 #[uprobe]
@@ -112,12 +90,9 @@ fn begin(session: Option<u64>, buffer: Option<u64>, length_at: Option<u64>) {
     let (buffer, length_at) = (buffer.unwrap_or(0), length_at.unwrap_or(0));
     let id = bpf_get_current_pid_tgid();
     let Some(thread) = THREADS.get_ptr_mut(&id) else {
-        let new = Thread { session, buffer, length_at, socket: 0, before: 0, wrote: 0 };
-        if THREADS.insert(&id, &new, 0).is_err() {
-            crate::counters::add(counter::LOST_TLS_STATE, 1);
-        }
-        return;
+        return threads::remember(id, &Thread { session, buffer, length_at, socket: 0, before: 0, wrote: 0 });
     };
+    threads::mark(id);
     // SAFETY: the entry belongs to this thread.
     unsafe {
         (*thread).session = session;

@@ -10,8 +10,8 @@
 //!
 //! Layouts are those of rustls 0.23: `Payload` and `OutboundChunks` are three and four words, passed by address.
 
-use super::call::{THREADS, Thread};
 use super::session::{self, EGRESS, INGRESS, Session};
+use super::threads::{self, THREADS, Thread};
 use super::{ship, tie};
 use apisec_abi::counter;
 use aya_ebpf::{
@@ -131,10 +131,12 @@ fn piece(state: u64, session: &mut Session, buffer: u64, len: u64) {
 fn thread() -> Option<&'static mut Thread> {
     let id = bpf_get_current_pid_tgid();
     if THREADS.get_ptr(&id).is_none() {
-        let new = Thread { session: 0, buffer: 0, length_at: 0, socket: 0, before: 0, wrote: 0 };
-        if THREADS.insert(&id, &new, 0).is_err() {
-            crate::counters::add(counter::LOST_TLS_STATE, 1);
-        }
+        threads::remember(
+            id,
+            &Thread { session: 0, buffer: 0, length_at: 0, socket: 0, before: 0, wrote: 0 },
+        );
+    } else {
+        threads::mark(id);
     }
     // SAFETY: the entry belongs to this thread.
     THREADS.get_ptr_mut(&id).map(|thread| unsafe { &mut *thread })

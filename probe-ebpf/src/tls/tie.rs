@@ -7,8 +7,8 @@
 //! between) is corrected by the next read inside the library, and refused by user space, which knows which
 //! connections carry TLS.
 
-use super::call::{THREADS, Thread};
 use super::session::{INGRESS, Session};
+use super::threads::{self, THREADS, Thread};
 use crate::ring::{reserve, submit};
 use apisec_abi::{FLAG_INSIDE, KIND_TLS_TIE, TlsTie, counter};
 use aya_ebpf::{
@@ -75,16 +75,25 @@ macro_rules! field {
 /// attached to.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn apisec_tls_io(ctx: RawTracePointContext) -> i32 {
+    used(ctx.arg::<u64>(0));
+    0
+}
+
+/// The current thread has used this socket.
+#[inline(always)]
+pub fn used(socket: u64) {
     let id = bpf_get_current_pid_tgid();
+    if !threads::may_use_tls(id) {
+        return;
+    }
     if let Some(thread) = THREADS.get_ptr_mut(&id) {
         // SAFETY: the entry belongs to this thread.
         let thread = unsafe { &mut *thread };
-        thread.socket = ctx.arg::<u64>(0);
+        thread.socket = socket;
         if thread.wrote != 0 {
             wrote(thread);
         }
     }
-    0
 }
 
 /// The first socket that is used after a write is the one that it goes to.

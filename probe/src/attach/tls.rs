@@ -23,11 +23,11 @@ pub const HOOK: Hook = Hook {
 
 /// Tracepoints whose first argument is the socket that the current thread reads.
 const RECEIVES: &str = "tcp_rcv_space_adjust";
-/// The same for writes: the newer ones first. A kernel older than 6.3 has none; sessions are then tied by reads alone.
-const SENDS: [&str; 2] = ["sock_send_length", "tcp_sendmsg_locked"];
+/// The same for writes, of sockets of every kind. A kernel older than 6.3 has none; sessions are then tied by reads alone, and
+/// there is no figure of what unix sockets send, which is said where it would stand.
+const SENDS: &str = "sock_send_length";
 const IO: &str = "apisec_tls_io";
-/// Counts what unix sockets send, on kernels that tell.
-const UNIX: &str = "apisec_unix_sent";
+const SENT: &str = "apisec_sent";
 
 /// Threads that take probes out. The kernel waits each time until nobody can be in the probe any more, up to a tenth of a
 /// second; for many batches at once when they are let go at once.
@@ -121,11 +121,9 @@ fn attach(ebpf: &mut Ebpf, _: &Place) -> Result<(), HookError> {
     let io: &mut RawTracePoint = ebpf.program_mut(IO).ok_or(HookError::Missing(IO))?.try_into()?;
     io.load()?;
     io.attach(RECEIVES)?;
-    let _sends = SENDS.into_iter().any(|name| io.attach(name).is_ok());
-    let unix: &mut RawTracePoint = ebpf.program_mut(UNIX).ok_or(HookError::Missing(UNIX))?.try_into()?;
-    unix.load()?;
-    // Without it there is no figure, which is said where it would stand.
-    let _uncounted = unix.attach(SENDS[0]);
+    let sent: &mut RawTracePoint = ebpf.program_mut(SENT).ok_or(HookError::Missing(SENT))?.try_into()?;
+    sent.load()?;
+    let _without = sent.attach(SENDS);
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 use crate::clock;
 use std::collections::BTreeMap;
 
-/// One segment in this many is timed.
-const SAMPLE: u32 = 128;
+/// One segment in this many is timed: each time costs four calls of the kernel.
+const SAMPLE: u32 = 512;
 
 /// The stages of the capture thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

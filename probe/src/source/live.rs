@@ -12,6 +12,7 @@ use self::ends::Ends;
 use self::pace::Pace;
 use crate::attach::{self, Attached, Bodies, Own};
 use crate::clock;
+use crate::heap;
 use crate::reach::Reach;
 use crate::readiness;
 use crate::source::{Progress, Sink, Source, SourceError, SourceStats, TlsUse};
@@ -98,6 +99,8 @@ impl Live {
             probes.first(prober);
             probed = true;
         })?;
+        // Describing the kernel's types to the loader took more memory than all that follows.
+        heap::trim();
         let epoll = watch(&attached)?;
         let pace = Pace::start(watch(&attached)?);
         Ok(Self {

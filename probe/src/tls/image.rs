@@ -1,10 +1,12 @@
 //! An ELF file as far as probes need it: where its functions are, and their code. Read piece by piece, so that a program
 //! of 100 MB costs its symbol table and no more; never mapped, because a file that shrinks would kill us.
 
-use object::elf::{EM_AARCH64, EM_X86_64, PT_LOAD};
-use object::read::ReadCache;
-use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
-use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
+use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, PT_LOAD, STT_FUNC, STT_GNU_IFUNC};
+use object::read::elf::{
+    ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _, SymbolTable,
+};
+use object::read::{ReadCache, ReadRef as _};
+use object::{Endianness, Object as _, ObjectSection as _};
 use std::fs::File;
 use std::path::Path;
 
@@ -12,6 +14,11 @@ use std::path::Path;
 const MAX_CODE: u64 = 16 << 10;
 /// Symbols that are looked at in one table: twice what the largest known program has.
 const MAX_SYMBOLS: usize = 1 << 21;
+
+/// Names of one table that are read at once, bytes: the largest programs that were seen have half as much.
+const MAX_NAMES: u64 = 64 << 20;
+
+type Symbols<'a> = SymbolTable<'a, FileHeader64<Endianness>, &'a ReadCache<File>>;
 
 /// The processor that a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,25 +86,48 @@ impl<'a> Parsed<'a> {
     /// Gives the name and place of every function that is defined here to `each`: of the dynamic table first (what a
     /// library exports), then of the full one, if it was not stripped.
     pub fn functions(&self, mut each: impl FnMut(&str, Function)) {
-        let symbols =
-            self.elf.dynamic_symbols().take(MAX_SYMBOLS).chain(self.elf.symbols().take(MAX_SYMBOLS));
-        for symbol in symbols {
-            if symbol.kind() == SymbolKind::Text
-                && symbol.address() != 0
-                && let Ok(name) = symbol.name()
-            {
-                each(name, Function { address: symbol.address(), size: symbol.size() });
+        for table in [self.elf.elf_dynamic_symbol_table(), self.elf.elf_symbol_table()] {
+            // Without it, names are read one by one: correct, and slow.
+            let names = self.names(table);
+            for symbol in table.iter().take(MAX_SYMBOLS) {
+                let endian = self.elf.endian();
+                let address = symbol.st_value(endian);
+                if !matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC) || address == 0 {
+                    continue;
+                }
+                let name = match names {
+                    Some(names) => name_at(names, symbol.st_name(endian)),
+                    None => symbol.name(endian, table.strings()).ok(),
+                };
+                if let Some(name) = name.and_then(|name| str::from_utf8(name).ok()) {
+                    each(name, Function { address, size: symbol.st_size(endian) });
+                }
             }
         }
+    }
+
+    /// All names of a table, read at once: one by one each of them would be a read of its own, and be kept on its own.
+    fn names(&self, table: &Symbols<'a>) -> Option<&'a [u8]> {
+        let (endian, data) = (self.elf.endian(), self.elf.data());
+        let section = self.elf.elf_section_table().section(table.string_section()).ok()?;
+        let (offset, size) = section.file_range(endian)?;
+        (size <= MAX_NAMES).then_some(())?;
+        data.read_bytes_at(offset, size).ok()
     }
 
     /// Where the byte at a virtual address stands in the file.
     #[must_use]
     pub fn offset_of(&self, address: u64) -> Option<u64> {
+        self.range_of(address, 1)
+    }
+
+    /// Where `len` bytes at a virtual address stand in the file: all of them in one segment.
+    fn range_of(&self, address: u64, len: u64) -> Option<u64> {
         let endian = self.elf.endian();
         self.elf.elf_program_headers().iter().find_map(|segment| {
-            let (start, len) = (segment.p_vaddr(endian), segment.p_filesz(endian));
-            let within = address.checked_sub(start).filter(|within| *within < len)?;
+            let (start, room) = (segment.p_vaddr(endian), segment.p_filesz(endian));
+            let within = address.checked_sub(start)?;
+            (room.checked_sub(within)? >= len).then_some(())?;
             (segment.p_type(endian) == PT_LOAD).then(|| segment.p_offset(endian).checked_add(within))?
         })
     }
@@ -111,14 +141,10 @@ impl<'a> Parsed<'a> {
         self.bytes(function.address, function.size)
     }
 
-    /// `len` bytes at a virtual address.
+    /// `len` bytes at a virtual address: only they are read, not the segment around them.
     #[must_use]
     pub fn bytes(&self, address: u64, len: u64) -> Option<&'a [u8]> {
-        let (endian, data) = (self.elf.endian(), self.elf.data());
-        self.elf.elf_program_headers().iter().find_map(|segment| {
-            (segment.p_type(endian) == PT_LOAD).then_some(())?;
-            segment.data_range(endian, data, address, len).ok().flatten()
-        })
+        self.elf.data().read_bytes_at(self.range_of(address, len)?, len).ok()
     }
 
     /// Address and size of the section `name`.
@@ -127,6 +153,11 @@ impl<'a> Parsed<'a> {
         let section = self.elf.section_by_name(name)?;
         Some(Function { address: section.address(), size: section.size() })
     }
+}
+
+/// The name that begins at a place among all names.
+fn name_at(names: &[u8], at: u32) -> Option<&[u8]> {
+    names.get(at as usize..)?.split(|byte| *byte == 0).next()
 }
 
 #[cfg(test)]

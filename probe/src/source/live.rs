@@ -99,7 +99,7 @@ impl Live {
             probes.first(prober);
             probed = true;
         })?;
-        // Describing the kernel's types to the loader took more memory than all that follows.
+        // The loader has read the types of the whole kernel, which nobody needs any more.
         heap::trim();
         let epoll = watch(&attached)?;
         let pace = Pace::start(watch(&attached)?);

@@ -14,8 +14,7 @@ use std::path::Path;
 const MAX_CODE: u64 = 16 << 10;
 /// Symbols that are looked at in one table: twice what the largest known program has.
 const MAX_SYMBOLS: usize = 1 << 21;
-
-/// Names of one table that are read at once, bytes: the largest programs that were seen have half as much.
+/// Names of one table that are read at once, bytes: they are held while a file is looked into, so as much as all else we hold.
 const MAX_NAMES: u64 = 64 << 20;
 
 type Symbols<'a> = SymbolTable<'a, FileHeader64<Endianness>, &'a ReadCache<File>>;

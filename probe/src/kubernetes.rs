@@ -12,6 +12,7 @@ pub mod documents;
 pub mod fleet;
 pub mod mark;
 pub mod place;
+pub mod policy;
 pub mod rbac;
 pub mod rights;
 pub mod sweep;

@@ -90,19 +90,17 @@ async fn who(cluster: &Cluster) -> Check {
     }
 }
 
+/// What tells who else works here.
+pub(super) async fn signs(cluster: &Cluster) -> BTreeSet<String> {
+    let mut signs = BTreeSet::new();
+    let _told_elsewhere = nodes::check(cluster, &mut signs).await;
+    gather(cluster, &mut signs).await;
+    signs
+}
+
 /// Networks, meshes and policy engines.
 async fn surroundings(cluster: &Cluster, mut signs: BTreeSet<String>) -> Vec<Check> {
-    if let Ok(groups) = cluster.client.list_api_groups().await {
-        signs.extend(groups.groups.into_iter().map(|group| format!("group:{}", group.name)));
-    }
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), "kube-system");
-    if let Ok(pods) = pods.list_metadata(&ListParams::default().limit(MAX_PODS)).await {
-        for labels in pods.items.into_iter().filter_map(|pod| pod.metadata.labels) {
-            signs.extend(
-                NAMING.iter().filter_map(|name| labels.get(*name)).map(|value| format!("pod:{value}")),
-            );
-        }
-    }
+    gather(cluster, &mut signs).await;
     let list = |kind| companions::present(kind, &signs).map(|one| one.name).collect::<Vec<_>>().join(", ");
     let networks: Vec<_> = companions::present(Kind::Network, &signs).collect();
     let mut checks = vec![network(&networks)];
@@ -119,6 +117,21 @@ async fn surroundings(cluster: &Cluster, mut signs: BTreeSet<String>) -> Vec<Che
     let engines = if engines.is_empty() { "none that is known".to_owned() } else { engines };
     checks.push(check("policy engines", Verdict::Good, engines, ""));
     checks
+}
+
+/// API groups, and pods of `kube-system`.
+async fn gather(cluster: &Cluster, signs: &mut BTreeSet<String>) {
+    if let Ok(groups) = cluster.client.list_api_groups().await {
+        signs.extend(groups.groups.into_iter().map(|group| format!("group:{}", group.name)));
+    }
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), "kube-system");
+    if let Ok(pods) = pods.list_metadata(&ListParams::default().limit(MAX_PODS)).await {
+        for labels in pods.items.into_iter().filter_map(|pod| pod.metadata.labels) {
+            signs.extend(
+                NAMING.iter().filter_map(|name| labels.get(*name)).map(|value| format!("pod:{value}")),
+            );
+        }
+    }
 }
 
 fn network(networks: &[&companions::Companion]) -> Check {

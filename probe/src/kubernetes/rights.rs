@@ -86,6 +86,18 @@ const fn enforce(
     Right { role: Role::Enforce, scope: Scope::Cluster, group, resource, verbs: CHANGE, why, without }
 }
 
+const fn whose(group: &'static str, resource: &'static str) -> Right {
+    Right {
+        role: Role::Enforce,
+        scope: Scope::Cluster,
+        group,
+        resource,
+        verbs: &["get"],
+        why: "the pods that a name in a policy stands for",
+        without: "policies of the cluster cannot name it",
+    }
+}
+
 /// All of them.
 pub const RIGHTS: &[Right] = &[
     look("", "nodes", "which nodes there are, and their addresses", ""),
@@ -142,6 +154,10 @@ pub const RIGHTS: &[Right] = &[
         "processes, where KubeArmor is",
         "no KubeArmorPolicy",
     ),
+    whose("", "services"),
+    whose("apps", "deployments"),
+    whose("apps", "statefulsets"),
+    whose("apps", "daemonsets"),
     Right {
         role: Role::Enforce,
         scope: Scope::Cluster,

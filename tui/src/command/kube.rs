@@ -3,6 +3,7 @@
 mod access;
 mod cleanup;
 mod doctor;
+mod policy;
 mod watch;
 
 use crate::command::Job;
@@ -30,6 +31,9 @@ enum What {
     /// Show what earlier runs left in a cluster, and take it away
     #[command(after_help = cleanup::EXAMPLES, long_about = cleanup::LONG_ABOUT)]
     Cleanup(cleanup::Cleanup),
+    /// Put policies into force as objects of the cluster, list them, take them back
+    #[command(after_help = policy::EXAMPLES, long_about = policy::LONG_ABOUT)]
+    Policy(policy::Policy),
 }
 
 impl Job for Kube {
@@ -62,6 +66,7 @@ Examples:
             None => self.watch.run(),
             Some(What::Doctor(doctor)) => doctor.run(),
             Some(What::Cleanup(cleanup)) => cleanup.run(),
+            Some(What::Policy(policy)) => policy.run(),
         }
     }
 }

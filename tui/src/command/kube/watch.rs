@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Images with a shell: for a program that brings everything with it, and for one that needs a C library.
-const STATIC_IMAGE: &str = "docker.io/library/busybox:1.37";
+pub(super) const STATIC_IMAGE: &str = "docker.io/library/busybox:1.37";
 const DYNAMIC_IMAGE: &str = "docker.io/library/debian:stable-slim";
 /// When agents end, whatever happens.
 const DEADLINE: Duration = Duration::from_secs(4 * 3600);
@@ -250,7 +250,7 @@ fn progress(node: &str, what: &str) {
 }
 
 /// Who is here, for whoever finds the agents.
-fn by() -> String {
+pub(super) fn by() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let plain = |text: &str| text.chars().filter(|c| c.is_ascii_graphic()).take(64).collect::<String>();

@@ -26,13 +26,13 @@ const MAX_BLOCKS: u32 = 512;
 /// Whether there is an answer of this length.
 #[inline(always)]
 pub fn fits(length: u32) -> bool {
-    length >= BARE_LENGTH
+    length >= BARE_LENGTH && length <= MAX_BLOCKS * 64
 }
 
 /// Writes the answer; whether it is there.
 #[inline(always)]
 pub fn answer(skb: *mut __sk_buff, offset: u32, length: u32, policy: u32, head: bool) -> bool {
-    if length < BARE_LENGTH || length > MAX_BLOCKS * 64 {
+    if !fits(length) {
         return false;
     }
     let mut blank = Blank { skb, at: offset, end: offset + length, left: 0, pad: 0 };

@@ -2,8 +2,8 @@
 //! with or without a carriage return, as servers have it.
 
 use crate::work::{
-    self, FOUND_CHUNKED, FOUND_CLOSE, FOUND_LENGTH, FOUND_ODD, FOUND_UPGRADE, FOUND_VERSION, GO_ON, STOP,
-    repeat,
+    self, FOUND_CHUNKED, FOUND_CLOSE, FOUND_EXPECT, FOUND_LENGTH, FOUND_ODD, FOUND_UPGRADE, FOUND_VERSION,
+    GO_ON, STOP, repeat,
 };
 use apisec_abi::enforce::{HASH_START, MAX_HEAD, hash_byte};
 
@@ -186,6 +186,8 @@ fn field(place: u32, line: u32) {
         close_field(place, line + 8);
     } else if name == eight(b"upgrade:") {
         work.found |= FOUND_UPGRADE;
+    } else if name & 0xff_ffff_ffff_ffff == eight(b"expect:\0") {
+        work.found |= FOUND_EXPECT;
     } else if name == eight(b"authoriz") {
         work.credential = value(place, line + 8, TEXT);
     }

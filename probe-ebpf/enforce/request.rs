@@ -1,17 +1,21 @@
 //! Requests of ruled services. The parser cuts the stream of a socket into heads and pieces of bodies and judges each
 //! head; the verdict program, which runs right behind it, lets through, answers, or drops.
 //!
-//! Nothing is held back but an unfinished head, and that only while a rule of the service is in force.
+//! Held back is an unfinished head, and a body of modest length until it is complete. Kernels from 6.14 on need that of bodies: `tcp_bpf_strp_read_sock` sets how far the reader has read from what it
+//! handed over last, and forgets what lies there unread from before. When that is read too, the reader is ahead of what has
+//! arrived, is not woken for a next request that is shorter, and loses its first bytes when the socket leaves the map.
 
 use crate::answer::{answer, fits};
+use crate::begin::{Looks, leading, looks};
+use crate::chunk::line;
 use crate::effect::{Outcome, count, of_caller};
 use crate::head;
 use crate::judge::{Verdict, judge};
+use crate::packet::{held, load, message, written};
 use crate::rule::{in_force, now};
 use crate::service::{SERVICE, SOCKETS, STREAMS};
-use crate::target::digit;
 use crate::work::{
-    self, FOUND_CHUNKED, FOUND_CLOSE, FOUND_LENGTH, FOUND_ODD, FOUND_UPGRADE, FOUND_VERSION, Work,
+    self, FOUND_CHUNKED, FOUND_CLOSE, FOUND_EXPECT, FOUND_LENGTH, FOUND_ODD, FOUND_UPGRADE, FOUND_VERSION,
 };
 use apisec_abi::enforce::{
     ACTION_ANSWER, ACTION_DROP, ACTION_PASS, Close, MAX_HEAD, PHASE_BODY, PHASE_CHUNK, PHASE_CHUNK_DATA,
@@ -20,10 +24,8 @@ use apisec_abi::enforce::{
 };
 use aya_ebpf::{
     bindings::__sk_buff,
-    btf_maps::Queue,
-    helpers::generated::{
-        bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sk_redirect_hash, bpf_skb_load_bytes,
-    },
+    btf_maps::RingBuf,
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_redirect_hash},
     macros::{btf_map, stream_parser, stream_verdict},
     programs::SkBuffContext,
 };
@@ -31,57 +33,14 @@ use aya_ebpf::{
 const SK_DROP: u32 = 0;
 const SK_PASS: u32 = 1;
 /// The parser wants more before it says anything.
-const MORE: u32 = 0;
-/// Bytes of the line before a chunk, with its extensions.
-const MAX_CHUNK_LINE: u32 = 256;
-/// A chunk's length has no more digits than this.
-const MAX_CHUNK_DIGITS: u32 = 12;
-
-/// Where in `struct sk_buff` the stream parser keeps the place of the message. Set before loading.
-#[unsafe(no_mangle)]
-static OFFSET_MESSAGE: u32 = 0;
-
-/// Where in `struct sk_buff` its socket is. Set before loading.
-#[unsafe(no_mangle)]
-static OFFSET_SKB_SOCKET: u32 = 0;
-/// Where in `struct tcp_sock` it says how far was written. Set before loading; 0: not known.
-#[unsafe(no_mangle)]
-static OFFSET_WRITTEN: u32 = 0;
+pub const MORE: u32 = 0;
 
 /// Connections that user space is to destroy.
 #[btf_map]
-static CLOSE: Queue<Close, 4_096> = Queue::new();
+pub static CLOSE: RingBuf<Close, { 64 << 10 }> = RingBuf::new();
 
 const HEAD: u64 = head::hash_of(b"HEAD");
 const PRI: u64 = head::hash_of(b"PRI");
-
-/// Where a message begins in its packet, and how much of it there is.
-#[inline(always)]
-fn message(skb: *mut __sk_buff) -> Option<(u32, u32)> {
-    let mut place = [0_u32; 2];
-    // SAFETY: the context is the kernel's packet; the helper checks the address.
-    let outcome = unsafe {
-        let offset = core::ptr::read_volatile(&raw const OFFSET_MESSAGE) as usize;
-        bpf_probe_read_kernel((&raw mut place).cast(), 8, skb.cast::<u8>().add(offset & 0x1ff).cast())
-    };
-    if outcome != 0 { None } else { Some((place[1], place[0])) }
-}
-
-/// How far the server has written on the packet's socket.
-#[inline(always)]
-fn written(skb: *mut __sk_buff) -> Option<u32> {
-    let (mut socket, mut written) = (0_u64, 0_u32);
-    // SAFETY: the context is the kernel's packet; the helper checks the addresses.
-    unsafe {
-        let of_socket = core::ptr::read_volatile(&raw const OFFSET_SKB_SOCKET) as usize & 0x1ff;
-        let of_written = core::ptr::read_volatile(&raw const OFFSET_WRITTEN) as u64;
-        let known = of_written != 0
-            && bpf_probe_read_kernel((&raw mut socket).cast(), 8, skb.cast::<u8>().add(of_socket).cast())
-                == 0
-            && bpf_probe_read_kernel((&raw mut written).cast(), 4, (socket + of_written) as *const _) == 0;
-        if known { Some(written) } else { None }
-    }
-}
 
 #[stream_parser]
 pub fn apisec_parse(ctx: SkBuffContext) -> u32 {
@@ -96,9 +55,7 @@ pub fn apisec_parse(ctx: SkBuffContext) -> u32 {
     let Some(stream) = STREAMS.get_ptr_mut(&cookie) else { return available };
     // SAFETY: the entry stays valid while the program runs; the socket's lock keeps others away.
     let stream = unsafe { &mut *stream };
-    let given = cut(skb, offset, available, stream);
-    stream.pending = if given == MORE { available } else { 0 };
-    given
+    cut(skb, offset, available, stream)
 }
 
 /// How many of the available bytes are the next message, and what is to be done with it.
@@ -117,13 +74,14 @@ fn cut(skb: *mut __sk_buff, offset: u32, available: u32, stream: &mut Stream) ->
     }
     stream.action = ACTION_PASS;
     let Some(service) = SERVICE.get(stream.service) else { return available };
-    let now = now();
-    if now >= service.deadline {
-        // Where the next request begins is not followed any more.
-        stream.phase = PHASE_LOST;
-        return available;
+    // Past the deadline, and until the socket is given back, requests are followed too: none is refused, and each is still let
+    // through as a whole.
+    if stream.awaited > available {
+        return MORE;
     }
+    stream.awaited = 0;
     let Some(place) = work::take() else { return available };
+    let now = now();
     let given = request(skb, offset, available, stream, service, place, now);
     work::give(place);
     given
@@ -144,106 +102,6 @@ fn body(stream: &mut Stream, available: u32) -> u32 {
         stream.phase = PHASE_CHUNK;
     }
     if given == 0 { available } else { given }
-}
-
-/// The line before a chunk, or one behind the last.
-#[inline(never)]
-fn line(skb: *mut __sk_buff, offset: u32, available: u32, stream: &mut Stream) -> u32 {
-    let Some(place) = work::take() else { return available };
-    let length = if available < MAX_CHUNK_LINE { available } else { MAX_CHUNK_LINE };
-    let given = if load(skb, offset, length, place) { read_line(place, length, stream) } else { LOST };
-    work::give(place);
-    if given == MORE && available < MAX_CHUNK_LINE {
-        return MORE;
-    }
-    if given == MORE || given == LOST {
-        // Nobody knows where this body ends. What was to be discarded goes on being so.
-        stream.phase = if stream.discard != 0 { PHASE_DEAD } else { PHASE_LOST };
-        return available;
-    }
-    given
-}
-
-const LOST: u32 = u32::MAX;
-
-#[inline(never)]
-fn read_line(place: u32, length: u32, stream: &mut Stream) -> u32 {
-    let Some(work) = work::at(place) else { return LOST };
-    (work.at, work.end, work.length, work.value_state) = (0, length, 0, 0);
-    work::repeat(MAX_CHUNK_LINE, place, chunk_step);
-    let Some(work) = work::at(place) else { return LOST };
-    let (at, state, size) = (work.at, work.value_state, work.length);
-    if state != LINE_ENDED {
-        return if state == LINE_WRONG && stream.phase == PHASE_CHUNK { LOST } else { MORE };
-    }
-    if stream.phase == PHASE_TRAILER {
-        // An empty line: at most CR LF.
-        if at <= 2 && work.special == 0 {
-            stream.phase = PHASE_START;
-            stream.discard = 0;
-        }
-    } else if work.special == 0 {
-        return LOST;
-    } else if size == 0 {
-        stream.phase = PHASE_TRAILER;
-    } else {
-        stream.phase = PHASE_CHUNK_DATA;
-        stream.left = size + 2;
-    }
-    at
-}
-
-const LINE_DIGITS: u32 = 0;
-const LINE_REST: u32 = 1;
-const LINE_ENDED: u32 = 2;
-const LINE_WRONG: u32 = 3;
-
-/// `special`: digits so far, or in a trailer whether there was anything but CR.
-unsafe extern "C" fn chunk_step(index: u32, place: *mut u32) -> u64 {
-    // SAFETY: the context of `repeat`.
-    let Some(work) = work::at(unsafe { *place }) else { return work::STOP };
-    if index == 0 {
-        work.special = 0;
-    }
-    let at = work.at;
-    if at >= work.end {
-        return work::STOP;
-    }
-    let byte = work.byte(at);
-    work.at = at + 1;
-    if byte == b'\n' {
-        work.value_state = LINE_ENDED;
-        return work::STOP;
-    }
-    let digit = digit(byte);
-    if work.value_state == LINE_DIGITS && digit < 16 && work.special < MAX_CHUNK_DIGITS {
-        work.length = work.length << 4 | digit as u64;
-        work.special += 1;
-    } else if work.value_state == LINE_DIGITS {
-        work.value_state = LINE_REST;
-        // In a trailer this is a field.
-        if byte != b'\r' && byte != b';' && byte != b' ' && byte != b'\t' {
-            work.value_state = LINE_WRONG;
-        }
-    }
-    if work.value_state == LINE_WRONG {
-        work.special += 1;
-    }
-    work::GO_ON
-}
-
-#[inline(always)]
-fn load(skb: *mut __sk_buff, offset: u32, length: u32, place: u32) -> bool {
-    let Some(work) = work::at(place) else { return false };
-    work.end = if length > MAX_HEAD as u32 { MAX_HEAD as u32 } else { length };
-    // Read back, so that the bounds below stay in the program, for the verifier.
-    // SAFETY: it has just been written.
-    let length = unsafe { core::ptr::read_volatile(&raw const work.end) };
-    if length == 0 || length > MAX_HEAD as u32 {
-        return false;
-    }
-    // SAFETY: the buffer is longer than the longest length.
-    unsafe { bpf_skb_load_bytes(skb.cast(), offset, (&raw mut work.head).cast(), length) == 0 }
 }
 
 /// The head of a request, or what is none.
@@ -293,9 +151,22 @@ fn request(
         stream.phase = PHASE_OPAQUE;
         return closed(stream, service, available, now);
     }
-    let (end, found, length, is_head) = (work.head_end, work.found, work.length, work.methods[0] == HEAD);
+    let (mut end, found, mut length, is_head) =
+        (work.head_end, work.found, work.length, work.methods[0] == HEAD);
     let odd =
         found & FOUND_ODD != 0 || found & (FOUND_LENGTH | FOUND_CHUNKED) == FOUND_LENGTH | FOUND_CHUNKED;
+    if length > 0
+        && !odd
+        && found & (FOUND_CHUNKED | FOUND_EXPECT | FOUND_UPGRADE) == 0
+        && length <= held(skb)
+    {
+        let whole = end + length as u32;
+        if whole > available {
+            stream.awaited = whole;
+            return MORE;
+        }
+        (end, length) = (whole, 0);
+    }
     let written = written(skb);
     // The server has said nothing since the request before: an answer of ours would be taken for that one's.
     let waiting = match written {
@@ -403,54 +274,6 @@ fn closed(stream: &mut Stream, service: &Service, length: u32, now: u64) -> u32 
     length
 }
 
-/// Bytes of empty lines at the beginning.
-#[inline(always)]
-fn leading(work: &Work) -> u32 {
-    let mut at = 0;
-    while at < 4 {
-        let byte = work.byte(at);
-        if at >= work.end || (byte != b'\r' && byte != b'\n') {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-enum Looks {
-    Request,
-    Short,
-    Foreign,
-}
-
-/// Whether a request may begin here: capitals or other letters of a method, and a blank.
-#[inline(always)]
-fn looks(work: &Work, stream: &Stream) -> Looks {
-    let mut at = 0;
-    while at < 24 {
-        if at >= work.end {
-            // In the middle of nowhere a few letters are no reason to wait.
-            return if stream.phase == PHASE_LOST { Looks::Foreign } else { Looks::Short };
-        }
-        let byte = work.byte(at);
-        if byte == b' ' || byte == b'\t' {
-            break;
-        }
-        let capital = byte >= b'A' && byte <= b'Z' || byte == b'-' || byte == b'_';
-        let other = byte > b' ' && byte < 0x7f && stream.phase == PHASE_START;
-        if !capital && !other {
-            return Looks::Foreign;
-        }
-        at += 1;
-    }
-    // Where requests are not known to begin, the target too has to look like one.
-    let lost = stream.phase == PHASE_LOST;
-    if at == 0 || at == 24 || lost && work.byte(at + 1) != b'/' && work.byte(at + 1) != b'h' {
-        return Looks::Foreign;
-    }
-    Looks::Request
-}
-
 #[stream_verdict]
 pub fn apisec_verdict(ctx: SkBuffContext) -> u32 {
     let skb = ctx.skb.skb;
@@ -471,7 +294,8 @@ pub fn apisec_verdict(ctx: SkBuffContext) -> u32 {
     }
     if stream.phase == PHASE_DEAD {
         let close = Close { cookie, at: now(), policy: stream.policy, answered: answered as u32 };
-        let _ = CLOSE.push(close, 0);
+        // One that does not fit waits for its client's patience.
+        let _ = CLOSE.output(close, 0);
     }
     if !answered {
         return SK_DROP;

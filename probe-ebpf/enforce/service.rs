@@ -121,6 +121,10 @@ fn accepted(ops: *mut bpf_sock_ops) {
     // SAFETY: the context is valid.
     key.port = unsafe { (*ops).local_port } as u16;
     let Some(service) = find(key) else { return };
+    if SERVICE.get(service).is_none_or(|service| service.shapes == 0) {
+        // It has no rules any more; sockets of it are still being given back.
+        return;
+    }
     let mut stream = Stream { service, addr: remote(ops), ..Stream::default() };
     // SAFETY: the context is valid.
     let (handshake, mut cookie) =

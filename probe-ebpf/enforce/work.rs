@@ -78,6 +78,8 @@ pub const FOUND_CLOSE: u32 = 8;
 pub const FOUND_UPGRADE: u32 = 16;
 /// The first line has a version.
 pub const FOUND_VERSION: u32 = 32;
+/// The client waits for leave to send the body.
+pub const FOUND_EXPECT: u32 = 64;
 
 #[btf_map]
 static WORK: PerCpuArray<Work, { PLACES as usize }> = PerCpuArray::new();

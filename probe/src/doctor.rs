@@ -2,7 +2,10 @@
 //! is missing. Changes nothing and leaves nothing behind.
 
 use crate::attach::{self, Bodies, HOOKS, Own, btf, cgroup, neighbours, rights, version};
+use crate::enforce::ebpf::Ebpf;
+use crate::enforce::{Backend as _, Lifetime};
 use crate::flow::Flow;
+use crate::policy::reaper;
 use crate::source::live::Live;
 use crate::source::{Sink, Source as _};
 use crate::tls::self_test;
@@ -44,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Runs every check, the hooks last.
 #[must_use]
 pub fn examine() -> Vec<Check> {
-    let mut checks = vec![kernel(), cgroup2(), kernel_types(), rights(), others()];
+    let mut checks = vec![kernel(), cgroup2(), kernel_types(), rights(), others(), policies()];
     checks.extend(hooks());
     checks
 }
@@ -73,6 +76,34 @@ fn cgroup2() -> Check {
             check("cgroup2", Verdict::Failed, what, &remedy)
         }
     }
+}
+
+/// What policies have left in the kernel.
+fn policies() -> Check {
+    let held = match Ebpf::open(Lifetime::Deadline).inspect() {
+        Ok(held) => held,
+        Err(error) => return check("policies", Verdict::Degraded, error.to_string(), "apisec-top panic"),
+    };
+    let pins = held.pins.len();
+    if pins == 0 {
+        return check("policies", Verdict::Good, "nothing of ours is pinned in the kernel", "");
+    }
+    let over = held.policies.iter().filter(|one| one.deadline.passed()).count();
+    let what = format!(
+        "{} in force, {over} over, {pins} pins, {} connections whose requests are read",
+        held.policies.len() - over,
+        held.sockets
+    );
+    if reaper::is_there() {
+        return check("policies", Verdict::Good, format!("{what}; a process removes them in time"), "");
+    }
+    let what = format!("{what}; no process removes what is over, which refuses nothing any more");
+    check(
+        "policies",
+        Verdict::Degraded,
+        what,
+        "apisec-top policy list goes on with it, apisec-top panic removes all",
+    )
 }
 
 fn kernel_types() -> Check {

@@ -7,6 +7,7 @@ pub mod rule;
 use rule::{Deadline, Step};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A kind of backend: how to get one.
 pub struct Kind {
@@ -56,6 +57,14 @@ pub trait Backend: Send {
     /// # Errors
     /// Something could not be removed, and is named. The policy refuses nothing any more all the same.
     fn undo(&mut self, policy: u32) -> Result<Undone, EnforceError>;
+
+    /// Does what nobody waits for, by one process at a time: gives back connections that had bytes on their way when their
+    /// policy was taken back, and closes those of refused requests that cannot go on, for which it waits so long. How
+    /// many connections are left to be given back.
+    ///
+    /// # Errors
+    /// The kernel's state cannot be read, or something of ours could not be removed.
+    fn tend(&mut self, wait: Duration) -> Result<usize, EnforceError>;
 
     /// What is really in force, whoever put it there.
     ///
@@ -115,9 +124,10 @@ pub struct Undone {
     pub held: bool,
     /// What it had done, for the history.
     pub effects: Vec<Effect>,
-    /// Connections that could not be given back whole within a second and a half, or whose program waits for them
-    /// in a blocking read, and were closed.
+    /// Connections whose program waits for them in a blocking read, and that were closed.
     pub destroyed: usize,
+    /// Connections that have bytes on their way: they pass, and are given back by [`Backend::tend`].
+    pub lifting: usize,
 }
 
 /// What is in force.

@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod lower;
 pub mod place;
+pub mod reaper;
 pub mod wards;
 pub mod who;
 
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 const JOURNAL: &str = "policies.journal";
 /// Where the journal is when nothing shall be kept: the kernel's rules end with the machine's run, and so does this.
 const VOLATILE: &str = "/run/apisec-top";
+/// Names another folder for pins: for tests that must not meet each other.
+pub(crate) const PINS: &str = "APISEC_TOP_PINS";
 
 /// The journal of a state folder.
 #[must_use]

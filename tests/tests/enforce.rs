@@ -3,6 +3,8 @@
 
 mod blocking;
 mod connect;
+mod lossless;
+mod reaper;
 mod request;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,8 +22,24 @@ const FOLDER: &str = "tests-of-enforcement";
 /// The kernel frees programs and maps after a grace period.
 const FREED: Duration = Duration::from_secs(180);
 /// Names of the programs and maps of enforcement, as far as the kernel keeps them.
-const NAMES: [&str; 8] =
-    ["apisec_deny4", "apisec_deny6", "RULES", "POLICIES", "PRESENT", "EFFECTS", "CONNECT", "ALLOWED"];
+const NAMES: [&str; 16] = [
+    "apisec_deny4",
+    "apisec_deny6",
+    "apisec_enrol",
+    "apisec_parse",
+    "apisec_verdict",
+    "apisec_handover",
+    "RULES",
+    "POLICIES",
+    "PRESENT",
+    "EFFECTS",
+    "CONNECT",
+    "ALLOWED",
+    "SOCKETS",
+    "STREAMS",
+    "WISHES",
+    "CLOSE",
+];
 
 static ALONE: Mutex<()> = Mutex::new(());
 

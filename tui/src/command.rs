@@ -12,6 +12,7 @@ mod live;
 mod panic;
 mod policy;
 mod print;
+mod reap;
 mod replay;
 
 use crate::exit::Outcome;
@@ -32,6 +33,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::of::<panic::Panic>(),
     Entry::of::<doctor::Doctor>(),
     Entry::of::<print::Print>(),
+    Entry::of::<reap::Reap>(),
 ];
 
 /// What happens when no command is given.
@@ -50,6 +52,8 @@ pub trait Job: Args + FromArgMatches {
     const LONG_ABOUT: &'static str;
     /// Command lines that are worth copying, starting with `Examples:`.
     const EXAMPLES: &'static str;
+    /// Only this program itself calls it.
+    const HIDDEN: bool = false;
 
     /// Does it.
     ///
@@ -84,7 +88,7 @@ impl Entry {
 }
 
 fn describe<J: Job>(command: clap::Command) -> clap::Command {
-    command.about(J::ABOUT).long_about(J::LONG_ABOUT).after_help(J::EXAMPLES)
+    command.about(J::ABOUT).long_about(J::LONG_ABOUT).after_help(J::EXAMPLES).hide(J::HIDDEN)
 }
 
 fn run<J: Job>(matches: &ArgMatches) -> Outcome {

@@ -166,6 +166,8 @@ pub const PARTS: usize = 16;
 pub const REQUEST_SHARED: usize = 16;
 /// Bytes of a request's target that are looked at; a longer one is undecided.
 pub const MAX_TARGET: usize = 1024;
+/// Bytes of a request whose body is waited for, so that it is let through as a whole.
+pub const MAX_HELD: u32 = 256 << 10;
 /// Bytes of a request's head that are looked at: what servers take is 8 to 32 KiB. A longer one is undecided.
 pub const MAX_HEAD: usize = 16_384;
 
@@ -326,8 +328,8 @@ pub struct Stream {
     pub left: u64,
     /// The policy that refuses.
     pub policy: u32,
-    /// Bytes that the parser holds because they are no whole head yet.
-    pub pending: u32,
+    /// Bytes of the request that the parser waits for; 0: it does not.
+    pub awaited: u32,
     /// cgroup of the caller's process, 0 unknown.
     pub cgroup: u64,
     /// Process of the caller, 0 unknown.
@@ -338,6 +340,10 @@ pub struct Stream {
     pub addr: [u8; 16],
     /// Name of the caller's program.
     pub comm: [u8; 16],
+    /// How much had arrived when nobody read it although it waits: modulo 2^32; 0: it is read.
+    pub stuck: u32,
+    /// When that was seen first, in units of 2^20 nanoseconds.
+    pub stuck_at: u32,
 }
 
 /// [`Stream::phase`]: a request begins.
@@ -386,6 +392,82 @@ pub struct Close {
     pub answered: u32,
 }
 
+/// What user space wishes for an open socket (map `WISHES`, by cookie).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// `HANDOVER_*`.
+    pub kind: u32,
+    /// `BUSY_*`: why it did not come true at the last time.
+    pub busy: u32,
+    /// What the kernel said when it was not busy.
+    pub failed: i32,
+    /// 1: also in the middle of a request.
+    pub anyhow: u32,
+}
+
+/// [`Wish::kind`]: its requests are to be read.
+pub const HANDOVER_TAKE: u32 = 1;
+/// [`Wish::kind`]: they are not to be read any more.
+pub const HANDOVER_GIVE: u32 = 2;
+/// [`Wish::kind`]: they are read, and it is to be seen that nobody has read behind the parser's back meanwhile.
+pub const HANDOVER_PROVE: u32 = 3;
+
+/// [`Wish::busy`]: its program has not read all that arrived.
+pub const BUSY_UNREAD: u32 = 1;
+/// [`Wish::busy`]: what arrived and what was read are not the same.
+pub const BUSY_COUNT: u32 = 2;
+/// [`Wish::busy`]: a part of a request is held back until the rest of it arrives.
+pub const BUSY_HEAD: u32 = 4;
+/// [`Wish::busy`]: an answer of ours is on its way.
+pub const BUSY_ANSWER: u32 = 8;
+/// [`Wish::busy`]: what was let through is not read yet.
+pub const BUSY_READER: u32 = 16;
+/// [`Wish::busy`]: it is closing.
+pub const BUSY_STATE: u32 = 32;
+/// [`Wish::busy`]: something has just arrived.
+pub const BUSY_BACKLOG: u32 = 128;
+/// [`Wish::busy`]: its server has not answered what arrived.
+pub const BUSY_ASKED: u32 = 64;
+
+/// Byte offsets of what [`Wish::busy`] says, in the kernel's structures.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandoverOffsets {
+    /// `sock.skc_state`
+    pub state: u32,
+    /// `sock.sk_receive_queue`
+    pub unread: u32,
+    /// `sock.sk_user_data`
+    pub user_data: u32,
+    /// `tcp_sock.rcv_nxt`
+    pub received: u32,
+    /// `tcp_sock.copied_seq`
+    pub copied: u32,
+    /// `sk_psock.strp.skb_head`
+    pub head: u32,
+    /// `sk_psock.ingress_skb`
+    pub answers: u32,
+    /// `sk_psock.ingress_msg`
+    pub readable: u32,
+    /// `tcp_sock.lsndtime`
+    pub sent_at: u32,
+    /// `inet_connection_sock.icsk_ack.lrcvtime`
+    pub heard_at: u32,
+    /// `tcp_sock.bytes_received`
+    pub heard: u32,
+    /// `sock.sk_rcvbuf`
+    pub room: u32,
+    /// 1: this kernel miscounts what it was given while its reader has not read what was given before (from 6.14 on).
+    pub miscounts: u32,
+    /// `sk_psock.copied_seq`
+    pub parsed: u32,
+    /// `sock.sk_backlog.head`
+    pub backlog: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
 /// Where hashes begin.
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
@@ -413,8 +495,10 @@ const _: () = assert!(size_of::<RequestRule>() == 24);
 const _: () = assert!(size_of::<CallerKey>() == 32);
 const _: () = assert!(size_of::<BucketKey>() == 16);
 const _: () = assert!(size_of::<Bucket>() == 16);
-const _: () = assert!(size_of::<Stream>() == 72 && align_of::<Stream>() == 8);
+const _: () = assert!(size_of::<Stream>() == 80 && align_of::<Stream>() == 8);
 const _: () = assert!(size_of::<Close>() == 24);
+const _: () = assert!(size_of::<Wish>() == 16);
+const _: () = assert!(size_of::<HandoverOffsets>() == 64);
 const _: () = assert!(size_of::<Rule>() == 16 && align_of::<Rule>() == 8);
 const _: () = assert!(size_of::<ConnectKey>() == 40 && align_of::<ConnectKey>() == 8);
 const _: () = assert!(size_of::<Slots>() == 16 && align_of::<Slots>() == 4);

@@ -3,6 +3,7 @@
 //!
 //! Reads only as much of the format as that needs (Documentation/bpf/btf.rst).
 
+use apisec_abi::enforce::HandoverOffsets;
 use apisec_engine::degradation::{Degradation, Severity};
 use std::sync::OnceLock;
 
@@ -83,6 +84,8 @@ pub struct StreamOffsets {
     pub socket: u32,
     /// `tcp_sock.write_seq`
     pub written: u32,
+    /// Of what says whether bytes of a socket are on their way.
+    pub handover: HandoverOffsets,
 }
 
 /// The same of the running kernel, read once; `None` where it is not known (before 5.16).
@@ -95,7 +98,29 @@ pub fn stream_offsets() -> Option<StreamOffsets> {
             message: types.offset("sk_buff", "cb")?.checked_add(types.offset("sk_skb_cb", "strp")?)?,
             socket: types.offset("sk_buff", "sk")?,
             written: types.offset("tcp_sock", "write_seq").unwrap_or_default(),
+            handover: handover(&types)?,
         })
+    })
+}
+
+fn handover(types: &Types<'_>) -> Option<HandoverOffsets> {
+    Some(HandoverOffsets {
+        state: types.offset("sock_common", "skc_state")?,
+        unread: types.offset("sock", "sk_receive_queue")?,
+        user_data: types.offset("sock", "sk_user_data")?,
+        received: types.offset("tcp_sock", "rcv_nxt")?,
+        copied: types.offset("tcp_sock", "copied_seq")?,
+        head: types.offset("sk_psock", "strp")?.checked_add(types.offset("strparser", "skb_head")?)?,
+        answers: types.offset("sk_psock", "ingress_skb")?,
+        readable: types.offset("sk_psock", "ingress_msg")?,
+        sent_at: types.offset("tcp_sock", "lsndtime")?,
+        heard_at: types.nested("inet_connection_sock", "icsk_ack", "lrcvtime")?,
+        heard: types.offset("tcp_sock", "bytes_received")?,
+        room: types.offset("sock", "sk_rcvbuf")?,
+        miscounts: u32::from(types.offset("sk_psock", "copied_seq").is_some()),
+        parsed: types.offset("sk_psock", "copied_seq").unwrap_or_default(),
+        backlog: types.nested("sock", "sk_backlog", "head")?,
+        pad: 0,
     })
 }
 
@@ -179,13 +204,27 @@ impl<'a> Types<'a> {
     }
 
     fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        self.member(self.place(structure)?, member, MAX_DEPTH)
+    }
+
+    /// Byte offset of a member of a member whose structure has no name.
+    fn nested(&self, structure: &str, member: &str, inner: &str) -> Option<u32> {
+        let at = self.place(structure)?;
+        let info = word(self.types, at + 4)?;
+        let entries = (0..(info & 0xffff) as usize).map(|index| at + 12 + index * 12);
+        let named = |entry: &usize| word(self.types, *entry).is_some_and(|name| self.name_is(name, member));
+        let kind = word(self.types, entries.into_iter().find(named)? + 4)?;
+        let inner = self.member(self.structure(kind)?, inner, MAX_DEPTH)?;
+        self.member(at, member, MAX_DEPTH)?.checked_add(inner)
+    }
+
+    fn place(&self, structure: &str) -> Option<usize> {
         let named = |at: &&u32| {
             let at = **at as usize;
             word(self.types, at + 4).is_some_and(|info| kind(info) == KIND_STRUCT)
                 && word(self.types, at).is_some_and(|name| self.name_is(name, structure))
         };
-        let at = *self.positions.iter().find(named)?;
-        self.member(at as usize, member, MAX_DEPTH)
+        self.positions.iter().find(named).map(|at| *at as usize)
     }
 
     /// Byte offset of `member` in the structure at `at`, also inside its anonymous members.

@@ -8,6 +8,8 @@ mod attach;
 mod blocking;
 mod connect;
 mod cut;
+mod dead;
+mod handover;
 mod kernel;
 mod open;
 mod pin;
@@ -26,8 +28,11 @@ use super::{
 };
 use crate::attach::{btf, neighbours};
 use apisec_abi::enforce as abi;
+use aya::maps::MapData;
+use dead::Dead;
 use kernel::Kernel;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 /// See the module.
 pub const KIND: Kind = Kind {
@@ -42,6 +47,8 @@ pub struct Ebpf {
     folder: Folder,
     /// What a rule that ends with this process needs, and all of it.
     own: Option<Kernel>,
+    /// Connections that cannot go on.
+    dead: Option<Dead>,
 }
 
 impl Ebpf {
@@ -54,7 +61,7 @@ impl Ebpf {
     /// The same, with its pins in `folder`: for tests that must not meet each other.
     #[must_use]
     pub fn at(folder: Folder, lifetime: Lifetime) -> Self {
-        Self { lifetime, folder, own: None }
+        Self { lifetime, folder, own: None, dead: None }
     }
 
     /// What is in the kernel now, if anything; and the lock that keeps others from changing it meanwhile.
@@ -110,7 +117,9 @@ impl Backend for Ebpf {
                     self.own = Some(Kernel::load(None)?);
                 }
                 let Some(kernel) = &mut self.own else { return Ok(Applied::default()) };
-                put(kernel, step, None)
+                let outcome = put(kernel, step, None);
+                self.sweep_own()?;
+                outcome
             }
             Lifetime::Deadline => {
                 let mut kernel = match self.held()? {
@@ -134,19 +143,39 @@ impl Backend for Ebpf {
         match self.lifetime {
             Lifetime::Process => {
                 let Some(kernel) = &mut self.own else { return Ok(Undone::default()) };
-                let undone = take(kernel, policy)?;
-                if kernel.policies()?.is_empty() {
-                    self.own = None;
-                }
+                let undone = lift(kernel, policy)?;
+                self.sweep_own()?;
                 Ok(undone)
             }
             Lifetime::Deadline => {
                 let Some(mut kernel) = self.held()? else { return Ok(Undone::default()) };
-                let undone = take(&mut kernel, policy);
+                let undone = lift(&mut kernel, policy);
                 self.sweep(kernel)?;
                 undone
             }
         }
+    }
+
+    fn tend(&mut self, wait: Duration) -> Result<usize, EnforceError> {
+        self.close_dead(wait);
+        let _alone = self.folder.lock(self.lifetime)?;
+        let lifting = match self.lifetime {
+            Lifetime::Process => {
+                let Some(kernel) = &mut self.own else { return Ok(0) };
+                kernel.watch();
+                let lifting = kernel.give_back(TEND).lifting;
+                self.sweep_own()?;
+                lifting
+            }
+            Lifetime::Deadline => {
+                let Some(mut kernel) = self.held()? else { return Ok(0) };
+                kernel.watch();
+                let lifting = kernel.give_back(TEND).lifting;
+                self.sweep(kernel)?;
+                lifting
+            }
+        };
+        Ok(lifting)
     }
 
     fn inspect(&self) -> Result<Held, EnforceError> {
@@ -192,15 +221,52 @@ impl Backend for Ebpf {
 }
 
 impl Ebpf {
-    /// Leaves nothing behind when there is no policy any more.
+    /// Closes connections that cannot go on; waits for the first.
+    fn close_dead(&mut self, wait: Duration) {
+        if self.dead.is_none() {
+            let ring = match (&mut self.own, self.lifetime) {
+                (Some(kernel), Lifetime::Process) => kernel.close.take(),
+                (None, Lifetime::Process) => None,
+                (_, Lifetime::Deadline) => MapData::from_pin(self.folder.pin(kernel::CLOSE)).ok(),
+            };
+            self.dead = ring.and_then(Dead::of);
+        }
+        match &mut self.dead {
+            Some(dead) => dead.close(wait),
+            None => ruled::pause(wait),
+        }
+    }
+
+    /// Leaves nothing behind when there is no policy any more, and no socket that is still to be given back.
     fn sweep(&self, kernel: Kernel) -> Result<(), EnforceError> {
-        if kernel.policies()?.is_empty() {
+        if is_over(&kernel)? {
             drop(kernel);
             self.folder.remove()?;
         }
         Ok(())
     }
+
+    fn sweep_own(&mut self) -> Result<(), EnforceError> {
+        if self.own.as_ref().map_or(Ok(true), is_over)? {
+            self.own = None;
+        }
+        Ok(())
+    }
 }
+
+fn is_over(kernel: &Kernel) -> Result<bool, EnforceError> {
+    if !kernel.policies()?.is_empty() {
+        return Ok(false);
+    }
+    // One that is being accepted at this very moment may still be on its way into the map.
+    handover::settle();
+    Ok(kernel.read() == 0)
+}
+
+/// How long taking a policy back waits for sockets; it refuses nothing any more by then.
+const LIFT: Duration = Duration::from_millis(250);
+/// The same of what was left over.
+const TEND: Duration = Duration::from_millis(20);
 
 /// What sockmap does to programs that it was not made for.
 const BLOCKING: &str = "a server that waits in blocking reads (a thread for each connection, such as Python's \
@@ -225,6 +291,8 @@ fn put(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Appl
         // Nothing of it stays; the first error is the one to tell.
         let _second = take(kernel, step.policy);
     }
+    // What a policy of this number ruled before, and does not any more.
+    kernel.give_back(TEND);
     outcome
 }
 
@@ -255,7 +323,8 @@ fn write(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Ap
     }
     kernel.renew(step.policy, step.deadline.0)?;
     if requests {
-        (applied.adopted, applied.destroyed) = kernel.adopt();
+        let adopted = kernel.adopt();
+        (applied.adopted, applied.destroyed) = (adopted.read, adopted.destroyed);
         applied.warnings.push(BLOCKING.into());
     }
     applied.destroyed += cut::cut(&step.rules);
@@ -265,7 +334,13 @@ fn write(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Ap
 fn take(kernel: &mut Kernel, policy: u32) -> Result<Undone, EnforceError> {
     let held = kernel.withdraw(policy)?;
     let effects = kernel.forget(policy).iter().map(effect).collect();
-    Ok(Undone { held, effects, destroyed: kernel.released.destroyed })
+    Ok(Undone { held, effects, ..Undone::default() })
+}
+
+fn lift(kernel: &mut Kernel, policy: u32) -> Result<Undone, EnforceError> {
+    let undone = take(kernel, policy)?;
+    let released = kernel.give_back(LIFT);
+    Ok(Undone { destroyed: released.destroyed, lifting: released.lifting, ..undone })
 }
 
 fn effect((key, effect): &(abi::EffectKey, abi::Effect)) -> Effect {

@@ -2,7 +2,7 @@
 //! did, and tells the knowledge how policies stand.
 
 use super::ledger::{self, Ledger};
-use super::{lower, who};
+use super::{lower, reaper, who};
 use crate::clock;
 use crate::enforce::ebpf::blocking;
 use crate::enforce::{BACKENDS, Lifetime};
@@ -105,6 +105,12 @@ impl Work {
             Err(why) => (Err(why), Vec::new()),
         };
         let mut trouble: Vec<Degradation> = differences.into_iter().map(differed).collect();
+        if let Ok(ledger) = &ledger
+            && config.lifetime == Lifetime::Deadline
+            && ledger.leaves_pins()
+        {
+            trouble.extend(reaper::ensure(&config.journal).err().map(|why| no_reaper(&why)));
+        }
         if let Err(why) = &ledger {
             trouble.push(no_policies(why));
         }
@@ -128,6 +134,9 @@ impl Work {
                 ledger.catch_up();
                 if !self.config.read_only {
                     ledger.expire(clock::now());
+                }
+                if self.config.lifetime == Lifetime::Process {
+                    ledger.tend();
                 }
             }
             self.tell();
@@ -158,6 +167,10 @@ impl Work {
                 let tied = self.config.lifetime == Lifetime::Process;
                 let took = || clock::monotonic().saturating_sub(began) / 1_000;
                 let id = ledger.apply(ledger::Order { tied, ..made }, now, took).map_err(failed)?;
+                if !tied && let Err(why) = reaper::ensure(&self.config.journal) {
+                    self.trouble.retain(|known| known.code != NO_REAPER);
+                    self.trouble.push(no_reaper(&why));
+                }
                 Ok(format!(
                     "policy {id} {} is in force after {} ms",
                     policy.metadata.name,
@@ -265,6 +278,16 @@ fn no_policies(why: &str) -> Degradation {
         what,
         "run as root, or give a state folder that can be written",
     )
+}
+
+const NO_REAPER: &str = "no-reaper";
+
+fn no_reaper(why: &io::Error) -> Degradation {
+    let what = format!(
+        "the process that removes policies at their deadline could not be started: {why}; what is over refuses nothing, \
+         and stays pinned until the next start"
+    );
+    degradation(NO_REAPER, Severity::Partial, what, "apisec-top panic removes all that is ours")
 }
 
 fn damaged(lines: u64, path: &Path) -> Degradation {

@@ -14,6 +14,7 @@ use apisec_engine::policy::guard::Refusal;
 use apisec_engine::policy::{Policy, Ttl};
 use fold::{Stage, Standing};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use thiserror::Error;
 pub use views::{history_of, words};
 
@@ -244,6 +245,19 @@ impl<D: Disk> Ledger<D> {
             }
         }
         !over.is_empty()
+    }
+
+    /// Does what nobody waits for: see [`Backend::tend`].
+    pub fn tend(&mut self) {
+        if let Err(error) = self.backend.tend(Duration::ZERO) {
+            self.trouble = vec![error.to_string()];
+        }
+    }
+
+    /// Whether something of ours outlives this process.
+    #[must_use]
+    pub fn leaves_pins(&self) -> bool {
+        self.backend.inspect().is_ok_and(|held| !held.pins.is_empty())
     }
 
     /// Reads what others have journalled. True when there was something.

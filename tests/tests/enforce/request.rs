@@ -48,12 +48,12 @@ fn answer(connection: &mut TcpStream) -> String {
     head + &String::from_utf8_lossy(&body)
 }
 
-fn ask(connection: &mut TcpStream, request: &str) -> String {
+pub(super) fn ask(connection: &mut TcpStream, request: &str) -> String {
     connection.write_all(request.as_bytes()).unwrap();
     answer(connection)
 }
 
-fn get(path: &str) -> String {
+pub(super) fn get(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: tests of enforcement\r\nAccept: */*\r\n\r\n"
     )

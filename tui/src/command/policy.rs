@@ -15,7 +15,7 @@ use apisec_probe::clock;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::journal::{Ending, Journal};
 use apisec_probe::policy::ledger::Ledger;
-use apisec_probe::policy::{file, journal_path, keeper, wards};
+use apisec_probe::policy::{file, journal_path, keeper, reaper, wards};
 use clap::{Args, Subcommand};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -172,7 +172,19 @@ fn open(journal: &Path) -> Result<Ledger, Failure> {
     for difference in differences {
         let _closed = writeln!(io::stderr(), "note: {}", text::line(&difference));
     }
+    if ledger.leaves_pins() {
+        reap(journal);
+    }
     Ok(ledger)
+}
+
+/// Has somebody remove policies at their deadline, when this program is gone.
+fn reap(journal: &Path) {
+    if let Err(why) = reaper::ensure(journal) {
+        let what =
+            "nobody removes this policy's pins at its deadline; it refuses nothing past it all the same";
+        let _closed = writeln!(io::stderr(), "warning: {what}: {why}");
+    }
 }
 
 fn apply(journal: &Path, policy: &Document, yes: bool, force: Option<&str>, watch: Option<Span>) -> Outcome {
@@ -202,6 +214,7 @@ fn apply(journal: &Path, policy: &Document, yes: bool, force: Option<&str>, watc
     let id = ledger
         .apply(plan, clock::now(), took)
         .map_err(|error| Failure::new(error.to_string(), "apisec-top policy list\napisec-top doctor"))?;
+    reap(journal);
     let _closed = writeln!(io::stdout(), "policy {id} {name} is in force for {}", policy.spec.ttl);
     Ok(Exit::Done)
 }

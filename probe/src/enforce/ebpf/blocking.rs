@@ -49,7 +49,7 @@ fn is_at(target: &Target, key: &ServiceKey) -> bool {
 }
 
 /// Whether reads of a descriptor wait.
-fn blocks(pid: u32, number: i32) -> bool {
+pub(super) fn blocks(pid: u32, number: i32) -> bool {
     let about = process::read_bounded(&format!("/proc/{pid}/fdinfo/{number}"), 4_096).unwrap_or_default();
     let about = String::from_utf8_lossy(&about);
     let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));

@@ -1,9 +1,10 @@
 //! The programs and maps of enforcement in the kernel: loaded for this process, or pinned for all.
 
 use super::attach::{StreamHook, attach_to_map};
+use super::handover::Looker;
 use super::pin::{Folder, LINK};
 use super::request;
-use super::ruled::{Released, Ruled};
+use super::ruled::{Adopted, Released, Ruled};
 use super::table::{Allowed, Effects, Plain, Policies, Presence, Rules, Slotted, broken, not_written, total};
 use crate::attach::{btf, cgroup, chain, reason};
 use crate::enforce::EnforceError;
@@ -12,23 +13,29 @@ use apisec_abi::enforce::{
 };
 use aya::maps::{Map, MapData, MapError};
 use aya::programs::links::FdLink;
-use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramFd, SkSkb, SockOps};
-use aya::{Ebpf, EbpfLoader};
+use aya::programs::{CgroupAttachMode, CgroupSockAddr, Iter, ProgramFd, SkSkb, SockOps};
+use aya::{Btf, Ebpf, EbpfLoader};
 use std::fs::File;
+use std::time::Duration;
 
 /// The kernel programs, as built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/enforce.bpf.o"));
 
 /// Their names, as far as the kernel keeps them.
-pub(super) const PROGRAMS: [&str; 5] =
-    ["apisec_deny4", "apisec_deny6", "apisec_enrol", "apisec_parse", "apisec_verdict"];
+pub(super) const PROGRAMS: [&str; 6] =
+    ["apisec_deny4", "apisec_deny6", "apisec_enrol", "apisec_parse", "apisec_verdict", HANDOVER];
 /// Those that every rule needs.
 const CONNECT: [&str; 2] = ["apisec_deny4", "apisec_deny6"];
 /// The one that rules about requests need beside the two that are bound to a map.
 const ENROL: &str = "apisec_enrol";
+/// The one that puts open sockets into that map and takes them out.
+const HANDOVER: &str = "apisec_handover";
+
+/// The map that tells of connections to close.
+pub(super) const CLOSE: &str = "CLOSE";
 
 /// The maps that are shared with user space, or by programs that are loaded one after the other.
-const MAPS: [&str; 18] = [
+const MAPS: [&str; 19] = [
     "RULES",
     "POLICIES",
     "PRESENT",
@@ -46,7 +53,8 @@ const MAPS: [&str; 18] = [
     "BUCKETS",
     "HANDSHAKES",
     "CLIENTS",
-    "CLOSE",
+    CLOSE,
+    "WISHES",
 ];
 
 /// What is in the kernel.
@@ -58,8 +66,8 @@ pub(super) struct Kernel {
     connect: Slotted<ConnectKey, Slots>,
     allowed: Allowed,
     ruled: Ruled,
-    /// What became of connections whose requests were read.
-    pub(super) released: Released,
+    /// Tells of connections to close; `None` where it is pinned.
+    pub(super) close: Option<MapData>,
     /// Links that end with this process; empty when they are pinned.
     links: Vec<FdLink>,
 }
@@ -77,7 +85,7 @@ impl Kernel {
             let data = MapData::from_pin(folder.pin(name)).map_err(|error| broken(&error))?;
             Map::from_map_data(data).map_err(|error| broken(&error))
         };
-        Self::of(open, Vec::new()).map(Some)
+        Self::of(open, Looker::Pinned(folder.pin(&format!("{LINK}{HANDOVER}")))).map(Some)
     }
 
     /// Loads and attaches the programs, pinned in a folder or for this process only.
@@ -102,10 +110,16 @@ impl Kernel {
             links.push((name, link(&mut ebpf, name, &place)?));
         }
         let ready = if folder.is_none() { prepare(&mut ebpf, &place).ok() } else { None };
-        let mut kernel = Self::of(|name| take(&mut ebpf, name), Vec::new())?;
+        let looker = match folder {
+            Some(folder) => Looker::Pinned(folder.pin(&format!("{LINK}{HANDOVER}"))),
+            None => Looker::Own(None),
+        };
+        let mut kernel = Self::of(|name| take(&mut ebpf, name), looker)?;
         let Some(folder) = folder else {
             if let Some(ready) = ready {
-                kernel.links.push(ready.bind(&kernel.ruled)?);
+                let (link, handover) = ready.bind(&kernel.ruled)?;
+                kernel.links.push(link);
+                kernel.ruled.handover.looker = Looker::Own(Some(handover));
             }
             kernel.links.extend(links.into_iter().map(|(_, link)| link));
             return Ok(kernel);
@@ -129,15 +143,16 @@ impl Kernel {
             }
             Some(folder) => {
                 let mut ebpf = object(Some(folder))?;
-                let link = prepare(&mut ebpf, &place()?)?.bind(&self.ruled)?;
-                pin(link, ENROL, folder)
+                let ready = prepare(&mut ebpf, &place()?)?;
+                pin(iterator(&mut ebpf)?, HANDOVER, folder)?;
+                pin(ready.bind(&self.ruled)?.0, ENROL, folder)
             }
         }
     }
 
     fn of(
         mut map: impl FnMut(&str) -> Result<Map, EnforceError>,
-        links: Vec<FdLink>,
+        looker: Looker,
     ) -> Result<Self, EnforceError> {
         Ok(Self {
             rules: map("RULES")?.try_into().map_err(|error| broken(&error))?,
@@ -146,9 +161,12 @@ impl Kernel {
             effects: map("EFFECTS")?.try_into().map_err(|error| broken(&error))?,
             connect: Slotted::new(map("CONNECT")?)?,
             allowed: map("ALLOWED")?.try_into().map_err(|error| broken(&error))?,
-            ruled: Ruled::of(map)?,
-            released: Released::default(),
-            links,
+            close: match (&looker, map(CLOSE)?) {
+                (Looker::Own(_), Map::RingBuf(data)) => Some(data),
+                _ => None,
+            },
+            ruled: Ruled::of(map, looker)?,
+            links: Vec::new(),
         })
     }
 
@@ -217,9 +235,21 @@ impl Kernel {
         self.ruled.add(slot, entries)
     }
 
-    /// Reads the requests of connections that are open already: how many, and how many were closed instead.
-    pub(super) fn adopt(&mut self) -> (usize, usize) {
+    /// Reads the requests of connections that are open already.
+    pub(super) fn adopt(&mut self) -> Adopted {
         self.ruled.adopt()
+    }
+
+    /// Gives sockets back whose service has no rules any more.
+    pub(super) fn give_back(&mut self, time: Duration) -> Released {
+        self.ruled.give_back(time)
+    }
+
+    /// Looks for connections that are stuck while their requests are read.
+    pub(super) fn watch(&self) {
+        if self.ruled.read() > 0 {
+            self.ruled.handover.watch();
+        }
     }
 
     /// How many sockets' requests are read.
@@ -228,9 +258,7 @@ impl Kernel {
     }
 
     fn refresh(&mut self) -> Result<(), EnforceError> {
-        let (some, released) = self.ruled.refresh(&self.rules)?;
-        self.released.intact += released.intact;
-        self.released.destroyed += released.destroyed;
+        let some = self.ruled.refresh(&self.rules)?;
         let present = self.presence.get(&0, 0).map_or_else(|_| Present::default(), |present| present.0);
         self.present(Present { requests: u32::from(some), ..present })
     }
@@ -279,15 +307,12 @@ impl Kernel {
     }
 
     /// No rule is in force any more; does what it can.
-    pub(super) fn disarm(&mut self) {
+    pub(super) fn disarm(&mut self) -> Released {
         let policies: Vec<u32> = self.policies.keys().filter_map(Result::ok).collect();
         for policy in policies {
             let _removed_below = self.renew(policy, 0);
         }
-        self.ruled.disarm();
-        let released = self.ruled.release_all();
-        self.released.intact += released.intact;
-        self.released.destroyed += released.destroyed;
+        self.ruled.release_all()
     }
 
     /// What the policies did.
@@ -319,6 +344,8 @@ fn object(folder: Option<&Folder>) -> Result<Ebpf, EnforceError> {
     loader.override_global("OFFSET_MESSAGE", &offsets.message, true);
     loader.override_global("OFFSET_SKB_SOCKET", &offsets.socket, true);
     loader.override_global("OFFSET_WRITTEN", &offsets.written, true);
+    let handover = Plain(offsets.handover);
+    loader.override_global("HANDOVER_OFFSETS", &handover, true);
     if let Some(folder) = folder {
         for name in MAPS {
             loader.map_pin_path(name, folder.pin(name));
@@ -331,15 +358,16 @@ fn object(folder: Option<&Folder>) -> Result<Ebpf, EnforceError> {
 struct Ready {
     parser: ProgramFd,
     verdict: ProgramFd,
+    handover: ProgramFd,
     enrol: FdLink,
 }
 
 impl Ready {
-    /// From then on requests are read; gives the link that enrols sockets.
-    fn bind(self, ruled: &Ruled) -> Result<FdLink, EnforceError> {
+    /// From then on requests are read; gives the link that enrols sockets, and the program that hands open ones over.
+    fn bind(self, ruled: &Ruled) -> Result<(FdLink, ProgramFd), EnforceError> {
         attach_to_map(&self.parser, ruled.sockets(), StreamHook::Parser)?;
         attach_to_map(&self.verdict, ruled.sockets(), StreamHook::Verdict)?;
-        Ok(self.enrol)
+        Ok((self.enrol, self.handover))
     }
 }
 
@@ -350,6 +378,7 @@ fn prepare(ebpf: &mut Ebpf, place: &File) -> Result<Ready, EnforceError> {
     }
     let parser = stream(ebpf, "apisec_parse")?;
     let verdict = stream(ebpf, "apisec_verdict")?;
+    let handover = handover(ebpf)?;
     let refused = |why: String| EnforceError::refused(format!("the program {ENROL}"), why);
     let program = ebpf.program_mut(ENROL).ok_or_else(|| refused("missing from this build".into()))?;
     let program: &mut SockOps = program.try_into().map_err(|error| refused(reason(&error)))?;
@@ -360,7 +389,27 @@ fn prepare(ebpf: &mut Ebpf, place: &File) -> Result<Ready, EnforceError> {
     };
     let link = attach(program).map_err(|error| refused(reason(&error)))?;
     let enrol = FdLink::try_from(link).map_err(|error| refused(chain(&error)))?;
-    Ok(Ready { parser, verdict, enrol })
+    Ok(Ready { parser, verdict, handover, enrol })
+}
+
+fn handover(ebpf: &mut Ebpf) -> Result<ProgramFd, EnforceError> {
+    let refused = |why: String| EnforceError::refused(format!("the program {HANDOVER}"), why);
+    let program = ebpf.program_mut(HANDOVER).ok_or_else(|| refused("missing from this build".into()))?;
+    let program: &mut Iter = program.try_into().map_err(|error| refused(reason(&error)))?;
+    let btf = Btf::from_sys_fs().map_err(|error| refused(chain(&error)))?;
+    program.load("tcp", &btf).map_err(|error| refused(reason(&error)))?;
+    let fd = program.fd().map_err(|error| refused(reason(&error)))?;
+    fd.try_clone().map_err(|error| refused(error.to_string()))
+}
+
+/// A link that looks at all sockets of a namespace whenever it is read.
+fn iterator(ebpf: &mut Ebpf) -> Result<FdLink, EnforceError> {
+    let refused = |why: String| EnforceError::refused(format!("the program {HANDOVER}"), why);
+    let program = ebpf.program_mut(HANDOVER).ok_or_else(|| refused("missing from this build".into()))?;
+    let program: &mut Iter = program.try_into().map_err(|error| refused(reason(&error)))?;
+    let attached = program.attach().and_then(|id| program.take_link(id));
+    FdLink::try_from(attached.map_err(|error| refused(reason(&error)))?)
+        .map_err(|error| refused(chain(&error)))
 }
 
 fn stream(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, EnforceError> {

@@ -1,6 +1,6 @@
-//! Connections of ruled services that are open already: which there are, and their descriptors, borrowed from the
-//! processes that hold them.
+//! Connections of ruled services that are open already: which there are, and who holds them.
 
+use super::blocking::blocks;
 use super::connect::octets;
 use crate::identity::namespace::{Traveller, doors};
 use crate::identity::netlink::{Netlink, SOCK_DIAG, netns_cookie};
@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 /// Open connections that are looked at.
 const MAX_OPEN: usize = 65_536;
@@ -86,32 +85,23 @@ fn here(wanted: &impl Fn(&ServiceKey) -> bool, read: Read, found: &mut Vec<Open>
     });
 }
 
-/// A connection and a descriptor of it.
-pub(super) struct Held {
-    pub(super) open: Open,
-    pub(super) fd: OwnedFd,
-    pid: u32,
-    number: i32,
-}
-
-/// Descriptors of these connections, as far as a process holds them.
-pub(super) fn borrow(open: &[Open]) -> Vec<Held> {
-    let mut wanted: HashMap<u64, Open> =
+/// Those for which a thread waits in a blocking read. Such a thread would wait for ever when the socket comes into
+/// the map, and be told EAGAIN when it leaves it.
+pub(super) fn awaited(open: &[Open]) -> Vec<Open> {
+    let wanted: HashMap<u64, Open> =
         open.iter().filter(|open| open.inode != 0).map(|open| (open.inode, *open)).collect();
     let mut found = Vec::new();
-    let mut process = None;
+    if wanted.is_empty() {
+        return found;
+    }
     descriptors(|pid, number, inode| {
-        let Some(open) = wanted.get(&inode).copied() else { return true };
-        if process.as_ref().is_none_or(|(of, _)| *of != pid) {
-            process = pidfd(pid).ok().map(|process| (pid, process));
-        }
-        if let Some((_, process)) = &process
-            && let Ok(fd) = descriptor(process, number)
+        if let Some(open) = wanted.get(&inode)
+            && blocks(pid, number)
+            && is_awaited(pid, number)
         {
-            wanted.remove(&inode);
-            found.push(Held { open, fd, pid, number });
+            found.push(*open);
         }
-        !wanted.is_empty()
+        true
     });
     found
 }
@@ -135,46 +125,16 @@ fn held(entry: &fs::DirEntry) -> Option<(u64, i32)> {
     Some((inode, entry.file_name().to_str()?.parse().ok()?))
 }
 
-#[expect(unsafe_code, reason = "pidfd_open has no safe wrapper that gives an owned descriptor")]
-fn pidfd(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: numbers only; the kernel gives a new descriptor.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
-    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }) }
-}
-
-#[expect(unsafe_code, reason = "pidfd_getfd has no safe wrapper")]
-fn descriptor(process: &OwnedFd, number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: numbers only; the kernel gives a new descriptor.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
-    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }) }
-}
-
 /// System calls that wait for bytes of the descriptor that is their first argument.
 const READS: [libc::c_long; 4] = [libc::SYS_read, libc::SYS_readv, libc::SYS_recvfrom, libc::SYS_recvmsg];
 
-impl Held {
-    /// Whether the socket's program has read all that arrived.
-    #[expect(unsafe_code, reason = "the descriptor is another process's socket")]
-    pub(super) fn is_drained(&self) -> bool {
-        let mut byte = 0_u8;
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        // SAFETY: the buffer is one byte, as we say.
-        let got = unsafe { libc::recv(self.fd.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
-        // 0: the peer has ended, and nothing is left. An error other than EAGAIN is a socket that is over.
-        got <= 0
-    }
-
-    /// Whether a thread waits in a blocking read of it. Such a thread would wait for ever when the socket comes into
-    /// the map, and be told EAGAIN when it leaves it.
-    pub(super) fn is_awaited(&self) -> bool {
-        let mut threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
-        threads.any(|thread| {
-            let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
-            let mut words = call.split(' ');
-            let number = words.next().and_then(|word| word.parse().ok());
-            let first =
-                words.next().and_then(|word| i64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
-            number.is_some_and(|number| READS.contains(&number)) && first == Some(i64::from(self.number))
-        })
-    }
+fn is_awaited(pid: u32, number: i32) -> bool {
+    let mut threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.any(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        let mut words = call.split(' ');
+        let called = words.next().and_then(|word| word.parse().ok());
+        let first = words.next().and_then(|word| i64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        called.is_some_and(|called| READS.contains(&called)) && first == Some(i64::from(number))
+    })
 }

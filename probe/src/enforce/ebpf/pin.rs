@@ -26,7 +26,14 @@ impl Folder {
     /// The one that all runs share.
     #[must_use]
     pub fn usual() -> Self {
-        Self(Path::new(USUAL).join(NAME))
+        let name = std::env::var(crate::policy::PINS).ok().filter(|name| is_name(name));
+        Self(Path::new(USUAL).join(name.as_deref().unwrap_or(NAME)))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Another one beside it, for tests that must not meet each other.
@@ -105,6 +112,10 @@ impl Folder {
 
 /// Names of pinned links begin so.
 pub(super) const LINK: &str = "link_";
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 fn is_link(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINK))

@@ -1,23 +1,27 @@
 //! Ruled services in the kernel: their rules about requests, and the sockets whose requests are read.
 
-use super::open::{Open, borrow, established};
+use super::connect::octets;
+use super::handover::{Handover, Looker};
+use super::open::{Open, awaited, established};
 use super::request::Entries;
 use super::table::{
     Callers, PathShapes, Plain, Requests, Rules, ServiceTable, Services, Slotted, Sockets, Streams, broken,
     not_written,
 };
-use crate::clock;
 use crate::enforce::EnforceError;
 use apisec_abi::enforce::{
-    CallerKey, PATH_SHAPES, PHASE_LOST, PathKey, PathShape, REQUEST_CLOSED, RequestRule, RequestSlots,
-    SERVICE_CLOSED, SERVICE_EXACT, SERVICE_FOLDED, SERVICES, Service, ServiceKey, Stream,
+    CallerKey, HANDOVER_GIVE, HANDOVER_PROVE, HANDOVER_TAKE, PATH_SHAPES, PHASE_DEAD, PHASE_LOST, PathKey,
+    PathShape, REQUEST_CLOSED, RequestRule, RequestSlots, SERVICE_CLOSED, SERVICE_EXACT, SERVICE_FOLDED,
+    SERVICES, Service, ServiceKey, Stream,
 };
 use aya::maps::Map;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// How long a connection may take to hand over what has arrived, before it is destroyed rather than robbed.
-const DRAIN: Duration = Duration::from_millis(1_500);
+/// How long a connection that must be handed over may have bytes on their way, before it is closed.
+const PATIENCE: Duration = Duration::from_millis(1_000);
+/// The same when it does not matter any more whether a request is under way.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is in the kernel about requests.
 pub(super) struct Ruled {
@@ -29,6 +33,16 @@ pub(super) struct Ruled {
     callers: Callers,
     sockets: Sockets,
     streams: Streams,
+    pub(super) handover: Handover,
+}
+
+/// What became of connections that were open before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Adopted {
+    /// Their requests are read.
+    pub(super) read: usize,
+    /// They could not be, and were closed.
+    pub(super) destroyed: usize,
 }
 
 /// What became of connections that were read.
@@ -36,12 +50,17 @@ pub(super) struct Ruled {
 pub(super) struct Released {
     /// They go on.
     pub(super) intact: usize,
-    /// They had bytes in flight for too long and were destroyed.
+    /// Bytes of theirs are on their way: they pass, and are given back later.
+    pub(super) lifting: usize,
+    /// They could not be given back, and were closed.
     pub(super) destroyed: usize,
 }
 
 impl Ruled {
-    pub(super) fn of(mut map: impl FnMut(&str) -> Result<Map, EnforceError>) -> Result<Self, EnforceError> {
+    pub(super) fn of(
+        mut map: impl FnMut(&str) -> Result<Map, EnforceError>,
+        looker: Looker,
+    ) -> Result<Self, EnforceError> {
         Ok(Self {
             services: map("SERVICES")?.try_into().map_err(|error| broken(&error))?,
             table: map("SERVICE")?.try_into().map_err(|error| broken(&error))?,
@@ -51,6 +70,7 @@ impl Ruled {
             callers: map("CALLERS")?.try_into().map_err(|error| broken(&error))?,
             sockets: map("SOCKETS")?.try_into().map_err(|error| broken(&error))?,
             streams: map("STREAMS")?.try_into().map_err(|error| broken(&error))?,
+            handover: Handover::of(map("WISHES")?, looker)?,
         })
     }
 
@@ -129,9 +149,8 @@ impl Ruled {
         Ok(())
     }
 
-    /// Tells every service what its rules are now. Services without rules go, and their sockets are given back.
-    /// Whether there is still one, and what became of the sockets.
-    pub(super) fn refresh(&mut self, rules: &Rules) -> Result<(bool, Released), EnforceError> {
+    /// Tells every service what its rules are now. Whether there is still one with rules.
+    pub(super) fn refresh(&mut self, rules: &Rules) -> Result<bool, EnforceError> {
         let mut wanted: HashMap<u32, Service> = HashMap::new();
         let mut shapes = HashSet::new();
         for (key, slots) in self.paths.entries() {
@@ -149,15 +168,9 @@ impl Ruled {
                 service.flags |= if closed { SERVICE_CLOSED } else { 0 };
             }
         }
-        let known: Vec<_> = self.services.iter().filter_map(Result::ok).collect();
-        let mut gone = HashSet::new();
-        for (key, number) in known {
+        for (_, number) in self.numbers() {
             let service = wanted.get(&number).copied().unwrap_or_default();
             self.table.set(number, Plain(service), 0).map_err(|error| not_written(&error))?;
-            if !wanted.contains_key(&number) {
-                gone.insert(number);
-                self.services.remove(&key).map_err(|error| not_written(&error))?;
-            }
         }
         for index in (0..PATH_SHAPES).filter(|index| !shapes.contains(index)) {
             if self.shapes.get(&index, 0).is_ok_and(|shape| shape.0.used != 0) {
@@ -166,119 +179,135 @@ impl Ruled {
                     .map_err(|error| not_written(&error))?;
             }
         }
-        let released = if gone.is_empty() { Released::default() } else { self.release(&gone) };
-        Ok((!wanted.is_empty(), released))
+        Ok(!wanted.is_empty())
     }
 
-    /// Reads the requests of connections that are open already: how many, and how many were closed instead.
-    pub(super) fn adopt(&mut self) -> (usize, usize) {
+    fn numbers(&self) -> Vec<(ServiceKey, u32)> {
+        self.services.iter().filter_map(Result::ok).map(|(key, number)| (key.0, number)).collect()
+    }
+
+    /// Numbers of the services that have rules.
+    fn ruled(&self) -> HashSet<u32> {
+        let ruled = |number: &u32| self.table.get(number, 0).is_ok_and(|service| service.0.shapes != 0);
+        self.numbers().into_iter().map(|(_, number)| number).filter(ruled).collect()
+    }
+
+    /// Reads the requests of connections that are open already.
+    pub(super) fn adopt(&mut self) -> Adopted {
+        let ruled = self.ruled();
         let services: HashMap<ServiceKey, u32> =
-            self.services.iter().filter_map(Result::ok).map(|(key, number)| (key.0, number)).collect();
+            self.numbers().into_iter().filter(|(_, number)| ruled.contains(number)).collect();
         let number = |key: &ServiceKey| find(&services, *key);
         let mut open = established(|key| number(key).is_some());
-        open.retain(|open| self.streams.get(&open.cookie, 0).is_err());
-        let (mut adopted, mut destroyed) = (0, 0);
-        for held in borrow(&open) {
-            let open = held.open;
-            if held.is_awaited() {
-                destroyed += usize::from(open.close());
+        let mut adopted = Adopted::default();
+        let read: HashSet<u64> = self.sockets.keys().filter_map(Result::ok).collect();
+        open.retain(|open| {
+            // What was about to be given back stays.
+            self.handover.forget(open.cookie);
+            !read.contains(&open.cookie)
+        });
+        let awaited: HashSet<u64> = awaited(&open).iter().map(|open| open.cookie).collect();
+        let mut wished = HashMap::new();
+        for open in open {
+            if awaited.contains(&open.cookie) {
+                adopted.destroyed += usize::from(open.close());
                 continue;
             }
-            let local = |netns| ServiceKey {
-                addr: super::connect::octets(open.local.ip()),
-                netns,
+            let local = ServiceKey {
+                addr: octets(open.local.ip()),
+                netns: open.netns,
                 port: open.local.port(),
                 pad: [0; 6],
             };
-            // The namespace was asked before; what is bound to one has its cookie.
-            let any = services.keys().find(|key| number(&local(key.netns)).is_some());
-            let Some(service) = any.and_then(|key| number(&local(key.netns))) else { continue };
-            let stream = Stream {
-                service,
-                phase: PHASE_LOST,
-                addr: super::connect::octets(open.remote.ip()),
-                ..Stream::default()
-            };
-            if self.streams.insert(open.cookie, Plain(stream), 0).is_ok()
-                && self.sockets.insert(open.cookie, held.fd, 0).is_ok()
+            let Some(service) = number(&local) else { continue };
+            let addr = octets(open.remote.ip());
+            let stream = Plain(Stream { service, phase: PHASE_LOST, addr, ..Stream::default() });
+            if self.streams.insert(open.cookie, stream, 0).is_ok()
+                && self.handover.wish(open.cookie, HANDOVER_TAKE, false).is_ok()
             {
-                adopted += 1;
+                wished.insert(open.cookie, open);
             }
         }
-        (adopted, destroyed)
+        adopted.read = wished.len();
+        for (cookie, wish) in self.handover.run(PATIENCE) {
+            if wish.kind == HANDOVER_PROVE {
+                continue;
+            }
+            // A request that takes long: its connection is read from the middle of it.
+            let _gone = self.handover.wish(cookie, HANDOVER_TAKE, true);
+        }
+        for (cookie, wish) in self.handover.run(LAST_PATIENCE) {
+            let Some(open) = wished.get(&cookie).filter(|_| wish.kind == HANDOVER_TAKE) else { continue };
+            // Bytes lie there and nobody reads them, or more and more come: it would get around the rule.
+            adopted.destroyed += usize::from(open.close());
+            adopted.read -= 1;
+            self.handover.forget(cookie);
+            let _unread = self.streams.remove(&cookie);
+        }
+        adopted
     }
 
-    /// Gives the sockets of services back, each when its program has read what arrived.
-    fn release(&mut self, gone: &HashSet<u32>) -> Released {
-        let cookies: HashSet<u64> = self.sockets.keys().filter_map(Result::ok).collect();
-        let of = |cookie: &u64| self.streams.get(cookie, 0).map(|stream| stream.0);
-        let mut waiting: HashSet<u64> = cookies
-            .into_iter()
-            .filter(|cookie| of(cookie).map_or(true, |stream| gone.contains(&stream.service)))
-            .collect();
+    /// Gives back the sockets of services without rules, each when none of its bytes is on its way; takes no longer than
+    /// `time`. What is not given back by then passes unread, and is for the next time.
+    pub(super) fn give_back(&mut self, time: Duration) -> Released {
+        let ruled = self.ruled();
+        let stream = |cookie: &u64| self.streams.get(cookie, 0).map(|stream| stream.0).ok();
+        let read: Vec<u64> = self.sockets.keys().filter_map(Result::ok).collect();
+        let is_free = |cookie: &u64| stream(cookie).is_none_or(|stream| !ruled.contains(&stream.service));
+        let free: HashSet<u64> = read.into_iter().filter(is_free).collect();
         let mut released = Released::default();
-        if waiting.is_empty() {
-            return released;
-        }
-        let open = established(|_| true);
-        let mine: Vec<Open> = open.into_iter().filter(|open| waiting.contains(&open.cookie)).collect();
-        let mut held = borrow(&mine);
-        let until = clock::boottime().saturating_add(DRAIN.as_nanos() as u64);
-        // Those that nobody holds have nobody to lose a byte.
-        let unheld: Vec<u64> = waiting
-            .iter()
-            .filter(|one| !held.iter().any(|held| held.open.cookie == **one))
-            .copied()
-            .collect();
-        for cookie in unheld {
-            self.let_go(cookie, &mut waiting);
-            released.intact += 1;
-        }
-        while !held.is_empty() && clock::boottime() < until {
-            held.retain(|held| {
-                let cookie = held.open.cookie;
-                let whole = self.streams.get(&cookie, 0).map_or(true, |stream| stream.0.pending == 0);
-                if whole && held.is_drained() && held.is_awaited() {
-                    released.destroyed += usize::from(held.open.close());
-                    self.let_go(cookie, &mut waiting);
-                    return false;
+        if !free.is_empty() {
+            let open = established(|_| true);
+            let mine: Vec<Open> = open.into_iter().filter(|open| free.contains(&open.cookie)).collect();
+            for open in awaited(&mine) {
+                released.destroyed += usize::from(open.close());
+            }
+            for open in &mine {
+                // It waits for its end, and would hand on the middle of a request.
+                if stream(&open.cookie).is_some_and(|stream| stream.phase == PHASE_DEAD) {
+                    let _gone = open.close();
                 }
-                let ready = whole && held.is_drained();
-                if ready {
-                    self.let_go(cookie, &mut waiting);
-                    released.intact += 1;
-                }
-                !ready
-            });
-            if !held.is_empty() {
-                pause(Duration::from_millis(2));
+            }
+            for cookie in &free {
+                // One that does not fit is wished for the next time.
+                let _full = self.handover.wish(*cookie, HANDOVER_GIVE, true);
+            }
+            self.handover.run(time);
+        }
+        let left: HashSet<u64> = self.sockets.keys().filter_map(Result::ok).collect();
+        for (cookie, _) in self.handover.left() {
+            if !left.contains(&cookie) {
+                self.handover.forget(cookie);
             }
         }
-        for held in &held {
-            released.destroyed += usize::from(held.open.close());
-            self.let_go(held.open.cookie, &mut waiting);
+        released.lifting = free.intersection(&left).count();
+        released.intact = (free.len() - released.lifting).saturating_sub(released.destroyed);
+        // A number stays as long as a socket bears it.
+        let borne: HashSet<u32> = left.iter().filter_map(&stream).map(|stream| stream.service).collect();
+        for (key, number) in self.numbers() {
+            if !ruled.contains(&number) && !borne.contains(&number) {
+                let _gone = self.services.remove(&Plain(key));
+            }
         }
         released
     }
 
-    fn let_go(&mut self, cookie: u64, waiting: &mut HashSet<u64>) {
-        // A socket that has closed meanwhile is in neither.
-        let _closed = self.sockets.remove(&cookie);
-        let _closed = self.streams.remove(&cookie);
-        waiting.remove(&cookie);
-    }
-
-    /// Gives all sockets back, whatever service they belong to.
+    /// Gives all sockets back; those that cannot be by the end of the time are closed.
     pub(super) fn release_all(&mut self) -> Released {
-        let all: HashSet<u32> = (0..SERVICES).collect();
-        self.release(&all)
+        self.disarm();
+        let mut released = self.give_back(PATIENCE);
+        if released.lifting > 0 {
+            let left: HashSet<u64> = self.sockets.keys().filter_map(Result::ok).collect();
+            let open = established(|_| true).into_iter().filter(|open| left.contains(&open.cookie));
+            released.destroyed += open.filter(Open::close).count();
+            released.lifting = 0;
+        }
+        released
     }
 
     /// No service has rules any more, as far as can be written.
-    pub(super) fn disarm(&mut self) {
-        for number in
-            self.services.iter().filter_map(Result::ok).map(|(_, number)| number).collect::<Vec<_>>()
-        {
+    fn disarm(&mut self) {
+        for (_, number) in self.numbers() {
             let _removed_below = self.table.set(number, Plain(Service::default()), 0);
         }
     }
@@ -292,7 +321,7 @@ fn find(services: &HashMap<ServiceKey, u32>, key: ServiceKey) -> Option<u32> {
     [key, anywhere, any, neither].iter().find_map(|key| services.get(key)).copied()
 }
 
-fn pause(time: Duration) {
+pub(super) fn pause(time: Duration) {
     let time =
         rustix::time::Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
     // Woken early it only looks again.

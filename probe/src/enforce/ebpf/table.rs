@@ -2,8 +2,8 @@
 
 use crate::enforce::EnforceError;
 use apisec_abi::enforce::{
-    AllowedKey, CallerKey, ConnectKey, Effect, EffectKey, Owned, PathKey, PathShape, Present, RequestRule,
-    RequestSlots, Rule, Service, ServiceKey, Slots, Stream,
+    AllowedKey, CallerKey, ConnectKey, Effect, EffectKey, HandoverOffsets, Owned, PathKey, PathShape,
+    Present, RequestRule, RequestSlots, Rule, Service, ServiceKey, Slots, Stream, Wish,
 };
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuHashMap, SockHash};
@@ -32,6 +32,8 @@ impl Record for Service {}
 impl Record for ServiceKey {}
 impl Record for Stream {}
 impl Record for Slots {}
+impl Record for Wish {}
+impl Record for HandoverOffsets {}
 
 #[expect(unsafe_code, reason = "aya wants Pod for keys and values")]
 // SAFETY: records are integers without implicit padding, any bit pattern is a value.
@@ -126,6 +128,8 @@ pub(super) type Allowed = HashMap<MapData, Plain<AllowedKey>, u64>;
 pub(super) type Sockets = SockHash<MapData, u64>;
 /// What is known of them.
 pub(super) type Streams = HashMap<MapData, u64, Plain<Stream>>;
+/// What is wished for open sockets.
+pub(super) type Wishes = HashMap<MapData, u64, Plain<Wish>>;
 /// The slots of each policy.
 pub(super) type Policies = HashMap<MapData, u32, Plain<Owned>>;
 /// The rules, by slot.

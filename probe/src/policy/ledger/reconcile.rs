@@ -28,7 +28,7 @@ impl<D: Disk> Ledger<D> {
         let mut differences = Vec::new();
         let open: Vec<u32> =
             self.standing.iter().filter(|(_, known)| known.stage.is_open()).map(|(id, _)| *id).collect();
-        for id in open {
+        for id in open.iter().copied() {
             differences.extend(self.reconcile_one(id, held.get(&id).copied(), now));
         }
         for id in held.keys().filter(|id| !self.standing.contains_key(id)) {
@@ -37,6 +37,7 @@ impl<D: Disk> Ledger<D> {
         // One that ended may be there again by another hand.
         let ended: Vec<u32> = held
             .keys()
+            .filter(|id| !open.contains(id))
             .filter(|id| self.standing.get(id).is_some_and(|known| !known.stage.is_open()))
             .copied()
             .collect();

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What survives the program: the kernel and the disk; and where the next failure is.
 #[derive(Default)]
@@ -89,7 +90,11 @@ impl Backend for Fake {
 
     fn undo(&mut self, policy: u32) -> Result<Undone, EnforceError> {
         let gone = operate(&self.0, |world| world.held.remove(&policy)).map_err(|()| refused())?;
-        Ok(Undone { held: gone.is_some(), effects: Vec::new(), destroyed: 0 })
+        Ok(Undone { held: gone.is_some(), ..Undone::default() })
+    }
+
+    fn tend(&mut self, _wait: Duration) -> Result<usize, EnforceError> {
+        Ok(0)
     }
 
     fn inspect(&self) -> Result<Held, EnforceError> {

@@ -126,7 +126,8 @@ fn a_bomb_is_refused_quickly() {
     let started = std::time::Instant::now();
     let loaded = load(&[request(folder.path())]);
     assert_eq!(problems(&loaded).len(), 2);
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    // It would take years; the machine may be busy.
+    assert!(started.elapsed() < Duration::from_secs(180), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod capture_file;
 mod circumstances;
+mod cluster_policy;
 mod demo;
 mod enforce;
 mod fences;

@@ -7,6 +7,8 @@ mod changes;
 mod edits;
 mod ground;
 mod party;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 pub use edits::Edit;

@@ -4,7 +4,7 @@ use crate::attach::cgroup;
 use crate::source::SourceError;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Bytes of a process's list of cgroups that are read: a dozen hierarchies with the longest paths.
 const MAX_CGROUPS: u64 = 64 << 10;
@@ -20,6 +20,15 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// All of this node that is mounted: where that is a part of its cgroups only, that part.
+    #[must_use]
+    pub fn mounted() -> Self {
+        let part = cgroup::mounted_part();
+        // A name space of cgroups shows what lies outside of it as `..`: then it is not known what the rest is called.
+        let is_part = part != Path::new("/") && !part.components().any(|one| one == Component::ParentDir);
+        cgroup::mount_point().filter(|_| is_part).map_or(Self::Node, Self::Below)
+    }
+
     /// The cgroup to which hooks are attached.
     ///
     /// # Errors
@@ -39,7 +48,7 @@ impl Reach {
         let Self::Below(folder) = self else { return None };
         let inside =
             cgroup::mount_point().and_then(|root| folder.strip_prefix(root).ok().map(Path::to_owned));
-        Some(Path::new("/").join(inside.unwrap_or_else(|| folder.clone())))
+        Some(cgroup::mounted_part().join(inside.unwrap_or_else(|| folder.clone())))
     }
 
     /// Keeps the processes that are within reach, and us: our network is that of the part.

@@ -20,6 +20,7 @@ mod kubernetes;
 mod live;
 mod outputs;
 mod packages;
+mod plugin;
 mod record;
 mod replay;
 mod restart;

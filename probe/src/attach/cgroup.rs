@@ -38,6 +38,20 @@ pub fn mount_point() -> Option<PathBuf> {
     })
 }
 
+/// The part of the hierarchy that is mounted where [`mount_point`] says, as `/proc/<pid>/cgroup` names it; `/` for all.
+///
+/// A container that was given a part of the node's tree sees this node as if it were that part.
+#[must_use]
+pub fn mounted_part() -> PathBuf {
+    let part = || {
+        let point = mount_point()?;
+        let table = bounded("/proc/self/mountinfo")?;
+        // Of mounts over each other the last one is seen.
+        table.lines().filter_map(mount).filter(|(_, at)| *at == point).last().map(|(root, _)| root)
+    };
+    part().unwrap_or_else(|| PathBuf::from("/"))
+}
+
 /// The id of the cgroup2 that a process is in.
 pub(crate) fn id_of(pid: u32) -> Option<u64> {
     let table = bounded(&format!("/proc/{pid}/cgroup"))?;
@@ -47,13 +61,18 @@ pub(crate) fn id_of(pid: u32) -> Option<u64> {
 
 /// The mount point of a line of mountinfo, if it is a cgroup2 mount of the whole hierarchy.
 fn cgroup2_mount(line: &str) -> Option<PathBuf> {
+    mount(line).filter(|(root, _)| root == Path::new("/")).map(|(_, point)| point)
+}
+
+/// What part is mounted where, by a line of mountinfo, if it is a cgroup2 mount.
+fn mount(line: &str) -> Option<(PathBuf, PathBuf)> {
     let (mount, file_system) = line.split_once(" - ")?;
     if !file_system.starts_with("cgroup2 ") {
         return None;
     }
     let mut fields = mount.split(' ').skip(3);
     let (root, point) = (fields.next()?, fields.next()?);
-    (root == "/").then(|| PathBuf::from(unescape(point)))
+    Some((PathBuf::from(unescape(root)), PathBuf::from(unescape(point))))
 }
 
 /// Mount tables write blanks as `\040`.
@@ -80,6 +99,12 @@ mod tests {
     fn a_cgroup2_mount_is_found_in_a_mount_table_line() {
         let line = "31 23 0:27 / /mnt/c\\040group rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate";
         assert_eq!(cgroup2_mount(line), Some(PathBuf::from("/mnt/c group")));
+    }
+
+    #[test]
+    fn a_part_that_is_mounted_is_named() {
+        let line = "31 23 0:27 /kubepods /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        assert_eq!(mount(line), Some(("/kubepods".into(), "/sys/fs/cgroup".into())));
     }
 
     #[test]

@@ -63,7 +63,7 @@ Examples:
             deadline: self.deadline.map(|span| span.0),
             cpu_share: self.cpu_share.filter(|share| share.is_finite()).unwrap_or(CPU_SHARE),
             stop: stop.clone(),
-            origin: Box::new(self.cgroup.map_or(Reach::Node, Reach::Below)),
+            origin: Box::new(self.cgroup.map_or_else(Reach::mounted, Reach::Below)),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =

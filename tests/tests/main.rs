@@ -23,6 +23,5 @@ mod packages;
 mod plugin;
 mod record;
 mod replay;
-mod restart;
 mod roundtrip;
 mod scenarios;

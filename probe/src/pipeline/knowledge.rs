@@ -161,6 +161,8 @@ impl Merger {
                 Ok(Update::Delta(report)) => self.merge(*report),
                 Ok(Update::End(report)) => {
                     self.merge(*report);
+                    // What the last seconds hold is judged with the snapshot.
+                    self.publish();
                     self.keep_last();
                     self.send_last();
                     break;

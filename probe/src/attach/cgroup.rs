@@ -47,7 +47,7 @@ pub fn mounted_part() -> PathBuf {
         let point = mount_point()?;
         let table = bounded("/proc/self/mountinfo")?;
         // Of mounts over each other the last one is seen.
-        table.lines().filter_map(mount).filter(|(_, at)| *at == point).last().map(|(root, _)| root)
+        table.lines().filter_map(mount).rfind(|(_, at)| *at == point).map(|(root, _)| root)
     };
     part().unwrap_or_else(|| PathBuf::from("/"))
 }

@@ -28,10 +28,15 @@ pub(super) fn server(answer: impl Fn(&str, &str, &Value) -> (u16, Value) + Send 
 
 /// What an API server says when it refuses.
 pub(super) fn refusal(code: u16, message: &str) -> (u16, Value) {
-    (
-        code,
-        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}),
-    )
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "",
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code, "reason": reason, "message": message});
+    (code, status)
 }
 
 /// A list of objects.

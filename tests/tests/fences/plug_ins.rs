@@ -37,7 +37,10 @@ const PLUG_INS: &[PlugIns] = &[
         folder: "probe/engine/src/detect",
         extension: "rs",
         list: ("probe/engine/src/detect.rs", "DETECTORS"),
-        others: &[("scene", "small plays for the tests of detectors")],
+        others: &[
+            ("hostile", "clients that want detectors blind or wrong"),
+            ("scene", "small plays for the tests of detectors"),
+        ],
         built: true,
     },
     PlugIns {

@@ -117,8 +117,10 @@ pypi() {
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
     'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
     'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1' 'py-ocsf-models>=0.8,<1' 'sarif-pydantic>=0.6,<1' 'syslog-rfc5424-parser>=0.3,<1'
-  # Debian's protobuf serves it; another one here would stand before that for everybody.
-  /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'opentelemetry-proto>=1.30,<2'
+  # Debian's protobuf serves it; another one here would stand before that for everybody. Beside the folder, and put into it
+  # afterwards: pip would replace `opentelemetry`, of which others brought a part.
+  /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder.otlp" 'opentelemetry-proto>=1.30,<2'
+  cp -r "$folder.otlp/opentelemetry/." "$folder/opentelemetry/"
 }
 
 # And from npm the published schema of HTTP archives.

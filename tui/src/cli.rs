@@ -147,7 +147,7 @@ mod tests {
     fn every_command_has_long_help_with_examples() {
         let mut tree = tree();
         tree.build();
-        for command in tree.get_subcommands() {
+        for command in tree.get_subcommands().filter(|command| !command.is_hide_set()) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{} shows no example", command.get_name());
             assert!(command.get_long_about().is_some(), "{} has no long help", command.get_name());

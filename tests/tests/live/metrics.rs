@@ -15,7 +15,7 @@ use super::can_run;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Reads the text of Prometheus from a URL by its own parser: calls of a path, and the names of all families.
+/// Reads the text of Prometheus from a URL by its own parser: calls of a service, and the names of all families.
 const SCRAPE: Script = Script::python(
     "scrape.py",
     r#"
@@ -25,13 +25,13 @@ from prometheus_client.parser import text_string_to_metric_families
 answer = urllib.request.urlopen(sys.argv[2])
 text = answer.read().decode()
 families = list(text_string_to_metric_families(text))
-calls = sum(s.value for f in families if f.name == "apisec_calls" for s in f.samples if s.labels["path"] == sys.argv[3])
+calls = sum(s.value for f in families if f.name == "apisec_calls" for s in f.samples if s.labels["service"].endswith(sys.argv[3]))
 print(json.dumps({"type": answer.headers["Content-Type"], "calls": calls, "text": text,
                   "families": {f.name: f.type for f in families}}))
 "#,
 );
 
-/// A collector: prints its port, and of each request the sums of a path by metric.
+/// A collector: prints its port, and of each request the sums of a service's paths by metric.
 const COLLECTOR: Script = Script::python(
     "collector.py",
     r#"
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         for metric in request.resource_metrics[0].scope_metrics[0].metrics:
             for point in (metric.sum if metric.HasField("sum") else metric.gauge).data_points:
                 labels = {a.key: a.value.string_value for a in point.attributes}
-                if labels.get("path") == sys.argv[2] and metric.HasField("sum"):
+                if labels.get("service", "").endswith(sys.argv[2]) and "path" in labels and metric.HasField("sum"):
                     assert metric.sum.is_monotonic and metric.sum.aggregation_temporality == 2
                     assert 0 < point.start_time_unix_nano <= point.time_unix_nano
                     said["sums"][metric.name] = said["sums"].get(metric.name, 0) + point.as_double
@@ -74,7 +74,9 @@ fn collectors_are_given_what_was_counted_and_no_secret() {
     }
     let path = mark("metrics");
     let python = server::python(&[(path.trim_start_matches('/'), "{}")]).unwrap();
-    let mut collector = COLLECTOR.speak(&[&pypi(), &path]).unwrap();
+    // The port names the service; the path is shown as a template.
+    let service = format!(":{}", python.address().port());
+    let mut collector = COLLECTOR.speak(&[&pypi(), &service]).unwrap();
     let (asked, told) = (free_port(Ipv4Addr::LOCALHOST.into()).unwrap(), collector.listen().unwrap());
     let prometheus = format!("prometheus:127.0.0.1:{asked}");
     let watch =
@@ -85,7 +87,7 @@ fn collectors_are_given_what_was_counted_and_no_secret() {
         curl(&["-H", "Authorization: Bearer hunter2", &url]).unwrap();
     }
     let scrape = || -> Option<Value> {
-        let said = SCRAPE.run(&[&pypi(), &format!("http://127.0.0.1:{asked}/metrics"), &path]).ok()?;
+        let said = SCRAPE.run(&[&pypi(), &format!("http://127.0.0.1:{asked}/metrics"), &service]).ok()?;
         serde_json::from_str(&said).ok().filter(|said: &Value| said["calls"] == 7.0)
     };
     let said = eventually("seven calls", PATIENCE, scrape).unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
 use crate::netns::Namespace;
@@ -30,6 +31,9 @@ fn cache() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");
     cache.unwrap_or_else(home).join("apisec-top")
 }
+
+/// How long a program may take to answer, in seconds: far more than any needs on a busy machine.
+const PATIENCE: u32 = 120;
 
 /// Debian's own Python, which finds Debian's modules; another may stand before it in the path.
 pub const PYTHON: &str = "/usr/bin/python3";
@@ -131,7 +135,7 @@ impl Dialogue {
     /// Sends a line and returns the line that comes back.
     ///
     /// # Errors
-    /// When the program has ended.
+    /// When the program has ended, or does not answer.
     pub fn say(&mut self, line: &str) -> Result<String> {
         writeln!(self.ask, "{line}")?;
         self.listen()
@@ -140,8 +144,13 @@ impl Dialogue {
     /// The next line that it prints.
     ///
     /// # Errors
-    /// When the program has ended.
+    /// When the program has ended, or prints nothing for two minutes.
     pub fn listen(&mut self) -> Result<String> {
+        if self.answers.buffer().is_empty() {
+            let mut watched = [PollFd::new(self.answers.get_ref(), PollFlags::IN)];
+            let told = poll(&mut watched, Some(&Timespec { tv_sec: PATIENCE.into(), tv_nsec: 0 }))?;
+            ensure!(told > 0, "the program has said nothing for {PATIENCE} s");
+        }
         let mut line = String::new();
         ensure!(self.answers.read_line(&mut line)? > 0, "the program has ended");
         Ok(line.trim_end().to_owned())

@@ -24,7 +24,8 @@ http2.createServer((request, response) => {
 "#,
 };
 
-/// Asks for every path that it is told, on one connection while that lasts, and says on which one.
+/// Asks for every path that it is told, on one connection while that lasts, and says on which one. A connection that goes
+/// while it is asked on may take the question along without a word: then the end of the question is what is said.
 const CLIENT: Script = Script {
     interpreter: "node",
     name: "h2_resync_client.js",
@@ -38,11 +39,14 @@ function open() {
   session.on('close', () => { session = null })
 }
 require('readline').createInterface({ input: process.stdin }).on('line', path => {
-  if (!session) open()
+  if (!session || session.closed || session.destroyed) open()
+  let said = false
+  const say = word => { if (!said) console.log(word); said = true }
   const stream = session.request({ ':path': path })
   stream.resume()
-  stream.on('response', head => console.log(`${head[':status']} ${connections}`))
-  stream.on('error', error => console.log(error.code))
+  stream.on('response', head => say(`${head[':status']} ${connections}`))
+  stream.on('error', error => say(error.code))
+  stream.on('close', () => say('closed'))
 })
 "#,
 };

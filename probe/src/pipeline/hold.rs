@@ -9,7 +9,7 @@ use super::conns::Conns;
 use crate::identity::{Certainty, Identity};
 use apisec_proto::call::Call;
 use apisec_proto::segment::{ConnId, Side};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How long a call waits, nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
@@ -24,7 +24,6 @@ const LOOK_EVERY: u64 = 20_000_000;
 /// A call that waits.
 struct Held {
     call: Call,
-    conn: ConnId,
     requester: Side,
     until: u64,
     young: bool,
@@ -33,7 +32,9 @@ struct Held {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Hold {
-    calls: VecDeque<Held>,
+    /// By connection, none of them empty: a connection that is handed on costs the others nothing.
+    calls: BTreeMap<ConnId, VecDeque<Held>>,
+    len: usize,
     young: usize,
     look_at: u64,
     /// Calls that could not wait until their names were known, since the start.
@@ -56,15 +57,17 @@ impl Hold {
     pub(super) fn takes(&self, certainty: Certainty) -> bool {
         match certainty {
             Certainty::Settled | Certainty::Later => false,
-            Certainty::Young => self.young < MAX_YOUNG && self.calls.len() < MAX_HELD,
-            Certainty::Asked => self.calls.len() < MAX_HELD,
+            Certainty::Young => self.young < MAX_YOUNG && self.len < MAX_HELD,
+            Certainty::Asked => self.len < MAX_HELD,
         }
     }
 
     /// Takes a call in.
     pub(super) fn push(&mut self, call: Call, (conn, requester): (ConnId, Side), young: bool, now: u64) {
         self.young += usize::from(young);
-        self.calls.push_back(Held { call, conn, requester, until: now.saturating_add(PATIENCE), young });
+        self.len += 1;
+        let held = Held { call, requester, until: now.saturating_add(PATIENCE), young };
+        self.calls.entry(conn).or_default().push_back(held);
     }
 
     /// No call waits.
@@ -90,26 +93,24 @@ impl Hold {
         identity: &mut dyn Identity,
         mut publish: impl FnMut(Call),
     ) {
-        for _ in 0..self.calls.len() {
-            let Some(mut held) = self.calls.pop_front() else { break };
-            let named = conns.parties(held.conn, held.requester, now, identity);
-            let certainty = named.map_or(Certainty::Settled, |(_, parties)| {
-                held.call.src = parties.src.clone();
-                held.call.dst = parties.dst.clone();
-                parties.certainty
-            });
-            let over = now >= held.until || which == Release::All;
-            let known =
-                certainty <= Certainty::Later || which == Release::Unasked && certainty == Certainty::Young;
-            if over || known {
+        for (conn, calls) in &mut self.calls {
+            while let Some(held) = calls.front_mut() {
+                let certainty = rename(held, *conn, now, conns, identity);
+                let over = now >= held.until || which == Release::All;
+                let known = certainty <= Certainty::Later
+                    || which == Release::Unasked && certainty == Certainty::Young;
+                if !over && !known {
+                    break;
+                }
+                let Some(held) = calls.pop_front() else { break };
                 self.gave_up += u64::from(!known);
                 self.young -= usize::from(held.young);
-                conns.held(held.conn).into_iter().for_each(|held| *held = held.saturating_sub(1));
+                self.len -= 1;
+                conns.held(*conn).into_iter().for_each(|held| *held = held.saturating_sub(1));
                 publish(held.call);
-            } else {
-                self.calls.push_back(held);
             }
         }
+        self.calls.retain(|_, calls| !calls.is_empty());
     }
 
     /// Hands on the calls of one connection: a later one has its names already, or may not wait.
@@ -121,20 +122,31 @@ impl Hold {
         identity: &mut dyn Identity,
         mut publish: impl FnMut(Call),
     ) {
-        let (own, others) = std::mem::take(&mut self.calls).into_iter().partition(|held| held.conn == conn);
-        let own: VecDeque<Held> = own;
-        self.calls = others;
-        for mut held in own {
-            if let Some((_, parties)) = conns.parties(conn, held.requester, now, identity) {
-                held.call.src = parties.src.clone();
-                held.call.dst = parties.dst.clone();
-                self.gave_up += u64::from(parties.certainty > Certainty::Later);
-            }
+        for mut held in self.calls.remove(&conn).unwrap_or_default() {
+            let certainty = rename(&mut held, conn, now, conns, identity);
+            self.gave_up += u64::from(certainty > Certainty::Later);
             self.young -= usize::from(held.young);
+            self.len -= 1;
             publish(held.call);
         }
         conns.held(conn).into_iter().for_each(|held| *held = 0);
     }
+}
+
+/// Gives a call the names that its ends have by now, and says how certain they are. A connection that is forgotten has none
+/// but those it had.
+fn rename(
+    held: &mut Held,
+    conn: ConnId,
+    now: u64,
+    conns: &mut Conns,
+    identity: &mut dyn Identity,
+) -> Certainty {
+    conns.parties(conn, held.requester, now, identity).map_or(Certainty::Settled, |(_, parties)| {
+        held.call.src = parties.src.clone();
+        held.call.dst = parties.dst.clone();
+        parties.certainty
+    })
 }
 
 #[cfg(test)]
@@ -267,7 +279,7 @@ mod tests {
         hold.release_conn(ConnId(1), MILLISECOND, &mut conns, &mut known, |call| {
             out.push(call.path.to_string());
         });
-        assert_eq!((out, hold.calls.len()), (vec!["/a".to_owned(), "/b".to_owned()], 1));
+        assert_eq!((out, hold.len), (vec!["/a".to_owned(), "/b".to_owned()], 1));
         assert_eq!((conns.held(ConnId(1)).copied(), conns.held(ConnId(2)).copied()), (Some(0), Some(1)));
     }
 }

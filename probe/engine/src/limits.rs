@@ -85,7 +85,7 @@ impl Default for Limits {
             unrouted_per_delta: 256,
             pairs_per_delta: 65_536,
             rows_per_delta: 50_000,
-            log_rows: 200_000,
+            log_rows: 100_000,
             log_age: 15 * 60 * 1_000_000_000,
             legs_per_delta: 16_384,
             legs: 65_536,

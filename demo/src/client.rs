@@ -40,6 +40,11 @@ pub(crate) fn pool(network: &Network) -> Pool {
     Client::builder(TokioExecutor::new()).build(Dialer::new(network.clone()))
 }
 
+/// The same for servers that speak HTTP/2 without asking for it, as gRPC does.
+pub(crate) fn pool_of_http2(network: &Network) -> Pool {
+    Client::builder(TokioExecutor::new()).http2_only(true).build(Dialer::new(network.clone()))
+}
+
 /// Sends a request and returns the head of the response, its body still on the way.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ mod problem;
 mod process;
 mod random;
 mod record;
+mod rpc;
 mod scenario;
 mod seed;
 mod serve;

@@ -16,7 +16,7 @@ use crate::load::{self, Volume, journey};
 use crate::network::{Directory, Network};
 use crate::peers::{Peer, Peers};
 use crate::random::mix;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, History, Scenario};
 use crate::serve;
 use crate::service::{SERVICES, Service};
 use crate::stop::{Stopping, stopping};
@@ -52,12 +52,12 @@ pub(crate) struct Options {
     /// Where to write the capture file; `-` is standard output.
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
-    /// Seconds of the customers alone before the scenario begins.
-    #[arg(long, value_name = "N", default_value_t = 60)]
-    before: u64,
-    /// Requests of the customers per second.
-    #[arg(long, value_name = "N", default_value_t = 12.0)]
-    rate: f64,
+    /// Seconds of the customers alone before the scenario begins, other than it needs.
+    #[arg(long, value_name = "N")]
+    before: Option<u64>,
+    /// Requests of the customers per second, other than the scenario needs.
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
 }
 
 /// Plays the scenario and writes the file.
@@ -65,8 +65,10 @@ pub(crate) struct Options {
 /// # Errors
 /// When there is no such scenario, the shop does not answer, or the file cannot be written.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    ensure!(options.rate.is_finite() && options.rate > 0.0, "the rate must be above 0");
     let scenario = (options.name != "none").then(|| scenario::find(&options.name)).transpose()?;
+    let history = scenario.map_or(History::default(), |scenario| scenario.history);
+    let rate = options.rate.unwrap_or(history.rate);
+    ensure!(rate.is_finite() && rate > 0.0, "the rate must be above 0");
     clock::begin_recording();
     let attacked = scenario.filter(|_| !options.twin);
     flaw::close_all_but(attacked.map_or(&[], |scenario| scenario.flaws));
@@ -78,9 +80,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut shop = open(&wire, &stopping)?;
     let customers = Network::Wire(Arc::clone(&wire), Ipv4Addr::LOCALHOST.into());
     let directory = Directory::new(customers, SERVICES.iter().zip(0..).map(|(service, n)| peer(service, n)));
-    let volume = Volume { rate: options.rate, requests: None, shoppers: 12 };
+    let volume = Volume { rate, requests: None, shoppers: history.shoppers };
     let mut shoppers = load::send_in(&directory, &volume, &stopping, journey::CLEAN_JOURNEYS);
-    tokio::time::sleep(Duration::from_secs(options.before)).await;
+    tokio::time::sleep(Duration::from_secs(options.before.unwrap_or(history.recorded))).await;
     if let Some(scenario) = scenario {
         play(scenario, directory, &stopping, options.twin).await?;
     }

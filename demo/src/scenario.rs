@@ -4,16 +4,22 @@
 mod agent_loop;
 mod agent_scope;
 mod brute_force;
+mod endless_token;
 mod enumeration;
 mod exfiltration;
 mod exhaustion;
+mod expired_token;
+mod foreign_charge;
 mod forged_request;
 mod forged_token;
 mod graphql_batching;
 mod graphql_introspection;
+mod grpc_mapping;
+mod lateral_reading;
 mod misconfiguration;
 mod mixed;
 mod old_version;
+mod open_mailbox;
 mod overexposure;
 mod overposting;
 mod ownership;
@@ -22,10 +28,12 @@ mod privilege;
 mod scalping;
 mod scraping;
 mod signup_farm;
+mod skipped_steps;
 mod socket_flood;
 mod socket_hijack;
 mod stuffing;
 mod tampering;
+mod token_in_url;
 mod token_replay;
 mod voucher_guessing;
 mod weak_secret;
@@ -42,6 +50,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One kind of abuse.
 pub(crate) struct Scenario {
@@ -53,6 +62,8 @@ pub(crate) struct Scenario {
     pub(crate) raises: &'static [&'static str],
     /// Flaws of the shop that the attack needs, and that would show without it.
     pub(crate) flaws: &'static [Flaw],
+    /// What must be known of honest use before the attack can be told from it.
+    pub(crate) history: History,
     /// Requests that either side sends at most.
     pub(crate) requests: u64,
     /// Requests per second of either side.
@@ -79,6 +90,30 @@ impl Scenario {
     }
 }
 
+/// Honest use before a scenario.
+#[derive(Clone, Copy)]
+pub(crate) struct History {
+    /// Seconds of it in a recording.
+    pub(crate) recorded: u64,
+    /// Requests of all customers in each of these seconds.
+    pub(crate) rate: f64,
+    /// Seconds of it in a shop that runs: there are more requests in each.
+    pub(crate) live: u64,
+    /// How many customers there are.
+    pub(crate) shoppers: u16,
+}
+
+/// What is wrong shows by itself.
+const SHORT: History = History { recorded: 60, rate: 12.0, live: 0, shoppers: 12 };
+impl Default for History {
+    fn default() -> Self {
+        SHORT
+    }
+}
+
+/// What is wrong is only that it never happened before.
+const LONG: History = History { recorded: 720, rate: 6.0, live: 75, shoppers: 36 };
+
 /// The machine that visitors come from, unless they say otherwise; customers have lower numbers.
 const VISITOR: u8 = 200;
 
@@ -99,10 +134,15 @@ pub(crate) static SCENARIOS: &[&Scenario] = &[
     &forged_token::SCENARIO,
     &token_replay::SCENARIO,
     &weak_secret::SCENARIO,
+    &expired_token::SCENARIO,
+    &endless_token::SCENARIO,
+    &token_in_url::SCENARIO,
+    &open_mailbox::SCENARIO,
     &overposting::SCENARIO,
     &overexposure::SCENARIO,
     &exhaustion::SCENARIO,
     &privilege::SCENARIO,
+    &foreign_charge::SCENARIO,
     &scalping::SCENARIO,
     &signup_farm::SCENARIO,
     &forged_request::SCENARIO,
@@ -111,6 +151,7 @@ pub(crate) static SCENARIOS: &[&Scenario] = &[
     &poisoned_supply::SCENARIO,
     &graphql_introspection::SCENARIO,
     &graphql_batching::SCENARIO,
+    &grpc_mapping::SCENARIO,
     &socket_hijack::SCENARIO,
     &socket_flood::SCENARIO,
     &agent_scope::SCENARIO,
@@ -118,6 +159,8 @@ pub(crate) static SCENARIOS: &[&Scenario] = &[
     &tampering::SCENARIO,
     &voucher_guessing::SCENARIO,
     &scraping::SCENARIO,
+    &skipped_steps::SCENARIO,
+    &lateral_reading::SCENARIO,
     &exfiltration::SCENARIO,
     &mixed::SCENARIO,
 ];
@@ -125,7 +168,7 @@ pub(crate) static SCENARIOS: &[&Scenario] = &[
 /// Options of `scenario`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Which one; `list` names them.
+    /// Which one; `list` names them, `table` does so in Markdown, with the twins.
     name: String,
     /// The gateway.
     #[arg(long, value_name = "ADDR")]
@@ -142,6 +185,9 @@ pub(crate) struct Options {
     /// Requests at most, other than the scenario's own.
     #[arg(long, value_name = "N")]
     requests: Option<u64>,
+    /// Begin after so many seconds.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    after: u64,
     /// Die with this parent process.
     #[arg(long, hide = true, value_name = "PID")]
     parent: Option<u32>,
@@ -153,8 +199,10 @@ pub(crate) struct Options {
 /// When there is no such scenario, no gateway is given, or the gateway does not answer.
 pub(crate) async fn run(options: Options) -> Result<()> {
     process::die_with(options.parent)?;
-    if options.name == "list" {
-        return list();
+    match options.name.as_str() {
+        "list" => return list(),
+        "table" => return table(),
+        _ => {}
     }
     let scenario = find(&options.name)?;
     let gateway = options.gateway.context("--gateway ADDR is needed: `apisec-shop up` prints it")?;
@@ -170,10 +218,14 @@ async fn play(scenario: &Scenario, directory: Directory, options: &Options) -> R
     ensure!(rate.is_finite() && rate > 0.0, "the rate must be above 0");
     let (stopper, stopping) = stopping();
     let budget = Budget::new(Some(options.requests.unwrap_or(scenario.requests)));
+    let mut signal = StopSignal::new()?;
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(options.after)) => (),
+        () = signal.wait() => return Ok(()),
+    }
     let turnstile = Turnstile::new(rate, 0.0, budget, stopping);
     let mut shopper = scenario.visitor(directory, turnstile, options.twin);
     let started = now_us();
-    let mut signal = StopSignal::new()?;
     let outcome = {
         let mut playing = scenario.play(options.twin, &mut shopper);
         tokio::select! {
@@ -211,6 +263,16 @@ fn list() -> Result<()> {
     Ok(())
 }
 
+/// As the README has it.
+fn table() -> Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "| name | | must be noticed by | attack | twin |\n| --- | --- | --- | --- | --- |")?;
+    for Scenario { name, owasp, raises, attack, twin, .. } in SCENARIOS {
+        writeln!(out, "| {name} | {owasp} | {} | {} | {} |", raises.join(", "), attack.story, twin.story)?;
+    }
+    Ok(())
+}
+
 /// Unix microseconds.
 fn now_us() -> u64 {
     crate::clock::now().as_micros() as u64
@@ -234,7 +296,7 @@ mod tests {
 
     #[test]
     fn list_is_not_a_scenario() {
-        assert!(find("list").is_err());
+        assert!(find("list").is_err() && find("table").is_err());
         assert!(SCENARIOS.iter().all(|scenario| find(scenario.name).is_ok()));
     }
 }

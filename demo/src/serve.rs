@@ -14,9 +14,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::io::Write as _;
@@ -138,10 +138,11 @@ pub(crate) async fn answer(
         request.extensions_mut().insert(ConnectInfo(peer));
         access_log::observe(Arc::clone(&log), app.clone(), request)
     });
-    let mut http = http1::Builder::new();
+    let mut http = auto::Builder::new(TokioExecutor::new());
     // A recording has a time of its own, which the HTTP layer does not know.
-    http.auto_date_header(!clock::is_recorded());
-    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
+    http.http1().auto_date_header(!clock::is_recorded());
+    http.http2().auto_date_header(!clock::is_recorded());
+    let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
     // How a connection ends is the client's business, and what was answered is in the log.
     let _broken = tokio::select! {
         biased;

@@ -5,6 +5,7 @@ use crate::client::{self, Answer, Pool};
 use crate::frame::{self, Side};
 use crate::network::{Directory, Network};
 use crate::random::Random;
+use crate::rpc;
 use crate::seed;
 use crate::turnstile::{Closed, Turnstile};
 use axum::body::Body;
@@ -77,6 +78,8 @@ pub(crate) struct Shopper {
     fields: HeaderMap,
     token: Option<HeaderValue>,
     pool: Pool,
+    /// Connections for gRPC.
+    calls: Pool,
     directory: Directory,
     turnstile: Turnstile,
     tally: Tally,
@@ -93,9 +96,10 @@ fn fields() -> HeaderMap {
 impl Shopper {
     /// Someone who uses the account `user` and sends as `turnstile` lets them.
     pub(crate) fn new(user: u64, directory: Directory, turnstile: Turnstile) -> Self {
-        let (random, pool) = (Random::new(user), client::pool(&directory.network));
-        let (fields, tally) = (fields(), Tally::default());
-        Self { user, random, fields, token: None, pool, directory, turnstile, tally, visits: 0 }
+        let network = &directory.network;
+        let (pool, calls) = (client::pool(network), client::pool_of_http2(network));
+        let (random, fields, tally) = (Random::new(user), fields(), Tally::default());
+        Self { user, random, fields, token: None, pool, calls, directory, turnstile, tally, visits: 0 }
     }
 
     /// Goes on from another machine, with connections of its own and whatever credential there is.
@@ -103,6 +107,7 @@ impl Shopper {
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, machine));
         self.directory.network = self.directory.network.at(address);
         self.pool = client::pool(&self.directory.network);
+        self.calls = client::pool_of_http2(&self.directory.network);
     }
 
     /// Adds a field to every request from now on, or takes it out.
@@ -198,6 +203,21 @@ impl Shopper {
         self.send(request).await
     }
 
+    /// Calls a method of the storefront's gRPC with one text.
+    pub(crate) async fn call(&mut self, method: &str, text: &str) -> Outcome<Answer> {
+        let url = self.inside("storefront", method);
+        let mut request = self.request(Method::POST, method, None)?;
+        *request.uri_mut() = url.parse().map_err(|_bad_path| Halt::Failed)?;
+        *request.body_mut() = Body::from(rpc::message(text));
+        let fields = request.headers_mut();
+        // HTTP/2 names the host in a field of its own.
+        fields.remove(header::HOST);
+        fields.insert(header::CONTENT_TYPE, rpc::CONTENT_TYPE);
+        fields.insert(header::TE, HeaderValue::from_static("trailers"));
+        let pool = self.calls.clone();
+        self.send_over(&pool, request).await
+    }
+
     /// Has the assistant use one of its tools.
     pub(crate) async fn tool(&mut self, name: &str, arguments: &Value) -> Outcome<Answer> {
         let parameters = json!({"name": name, "arguments": arguments});
@@ -261,8 +281,13 @@ impl Shopper {
     }
 
     async fn send(&mut self, request: Request<Body>) -> Outcome<Answer> {
+        let pool = self.pool.clone();
+        self.send_over(&pool, request).await
+    }
+
+    async fn send_over(&mut self, pool: &Pool, request: Request<Body>) -> Outcome<Answer> {
         self.turnstile.pass().await.map_err(|Closed| Halt::Closed)?;
-        let answer = client::ask(&self.pool, request).await;
+        let answer = client::ask(pool, request).await;
         self.tally.count(answer.as_ref().ok().map(|answer| answer.status));
         answer.map_err(|_counted| Halt::Failed)
     }

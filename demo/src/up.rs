@@ -144,6 +144,8 @@ impl Shop {
             self.servers.last().map(|server| server.address.to_string()).context("there is no gateway")?;
         let Volume { rate, requests, shoppers } = &options.volume;
         if *rate > 0.0 {
+            let shoppers =
+                options.scenario.map_or(*shoppers, |played| played.history.shoppers.max(*shoppers));
             let mut load = ourselves(&["load"])?;
             load.arg("--gateway").arg(&gateway);
             load.arg(format!("--rate={rate}")).arg(format!("--shoppers={shoppers}"));
@@ -154,6 +156,7 @@ impl Shop {
         if let Some(scenario) = options.scenario {
             let mut play = ourselves(&["scenario", scenario.name])?;
             play.arg("--gateway").arg(&gateway).args(options.twin.then_some("--twin"));
+            play.arg(format!("--after={}", scenario.history.live));
             for server in &self.servers {
                 play.arg("--peers").arg(format!("{}={}", server.role, server.address));
             }

@@ -16,6 +16,7 @@ mod half_read;
 mod hold;
 mod knowledge;
 mod pace;
+mod peephole;
 mod resync;
 mod samples;
 
@@ -48,6 +49,7 @@ use tokio::sync::watch;
 pub use capture::Report;
 pub use knowledge::Setup;
 pub use pace::Pace;
+pub use peephole::{Peephole, Sight};
 
 /// Deltas that may wait to be merged; more are folded into the next.
 const WAITING_DELTAS: usize = 4;
@@ -134,6 +136,7 @@ pub struct Running {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     rules: watch::Receiver<Vec<TemplateRule>>,
     commands: Sender<Command>,
+    peephole: Peephole,
     stop: Arc<AtomicBool>,
     capture: Option<JoinHandle<Result<(), SourceError>>>,
     knowledge: Option<JoinHandle<()>>,
@@ -157,6 +160,8 @@ pub struct Feed {
     pub specs: watch::Receiver<Vec<Given>>,
     /// Only calls that pass this filter are looked at one by one; empty for all.
     pub tail: watch::Receiver<String>,
+    /// Where somebody looks for one identity.
+    pub peephole: Peephole,
     /// Becomes true when it shall end, with [`Update::End`].
     pub stop: Arc<AtomicBool>,
 }
@@ -176,8 +181,9 @@ pub struct Observing {
 /// The system gives us no thread.
 pub fn start(mut config: Config) -> Result<Running, SourceError> {
     let setup = Setup::of(&mut config);
-    merge(setup, "apisec-capture", move |Feed { updates, rules, specs, tail: _, stop }| {
-        capture::Capture::new(config, updates, rules, stop, Pace::default()).examining(specs).run()
+    merge(setup, "apisec-capture", move |Feed { updates, rules, specs, tail: _, peephole, stop }| {
+        let capture = capture::Capture::new(config, updates, rules, stop, Pace::default());
+        capture.examining(specs).revealing(peephole).run()
     })
 }
 
@@ -197,14 +203,23 @@ pub fn merge(
     let (updates, taken) = bounded(WAITING_DELTAS);
     let (commands, asked) = bounded(WAITING_COMMANDS);
     let stop = Arc::new(AtomicBool::new(false));
-    let live_view = setup.live_view;
-    let merger = knowledge::Merger::new(setup, publish, publish_rules, publish_specs, publish_tail);
+    let (live_view, peephole) = (setup.live_view, Peephole::default());
+    let channels = knowledge::Channels {
+        snapshots: publish,
+        rules: publish_rules,
+        specs: publish_specs,
+        tail: publish_tail,
+        peephole: peephole.clone(),
+    };
+    let merger = knowledge::Merger::new(setup, channels);
     let feed = {
-        let given = Feed { updates, rules: rules.clone(), specs, tail, stop: stop.clone() };
+        let (rules, stop, peephole) = (rules.clone(), stop.clone(), peephole.clone());
+        let given = Feed { updates, rules, specs, tail, peephole, stop };
         spawn(name, move || feed(given))?
     };
     let knowledge = spawn("apisec-merge", move || merger.run(&taken, &asked, live_view))?;
-    Ok(Running { snapshots, rules, commands, stop, capture: Some(feed), knowledge: Some(knowledge) })
+    let (capture, knowledge) = (Some(feed), Some(knowledge));
+    Ok(Running { snapshots, rules, commands, peephole, stop, capture, knowledge })
 }
 
 /// Starts the capturing half.
@@ -282,6 +297,12 @@ impl Running {
     /// Sends a command to the knowledge; it shows in a later snapshot. `false` when it cannot take one now.
     pub fn send(&self, command: Command) -> bool {
         self.commands.try_send(command).is_ok()
+    }
+
+    /// Where one identity can be seen that was asked for by [`Command::Reveal`].
+    #[must_use]
+    pub fn peephole(&self) -> Peephole {
+        self.peephole.clone()
     }
 
     /// A sender of commands that outlives this borrow.

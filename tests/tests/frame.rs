@@ -5,6 +5,8 @@ mod figures;
 mod hostile;
 mod input;
 mod looks;
+mod restart;
 mod resync;
+mod reveal;
 mod screen;
 mod walk;

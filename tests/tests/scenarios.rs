@@ -2,6 +2,7 @@
 //! the detectors that its scenario names, within half a minute; the twin by none, and honest customers by none at high.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -70,6 +71,65 @@ fn ten_minutes_of_honest_customers_raise_no_alarm() {
     assert_eq!(alarms.count(), 0, "{}", said(&quiet));
     // Somebody who has forgotten a password is told of, lowly.
     assert!(quiet.findings.len() as u64 * 10_000 <= quiet.calls, "{}", said(&quiet));
+}
+
+/// Detectors without a scenario: the shop has no replicas, which only a node with several tells apart. By unit tests alone.
+const UNPLAYED: [&str; 1] = ["replica-sibling"];
+
+#[test]
+fn every_detector_is_played() {
+    let played: BTreeSet<String> = scenarios().into_iter().flat_map(|scenario| scenario.raises).collect();
+    let all = detect::DETECTORS.iter().map(|detector| detector.about().id);
+    let unplayed: Vec<&str> = all.filter(|id| !played.contains(*id)).collect();
+    assert_eq!(unplayed, UNPLAYED);
+}
+
+/// `APISEC_DOCS=write` brings them up to date.
+#[test]
+fn documents_say_what_the_programs_print() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let writes = std::env::var_os("APISEC_DOCS").is_some();
+    let printed = tool::run(&["print", "detectors"], PATIENCE).unwrap().stdout;
+    let table = Command::new(tool::shop().unwrap()).args(["scenario", "table"]).output().unwrap().stdout;
+    let readme = root.join("demo/README.md");
+    let text = fs::read_to_string(&readme).unwrap();
+    let (before, rest) = text.split_once(MARK).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let wanted = format!("{before}{MARK}{}\n{after}", String::from_utf8(table).unwrap());
+    for (file, wanted) in [(root.join("doc/detectors.md"), printed), (readme, wanted)] {
+        if writes {
+            fs::write(&file, &wanted).unwrap();
+        }
+        let is = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            is == wanted,
+            "{} is not what is printed: APISEC_DOCS=write brings it up to date",
+            file.display()
+        );
+    }
+}
+
+const MARK: &str = "<!-- apisec-shop scenario table -->\n";
+
+#[test]
+fn what_a_run_without_a_terminal_found_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (attack, quiet) = (folder.path().join("attack.pcap"), folder.path().join("quiet.pcap"));
+    record("expired-token", &["--before=5"], &attack);
+    record("none", &["--before=5"], &quiet);
+    let state = folder.path().join("state");
+    let found = |file: &Path| {
+        let [file, state] = [file, &state].map(|path| path.to_str().unwrap());
+        let arguments = ["replay", file, "--headless", "--output", "json", "--state", state];
+        let document = tool::run(&arguments, PATIENCE).unwrap().json().unwrap();
+        let expired = |finding: &&Value| finding["detector"] == "auth-expired";
+        document["findings"].as_array().unwrap().iter().filter(expired).cloned().collect::<Vec<_>>()
+    };
+    let first = found(&attack);
+    assert_eq!(first.len(), 1, "{first:#?}");
+    // Another run, which sees nothing of the kind, still knows it; so does one that sees it again.
+    assert_eq!(found(&quiet), first);
+    assert_eq!(found(&attack).len(), 1);
 }
 
 fn scenarios() -> Vec<Scenario> {

@@ -116,6 +116,8 @@ pub enum Action {
     Resolve,
     /// The selected finding is new again.
     Reopen,
+    /// Show once who the selected identity is.
+    Reveal,
     /// Accept the input.
     Accept,
     /// Delete the character before the cursor.
@@ -194,6 +196,12 @@ pub const NAMED: &[Named] = &[
     named(Action::Mute, "mute", "mute", "do not show this finding for some time, with a reason"),
     named(Action::Resolve, "resolve", "resolve", "this finding is over; if it happens again it is new again"),
     named(Action::Reopen, "reopen", "reopen", "this finding is new again"),
+    named(
+        Action::Reveal,
+        "reveal",
+        "reveal",
+        "show once who this identity is; that it was shown is written down",
+    ),
     named(Action::Sort, "sort", "sort", "sort by the next column"),
     named(Action::SortReverse, "sort-reverse", "reverse", "reverse the order"),
     named(Action::ExpandAll, "expand-all", "expand all", "expand everything"),

@@ -22,6 +22,7 @@ use crate::view::{Reply, VIEWS, View};
 use apisec_engine::filter::Filter;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::Snapshot;
+use apisec_probe::pipeline::Sight;
 pub use hold::Hold;
 use std::sync::Arc;
 
@@ -177,7 +178,26 @@ impl App {
         true
     }
 
+    /// Some dialog waits for an identity, or shows one.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.layers.iter().any(|layer| layer.looks())
+    }
+
+    /// That is the identity that was asked for.
+    pub fn see(&mut self, sight: Sight) {
+        if let Some(layer) = self.layers.iter_mut().find(|layer| layer.looks()) {
+            layer.see(sight);
+        }
+    }
+
     fn second(&mut self) -> bool {
+        let layers = self.layers.len();
+        self.layers.retain_mut(|layer| layer.second());
+        self.fade() || self.layers.len() != layers
+    }
+
+    fn fade(&mut self) -> bool {
         let Some((_, left)) = &mut self.message else { return false };
         *left = left.saturating_sub(1);
         if *left == 0 {

@@ -9,10 +9,12 @@ pub mod help;
 pub mod inspector;
 pub mod mute;
 pub mod palette;
+pub mod reveal;
 
 use crate::action::{Action, Effect};
 use crate::canvas::{Canvas, Viewport};
 use crate::view::World;
+use apisec_probe::pipeline::Sight;
 use ratatui::layout::Rect;
 
 /// What a dialog made of an action.
@@ -43,4 +45,17 @@ pub trait Layer {
 
     /// Learns what of its list was visible.
     fn drawn(&mut self, viewport: Viewport);
+
+    /// It waits for an identity, or shows one.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// That is the identity.
+    fn see(&mut self, _sight: Sight) {}
+
+    /// A second has passed; whether it stays open.
+    fn second(&mut self) -> bool {
+        true
+    }
 }

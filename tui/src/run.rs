@@ -17,7 +17,7 @@ use apisec_engine::command::Command;
 use apisec_engine::finding::Severity;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::{EndpointView, Snapshot};
-use apisec_probe::pipeline::Running;
+use apisec_probe::pipeline::{Peephole, Running};
 use bell::Bell;
 use input::{Line, Reader};
 use std::collections::BTreeMap;
@@ -89,6 +89,8 @@ pub struct Options {
     pub on_command: Option<Keep>,
     /// Changes the specifications; without it they stay as they are.
     pub curate: Option<Curate>,
+    /// Where an identity can be seen.
+    pub peephole: Peephole,
 }
 
 /// Shows `running` until the operator leaves or a signal ends it.
@@ -137,13 +139,15 @@ fn draw_and_listen(
     let signals = Signals::listen()?;
     let screen = Screen::open().context("the terminal cannot be used; without one, use --headless")?;
     let curate = options.curate.take();
+    let peephole = options.peephole.clone();
     let frame = options.interval.max(FRAME);
     let bell = Bell::new(options.bell);
     let over = options.duration.map(|duration| Instant::now() + duration);
     let app = prepare(options, screen.size()?);
     let tail = app.filter().text().to_owned();
-    runtime
-        .block_on(Loop { app, screen, bell, send, curate, snapshots, line, tail, frame, over }.run(signals))
+    runtime.block_on(
+        Loop { app, screen, bell, send, curate, peephole, snapshots, line, tail, frame, over }.run(signals),
+    )
 }
 
 /// The state before the first event. What was not understood is the first message.
@@ -193,6 +197,7 @@ struct Loop<S> {
     bell: Bell,
     send: S,
     curate: Option<Curate>,
+    peephole: Peephole,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     line: Line,
     /// The filter that is known elsewhere.
@@ -279,7 +284,7 @@ impl<S: FnMut(Command)> Loop<S> {
                 self.screen.ring()?;
             }
             let (changed, effects) = self.app.handle(event);
-            if changed {
+            if self.look() || changed {
                 due = Some(last + self.frame);
             }
             self.follow_filter();
@@ -287,6 +292,18 @@ impl<S: FnMut(Command)> Loop<S> {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes what there is to see while a dialog looks; nothing waits for the next one. Whether something was seen.
+    fn look(&mut self) -> bool {
+        if !self.app.looks() {
+            self.peephole.close();
+            return false;
+        }
+        let sight = self.peephole.take();
+        let seen = sight.is_some();
+        sight.into_iter().for_each(|sight| self.app.see(sight));
+        seen
     }
 
     /// Other nodes send only the calls that can pass; that changes the picture and nothing else.

@@ -34,7 +34,7 @@ use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::source::Source;
 use apisec_probe::spec::{self, Loaded, Watch};
-use apisec_probe::store::docket::Docket;
+use apisec_probe::store::docket::{Docket, Hand};
 use apisec_probe::store::{Access, Store};
 use approvals::Approvals;
 use kept::Kept;
@@ -147,6 +147,7 @@ impl Session<'_> {
         degradations.extend(self.approvals().trouble());
         let Kept { history, norms, keeper, missing } = kept::open(&self.settings, self.keeps)?;
         degradations.extend(missing);
+        let detection = self.detection(norms, keeper.is_some());
         let audit = self.audit(&mut degradations);
         let zombie_after = u64::try_from(self.settings.zombie_after.as_nanos()).unwrap_or(u64::MAX);
         let (source, identity) = match opened.traffic {
@@ -160,7 +161,7 @@ impl Session<'_> {
                     zombie_after,
                     history,
                     keeper,
-                    detection: self.detection(norms),
+                    detection,
                     forwarder: self.forwarder()?,
                     exporter: self.exporter()?,
                     live_view,
@@ -179,7 +180,7 @@ impl Session<'_> {
             zombie_after,
             history,
             keeper,
-            detection: self.detection(norms),
+            detection,
             forwarder: self.forwarder()?,
             exporter: self.exporter()?,
             on_call,
@@ -198,10 +199,15 @@ impl Session<'_> {
     }
 
     /// How findings are made, and what was said of earlier ones of this node.
-    fn detection(&self, norms: Vec<(NormKey, Norm)>) -> Detection {
+    fn detection(&self, norms: Vec<(NormKey, Norm)>, observes: bool) -> Detection {
         let Settings { detectors, suppressions, naming, state, .. } = &self.settings;
         let folder = state.as_deref().filter(|_| self.keeps);
-        let docket = folder.map(|folder| Docket::open(folder, self.store.is_kept())).unwrap_or_default();
+        let hand = match (self.store.is_kept(), observes) {
+            (true, _) => Hand::Says,
+            (false, true) => Hand::Observes,
+            (false, false) => Hand::Off,
+        };
+        let docket = folder.map(|folder| Docket::open(folder, hand)).unwrap_or_default();
         Detection {
             settings: detectors.clone(),
             suppressions: suppressions.clone(),
@@ -286,7 +292,7 @@ impl Session<'_> {
             (Command::Order(order), Some(orders)) => drop(orders.try_send(order)),
             (command, _) => drop(commands.try_send(command)),
         };
-        looks.curate = curate;
+        (looks.curate, looks.peephole) = (curate, running.peephole());
         let shown = run::show(running.subscribe(), send, looks);
         // The terminal is the shell's again: Ctrl-C is how its user says that stopping takes too long.
         let _insistence = Insistence::listen()?;

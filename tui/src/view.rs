@@ -18,6 +18,7 @@ use crate::canvas::{Canvas, Viewport};
 use crate::label::Labels;
 use crate::layer::Layer;
 use crate::layer::block::Block;
+use crate::layer::reveal::Reveal;
 use apisec_engine::call_log::{CallChunk, CallRow};
 use apisec_engine::coverage::CoverageView;
 use apisec_engine::filter::Filter;
@@ -83,6 +84,23 @@ impl World<'_> {
             _ if !self.enforces => Reply::Refused("a recording cannot be stopped".to_owned()),
             Some(policy) => Reply::Open(Box::new(Block::new(policy, self))),
             None => Reply::Refused("nothing here can be stopped by a policy".to_owned()),
+        }
+    }
+
+    /// Whether who an identity is can be asked for at all.
+    #[must_use]
+    pub const fn reveals(&self) -> bool {
+        self.enforces && !self.read_only
+    }
+
+    /// Asks whether the identity with this hash shall be shown, or says why it cannot be.
+    #[must_use]
+    pub fn reveal(&self, identity: Option<u64>, name: &str) -> Reply {
+        match identity {
+            _ if self.read_only => Reply::Refused("read-only: nobody is revealed".to_owned()),
+            _ if !self.enforces => Reply::Refused("a recording holds hashes only".to_owned()),
+            Some(identity) => Reply::Open(Box::new(Reveal::new(identity, name.to_owned()))),
+            None => Reply::Refused("nobody is named here".to_owned()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! An assistant that does the same thing again and again.
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API4:2023",
     raises: &["agent-loop"],
     flaws: &[],
+    history: SHORT,
     requests: 120,
     rate: 4.0,
     attack: Act {

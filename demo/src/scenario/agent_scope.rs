@@ -1,6 +1,6 @@
 //! An assistant that does what it never did (excessive agency).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API5:2023",
     raises: &["agent-scope"],
     flaws: &[],
+    history: SHORT,
     requests: 40,
     rate: 2.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Guessing one account's password (broken authentication).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::random::mix;
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["auth-brute-force"],
     flaws: &[],
+    history: SHORT,
     requests: 120,
     rate: 20.0,
     attack: Act {

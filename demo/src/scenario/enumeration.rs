@@ -1,6 +1,6 @@
 //! Walking through order numbers with one token (broken object level authorization).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::Value;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API1:2023",
     raises: &["bola-enumeration"],
     flaws: &[],
+    history: SHORT,
     requests: 120,
     rate: 20.0,
     attack: Act {

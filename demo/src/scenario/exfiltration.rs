@@ -1,6 +1,6 @@
 //! A server that was taken over reads what it never read, with credentials that are right.
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "beyond",
     raises: &["lateral-movement"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! More of everything than anybody needs (unrestricted resource consumption).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::shopper::{Outcome, Shopper};
 
 /// The scenario.
@@ -9,6 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API4:2023",
     raises: &["consumption"],
     flaws: &[],
+    history: SHORT,
     requests: 1500,
     rate: 60.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Making a server fetch for one (server side request forgery).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API7:2023",
     raises: &["ssrf"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

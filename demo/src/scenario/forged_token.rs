@@ -1,6 +1,6 @@
 //! A token without a signature (broken authentication).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use crate::token::{self, Role};
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["auth-alg-none"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

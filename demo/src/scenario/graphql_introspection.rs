@@ -1,6 +1,6 @@
 //! Reading the whole schema of a GraphQL server.
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API8:2023",
     raises: &["graphql-introspection"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Doors that nobody closed (security misconfiguration).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use axum::http::Method;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API8:2023",
     raises: &["misconfiguration"],
     flaws: &[],
+    history: SHORT,
     requests: 40,
     rate: 4.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! An hour of everything: every other scenario, one after the other, with pauses in between.
 
-use super::{Act, SCENARIOS, Scenario};
+use super::{Act, SCENARIOS, SHORT, Scenario};
 use crate::shopper::{Journey, Shopper};
 
 /// The scenario.
@@ -18,6 +18,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
         "unsafe-consumption",
     ],
     flaws: &[],
+    history: SHORT,
     requests: 1_000_000,
     rate: 20.0,
     attack: Act { story: "every attack, one after the other", play: |shopper| play_all(shopper, false) },

@@ -1,6 +1,6 @@
 //! What should have been switched off (improper inventory management).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API9:2023",
     raises: &["inventory"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 6.0,
     attack: Act {

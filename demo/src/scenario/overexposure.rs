@@ -1,6 +1,6 @@
 //! Answers that say more than anybody needs (broken object property level authorization).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API3:2023",
     raises: &["property-exposure"],
     flaws: &[],
+    history: SHORT,
     requests: 40,
     rate: 4.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! A field that should not be taken back (broken object property level authorization).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API3:2023",
     raises: &["property-mass-assignment"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

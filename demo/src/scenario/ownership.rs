@@ -1,6 +1,6 @@
 //! Reading one account that is not one's own (broken object level authorization, without any volume).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API1:2023",
     raises: &["bola-ownership"],
     flaws: &[],
+    history: SHORT,
     requests: 20,
     rate: 2.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Believing what others answer (unsafe consumption of APIs).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API10:2023",
     raises: &["unsafe-consumption"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 4.0,
     attack: Act {

@@ -1,7 +1,7 @@
 //! A customer in the administrator's rooms (broken function level authorization, and mass assignment
 //! on the way there).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
@@ -12,6 +12,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API5:2023",
     raises: &["bfla"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 10.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! A program that buys (unrestricted access to sensitive business flows).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::load::journey;
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
@@ -12,6 +12,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API6:2023",
     raises: &["business-flow"],
     flaws: &[],
+    history: SHORT,
     requests: 400,
     rate: 8.0,
     attack: Act {

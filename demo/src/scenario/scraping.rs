@@ -1,6 +1,6 @@
 //! Taking the whole catalogue along (business logic).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API6:2023",
     raises: &["logic-scraping"],
     flaws: &[],
+    history: SHORT,
     requests: 300,
     rate: 10.0,
     attack: Act {

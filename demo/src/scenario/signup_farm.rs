@@ -1,6 +1,6 @@
 //! Accounts by the dozen (unrestricted access to sensitive business flows).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::shopper::{Outcome, Shopper};
 use serde_json::json;
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API6:2023",
     raises: &["business-flow"],
     flaws: &[],
+    history: SHORT,
     requests: 120,
     rate: 8.0,
     attack: Act {

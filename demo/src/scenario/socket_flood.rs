@@ -1,6 +1,6 @@
 //! A WebSocket that is never quiet.
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API4:2023",
     raises: &["websocket-flood"],
     flaws: &[],
+    history: SHORT,
     requests: 4000,
     rate: 150.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! A WebSocket opened by a script of somebody else.
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["websocket-origin"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 4.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Trying leaked passwords, one for each account (broken authentication).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["auth-credential-stuffing"],
     flaws: &[],
+    history: SHORT,
     requests: 120,
     rate: 10.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Prices and quantities of one's own (business logic).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API6:2023",
     raises: &["logic-value"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 4.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! One token from many machines (broken authentication).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 
@@ -10,6 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["auth-token-replay"],
     flaws: &[],
+    history: SHORT,
     requests: 60,
     rate: 10.0,
     attack: Act {

@@ -1,6 +1,6 @@
 //! Trying vouchers until one is worth something (business logic).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API6:2023",
     raises: &["logic-guessing"],
     flaws: &[],
+    history: SHORT,
     requests: 150,
     rate: 8.0,
     attack: Act {

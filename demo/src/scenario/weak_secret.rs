@@ -1,6 +1,6 @@
 //! Tokens signed with a word from a list (broken authentication).
 
-use super::{Act, Scenario};
+use super::{Act, SHORT, Scenario};
 use crate::flaw::Flaw;
 use crate::seed;
 use crate::shopper::{Outcome, Shopper};
@@ -11,6 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     owasp: "API2:2023",
     raises: &["auth-weak-secret"],
     flaws: &[Flaw::WeakSecret],
+    history: SHORT,
     requests: 10,
     rate: 2.0,
     attack: Act {

@@ -1,10 +1,11 @@
-//! The app's own back end: one GraphQL endpoint, and a WebSocket that tells where a parcel is.
+//! The app's own back end: one GraphQL endpoint, and a WebSocket and gRPC that tell where a parcel is.
 //!
 //! Insecure on purpose: the schema is shown to everyone, no query is too deep or too broad, passwords may be tried
-//! as often as fits into one query, and the socket asks neither for a credential nor where a script comes from.
+//! as often as fits into one query, gRPC lists its services, and the socket asks neither for a credential nor where a script comes from.
 
 mod live;
 mod query;
+mod rpc;
 
 use super::Service;
 use crate::peers::Peers;
@@ -18,7 +19,10 @@ use std::sync::Arc;
 pub(crate) const SERVICE: Service = Service { name: "storefront", calls: &[], router };
 
 fn router(_: Arc<Peers>) -> Router {
-    Router::new().route("/graphql", post(graphql)).route("/live", get(live::upgrade))
+    Router::new()
+        .route("/graphql", post(graphql))
+        .route("/live", get(live::upgrade))
+        .route("/{service}/{method}", post(rpc::call))
 }
 
 /// One operation, or many in one request.

@@ -4,7 +4,7 @@ use crate::baseline::{Baseline, MINUTE, Minute, Norm, NormKey};
 use crate::detect::About;
 use crate::distinct::Distinct;
 use crate::endpoint::{AuthSet, EndpointKey, Id};
-use crate::family::kind_of_caller;
+use crate::family::Kinds;
 use crate::finding::{Confidence, Finding, FindingCall, Severity, Suggestion};
 use crate::fingerprint;
 use crate::limits::OVERFLOW;
@@ -163,6 +163,8 @@ pub struct Cases<'a> {
     pub(crate) shown: &'a dyn Fn(&EndpointKey) -> Option<Arc<str>>,
     pub(crate) settings: &'a Settings,
     pub(crate) baseline: &'a Baseline,
+    /// Who is inside.
+    pub(crate) kinds: Kinds,
     /// Trails of one actor at endpoints that are shown as one.
     pub(crate) folded: Vec<Case<'a>>,
 }
@@ -227,7 +229,7 @@ impl<'a> Cases<'a> {
     /// What is usual of the kind of caller of a case at its service, likewise.
     #[must_use]
     pub fn usual_edge(&self, case: &Case<'_>) -> Option<&'a Norm> {
-        self.baseline.ripe(&NormKey::edge(&case.key.endpoint.service, kind_of_caller(&case.key.caller)))
+        self.baseline.ripe(&NormKey::edge(&case.key.endpoint.service, self.kinds.of(&case.key.caller)))
     }
 
     /// The value of a setting.

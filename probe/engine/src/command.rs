@@ -48,6 +48,8 @@ pub enum Command {
     Tail(String),
     /// Close the half-read connection with this number, so that the one that follows it can be read from its beginning.
     Resync(u64),
+    /// The operator wants to see once who the identity with this hash is. It never reaches the knowledge.
+    Reveal(u64),
     /// Policies stand like this now.
     Standings(Arc<Standings>),
     /// Put a policy into force, or take it back. Whoever enforces policies takes this out of the way; the knowledge

@@ -33,6 +33,7 @@ mod history;
 mod learning;
 mod ledger;
 mod library;
+mod origins;
 mod passed_on;
 mod peers;
 mod present;
@@ -200,7 +201,7 @@ impl Knowledge {
                 self.revision += 1;
                 return;
             }
-            Command::Order(_) | Command::Tail(_) => return,
+            Command::Order(_) | Command::Tail(_) | Command::Reveal(_) => return,
             Command::Handle { finding, state } => {
                 self.ledger.handle(&finding, state, self.window.map_or(0, |window| window.1));
                 self.revision += 1;

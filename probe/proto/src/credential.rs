@@ -4,6 +4,7 @@
 //! looked up by a keyed hash afterwards; none is kept.
 
 mod jwt;
+mod legible;
 mod weak;
 
 use crate::call::{AuthScheme, Credential, IdentityHash, Traits};
@@ -18,6 +19,8 @@ use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use weak::Guesses;
+
+pub(crate) use legible::legible;
 
 /// Credentials whose identity is remembered, so that it is not computed for every call.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();

@@ -20,6 +20,7 @@ mod object;
 mod operation;
 pub mod path;
 pub mod redact;
+pub mod secret;
 pub mod segment;
 pub mod sensitive;
 pub mod stream;

@@ -9,7 +9,7 @@ use crate::call::{
     AuthScheme, Bodies, Call, IdentityHash, Messages, Notes, Objects, Party, Protocol, Vantage,
 };
 use crate::clue;
-use crate::credential::{Credentials, Place, cookie, is_certificate_field, is_key_field};
+use crate::credential::{Credentials, Place, cookie, is_certificate_field, is_key_field, legible};
 use crate::dialect::{DIALECTS, Scratch};
 use crate::exchange::{Exchange, Fields, Request};
 use crate::keyed_hash::KeyedHash;
@@ -17,6 +17,7 @@ use crate::naming_source::{NamingSource, NamingSources};
 use crate::object;
 use crate::path::Target;
 use crate::redact;
+use crate::secret::Secret;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -57,6 +58,9 @@ pub struct Namer {
     credentials: Credentials,
     scratch: Scratch,
     sources: NamingSources,
+    /// The identity that an operator wants to know of.
+    wanted: Option<IdentityHash>,
+    revealed: Option<Secret>,
 }
 
 impl Namer {
@@ -68,7 +72,19 @@ impl Namer {
             credentials: Credentials::new(),
             scratch: Scratch::default(),
             sources: NamingSources::default(),
+            wanted: None,
+            revealed: None,
         }
+    }
+
+    /// Who this is shall be told by the next call of theirs; `None`: nobody asks.
+    pub fn look_for(&mut self, identity: Option<IdentityHash>) {
+        self.wanted = identity;
+    }
+
+    /// Who it is, once.
+    pub const fn revealed(&mut self) -> Option<Secret> {
+        self.revealed.take()
     }
 
     /// What names the callers of which services, by the word of the operator.
@@ -183,7 +199,8 @@ impl Namer {
             set_host(target.authority, &mut call.host);
         }
         let (mut typed, mut traced, mut proof) = (false, None, None);
-        let Self { hash, credentials, sources, .. } = self;
+        let Self { hash, credentials, sources, wanted, revealed, .. } = self;
+        let mut legibly = None;
         let chosen = sources.of(&call.dst.workload.id);
         let mut prove = |place: Place, field: (&[u8], &[u8]), call: &mut Call| {
             if proof.is_none_or(|before| place < before)
@@ -192,6 +209,13 @@ impl Namer {
                 (call.auth, call.identity) = (found.scheme, found.hash);
                 call.credential = Some(found.credential);
                 proof = Some(place);
+                if wanted.is_some() {
+                    let claim = match chosen {
+                        Some(NamingSource::Claim(own)) => Some(own.as_str()),
+                        _ => None,
+                    };
+                    legibly = legible(place, field.1, claim);
+                }
             }
         };
         exchange.request.fields.each(&mut |name, value| {
@@ -241,6 +265,9 @@ impl Namer {
             && let Some((_, value)) = credential.claims.iter().find(|(name, _)| name == own)
         {
             call.identity = Some(IdentityHash(*value));
+        }
+        if wanted.is_some() && *wanted == call.identity {
+            *revealed = legibly;
         }
         if !hosted {
             call.host.clear();

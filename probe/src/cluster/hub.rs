@@ -63,6 +63,7 @@ pub fn run(plan: Plan, feed: Feed) -> Result<(), SourceError> {
 
 async fn watch(plan: Plan, mut feed: Feed) -> Result<(), SourceError> {
     feed.rules.mark_changed();
+    feed.peephole.wall_up("agents send hashes only: ask on the node itself, with sudo apisec-top");
     let (events, mut heard) = mpsc::channel(EVENTS);
     let mut meeting = Meeting::new(plan, &events);
     drop(events);

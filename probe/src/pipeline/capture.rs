@@ -6,7 +6,7 @@ use super::details::Details;
 use super::examination::Examination;
 use super::governor::{Governor, Shedding};
 use super::samples::Samples;
-use super::{Config, Pace, Update};
+use super::{Config, Pace, Peephole, Update};
 use crate::clock;
 use crate::flow::Flow;
 use crate::record::{RecordError, Recorder};
@@ -116,6 +116,12 @@ impl Capture {
     /// Also compares values with what is documented of them.
     pub(super) fn examining(mut self, specs: watch::Receiver<Vec<Given>>) -> Self {
         self.stages.desk.examination = Examination::start(specs);
+        self
+    }
+
+    /// Also shows one identity to an operator who looks for it.
+    pub(super) fn revealing(mut self, peephole: Peephole) -> Self {
+        self.stages.desk.peephole = peephole;
         self
     }
 

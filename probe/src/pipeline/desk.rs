@@ -11,6 +11,7 @@ use super::examination::Examination;
 use super::governor::Shedding;
 use super::half_read::HalfRead;
 use super::hold::{Hold, Release};
+use super::peephole::Peephole;
 use super::samples::Samples;
 use crate::flow::Flow;
 use crate::identity::{Certainty, Identity};
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     pub(super) details: Details,
     pub(super) samples: Samples,
     pub(super) examination: Examination,
+    pub(super) peephole: Peephole,
     pub(super) calls: u64,
     pub(super) calls_in_delta: u64,
     pub(super) unnamed: u64,
@@ -85,6 +87,7 @@ impl Desk {
             details: Details::default(),
             samples,
             examination: Examination::default(),
+            peephole: Peephole::default(),
             calls: 0,
             calls_in_delta: 0,
             unnamed: 0,
@@ -142,7 +145,11 @@ impl Desk {
             Shedding::Fields | Shedding::Calls => Depth::Operation,
         };
         let mut call = self.call.take().unwrap_or_else(|| Namer::blank(ends));
+        self.namer.look_for(self.peephole.wanted());
         self.namer.name(exchange, ends, depth, &mut call);
+        if let Some(secret) = self.namer.revealed() {
+            self.peephole.show(secret);
+        }
         call.tls = self.conns.tls(exchange.conn);
         if call.tls.as_ref().is_some_and(|tls| tls.mutual == Some(true)) {
             call.notes.add(Notes::CLIENT_CERTIFICATE);

@@ -2,7 +2,7 @@
 
 use super::capture::Report;
 use super::resync::Resync;
-use super::{Config, Detection, Update};
+use super::{Config, Detection, Peephole, Update};
 use crate::clock;
 use crate::forward::Forwarder;
 use crate::metrics::Exporter;
@@ -83,13 +83,19 @@ impl Setup {
     }
 }
 
+/// Where the others hear of what there is.
+pub(super) struct Channels {
+    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(super) rules: watch::Sender<Vec<TemplateRule>>,
+    pub(super) specs: watch::Sender<Vec<Given>>,
+    pub(super) tail: watch::Sender<String>,
+    pub(super) peephole: Peephole,
+}
+
 /// Owns the knowledge.
 pub(super) struct Merger {
     knowledge: Knowledge,
-    publish: watch::Sender<Arc<Snapshot>>,
-    publish_rules: watch::Sender<Vec<TemplateRule>>,
-    publish_specs: watch::Sender<Vec<Given>>,
-    publish_tail: watch::Sender<String>,
+    channels: Channels,
     /// Known before the pipeline started.
     degradations: Vec<Degradation>,
     capture: Capture,
@@ -109,13 +115,7 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    pub(super) fn new(
-        setup: Setup,
-        publish: watch::Sender<Arc<Snapshot>>,
-        publish_rules: watch::Sender<Vec<TemplateRule>>,
-        publish_specs: watch::Sender<Vec<Given>>,
-        publish_tail: watch::Sender<String>,
-    ) -> Self {
+    pub(super) fn new(setup: Setup, channels: Channels) -> Self {
         let mut knowledge = Knowledge::new(setup.limits, setup.rules);
         knowledge.zombie_after(setup.zombie_after);
         knowledge.remember(setup.history);
@@ -131,10 +131,7 @@ impl Merger {
         knowledge.recall(found);
         Self {
             knowledge,
-            publish,
-            publish_rules,
-            publish_specs,
-            publish_tail,
+            channels,
             degradations: setup.degradations,
             capture: Capture { source: setup.source, ..Capture::default() },
             now: 0,
@@ -185,16 +182,20 @@ impl Merger {
             self.resync.start(connection, &self.capture.half_read);
             return;
         }
+        if let Command::Reveal(identity) = command {
+            self.channels.peephole.open(identity, self.resync.audit());
+            return;
+        }
         if let Command::Tail(filter) = command {
-            self.publish_tail.send_replace(filter);
+            self.channels.tail.send_replace(filter);
             return;
         }
         if let Command::Specify(given) = &command {
-            self.publish_specs.send_replace(given.clone());
+            self.channels.specs.send_replace(given.clone());
         }
         self.knowledge.apply(command);
         self.keep_findings();
-        self.publish_rules.send_replace(self.knowledge.rules().to_vec());
+        self.channels.rules.send_replace(self.knowledge.rules().to_vec());
         self.dirty = true;
     }
 
@@ -270,7 +271,7 @@ impl Merger {
         if let Some(exporter) = &self.exporter {
             exporter.offer(&snapshot);
         }
-        self.publish.send_replace(snapshot);
+        self.channels.snapshots.send_replace(snapshot);
         self.dirty = false;
     }
 }

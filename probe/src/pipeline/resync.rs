@@ -28,6 +28,11 @@ impl Resync {
         Self { audit, send, outcomes, closed: 0, gone: Vec::new(), trouble: None }
     }
 
+    /// Where it is written down.
+    pub(super) const fn audit(&mut self) -> Option<&mut Audit> {
+        self.audit.as_mut()
+    }
+
     /// Closes `connection`, if it is one of these; the kernel is asked on a thread of its own.
     pub(super) fn start(&mut self, connection: u64, known: &[HalfReadView]) {
         if self.audit.is_none() {

@@ -79,6 +79,12 @@ impl Audit {
         Self { file: None }
     }
 
+    /// What is written down can be read later.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Writes a deed down.
     ///
     /// # Errors

@@ -16,11 +16,24 @@ const MAX_BYTES: u64 = 16 << 20;
 /// How long a finding is kept after it was seen last, nanoseconds.
 const KEPT: u64 = 30 * 86_400 * 1_000_000_000;
 
+/// What a run may write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hand {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What it found. What was said is another's: of somebody at a terminal beside it.
+    Observes,
+    /// That, and what is said of it.
+    Says,
+}
+
 /// See the module. The default keeps nothing.
 #[derive(Debug, Default)]
 pub struct Docket {
     /// Where it is written; `None` when it is not.
     folder: Option<PathBuf>,
+    hand: Hand,
     said: BTreeMap<String, State>,
     found: Vec<Finding>,
     trouble: Option<Degradation>,
@@ -38,14 +51,13 @@ struct Page {
 }
 
 impl Docket {
-    /// That of a state folder; it is only written where it `may` be. A file that was not understood is never overwritten.
+    /// That of a state folder; only what the `hand` may write is written. A file that was not understood is never overwritten.
     #[must_use]
-    pub fn open(folder: &Path, may: bool) -> Self {
-        let mut docket = Self { folder: may.then(|| folder.to_owned()), ..Self::default() };
+    pub fn open(folder: &Path, hand: Hand) -> Self {
+        let writes = (hand != Hand::Off).then(|| folder.to_owned());
+        let mut docket = Self { folder: writes, hand, ..Self::default() };
         let path = folder.join(FILE);
-        let read =
-            read_capped(&path, MAX_BYTES).and_then(|bytes| Ok(serde_json::from_slice::<Page>(&bytes)?));
-        match read {
+        match read(&path) {
             Ok(page) if page.version <= VERSION => (docket.said, docket.found) = (page.findings, page.found),
             Ok(page) => docket.unread(&path, &format!("version {} is newer than this program", page.version)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
@@ -77,6 +89,8 @@ impl Docket {
     /// Writes the findings and what is said of them by now, if that is something else than before.
     pub fn keep(&mut self, said: &BTreeMap<String, State>, found: Vec<Finding>) {
         let Some(folder) = &self.folder else { return };
+        let beside = (self.hand == Hand::Observes).then(|| read(&folder.join(FILE)).ok()).flatten();
+        let said = beside.as_ref().map_or(said, |page| &page.findings);
         if *said == self.said && found == self.found {
             return;
         }
@@ -111,6 +125,10 @@ impl Docket {
     }
 }
 
+fn read(path: &Path) -> io::Result<Page> {
+    Ok(serde_json::from_slice(&read_capped(path, MAX_BYTES)?)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,17 +142,28 @@ mod tests {
     fn what_is_said_outlives_the_program() {
         let folder = tempfile::tempdir().unwrap();
         let muted = said(State::Muted { reason: "a load test".into(), until: 7 });
-        let mut docket = Docket::open(folder.path(), true);
+        let mut docket = Docket::open(folder.path(), Hand::Says);
         let found = Finding { id: "0123456789abcdef".into(), last_seen: 7 * KEPT, ..Finding::default() };
         let old = Finding { id: "fedcba9876543210".into(), last_seen: 6 * KEPT, ..Finding::default() };
         docket.keep(&muted, vec![found.clone(), old]);
         assert!(docket.trouble().is_none());
-        let kept = Docket::open(folder.path(), false);
+        let kept = Docket::open(folder.path(), Hand::Off);
         assert_eq!(*kept.said(), muted);
         assert_eq!(kept.found(), [found]);
         // Who may only look writes nothing.
-        Docket::open(folder.path(), false).keep(&said(State::Acknowledged), Vec::new());
-        assert_eq!(*Docket::open(folder.path(), true).said(), muted);
+        Docket::open(folder.path(), Hand::Off).keep(&said(State::Acknowledged), Vec::new());
+        assert_eq!(*Docket::open(folder.path(), Hand::Says).said(), muted);
+    }
+
+    #[test]
+    fn who_only_observes_takes_nothing_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut observer = Docket::open(folder.path(), Hand::Observes);
+        Docket::open(folder.path(), Hand::Says).keep(&said(State::Acknowledged), Vec::new());
+        let found = Finding { id: "0123456789abcdef".into(), last_seen: KEPT, ..Finding::default() };
+        observer.keep(&BTreeMap::new(), vec![found.clone()]);
+        let kept = Docket::open(folder.path(), Hand::Off);
+        assert_eq!((kept.said(), kept.found()), (&said(State::Acknowledged), vec![found]));
     }
 
     #[test]
@@ -142,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"version": 1, "findings": {"0123456789abcdef": {"is": "acknowledged"}}}"#;
         fs::write(folder.path().join(FILE), text).unwrap();
-        assert_eq!(*Docket::open(folder.path(), true).said(), said(State::Acknowledged));
+        assert_eq!(*Docket::open(folder.path(), Hand::Says).said(), said(State::Acknowledged));
     }
 
     #[test]
@@ -151,7 +180,7 @@ mod tests {
         for text in ["{", "{\"version\": 3, \"findings\": {}}", "{\"version\": 1, \"findings\": {\"a\": 7}}"]
         {
             fs::write(folder.path().join(FILE), text).unwrap();
-            let mut docket = Docket::open(folder.path(), true);
+            let mut docket = Docket::open(folder.path(), Hand::Says);
             assert_eq!(docket.trouble().unwrap().code, "findings-unread");
             docket.keep(&said(State::Acknowledged), Vec::new());
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), text);
@@ -161,7 +190,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let mut docket = Docket::open(&folder.path().join("gone"), true);
+        let mut docket = Docket::open(&folder.path().join("gone"), Hand::Says);
         docket.keep(&said(State::Acknowledged), Vec::new());
         assert_eq!(docket.trouble().unwrap().code, "findings-not-kept");
     }

@@ -2,7 +2,7 @@
 //! approved. Only read: nothing is made, locked or repaired.
 
 use super::audit;
-use super::docket::Docket;
+use super::docket::{Docket, Hand};
 use super::working::Working;
 use crate::journal::Journal;
 use crate::policy::journal_path;
@@ -41,7 +41,7 @@ impl Handover {
         }
         told.changes.extend(Working::of(folder).approvals());
         told.changes.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
-        let docket = Docket::open(folder, false);
+        let docket = Docket::open(folder, Hand::Off);
         told.troubles.extend(docket.trouble().cloned());
         told.findings = docket.found();
         for finding in &mut told.findings {
@@ -96,7 +96,7 @@ mod tests {
         fs::write(folder.path().join("audit.log"), torn).unwrap();
         let muted = State::Muted { reason: "a test".into(), until: 0 };
         let found = Finding { id: "a".into(), last_seen: 9, ..Finding::default() };
-        Docket::open(folder.path(), true).keep(&[("a".to_owned(), muted.clone())].into(), vec![found]);
+        Docket::open(folder.path(), Hand::Says).keep(&[("a".to_owned(), muted.clone())].into(), vec![found]);
         let told = Handover::of(folder.path());
         let lines: Vec<(&str, &str, &str)> = told
             .changes

@@ -157,6 +157,20 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
             screen.press("\\");
             screen.show(view);
         }
+        "reveal" if !matches!(VIEWS[view].0, "calls" | "findings") => {
+            screen.press(key);
+            screen.assert_sound(key);
+        }
+        "reveal" => {
+            // The row that is selected by now may name somebody or nobody.
+            let asked = |text: &str| {
+                text.contains("─ Who is this ─")
+                    || footer(text).contains("nobody is named")
+                    || text.contains("o findings")
+            };
+            screen.press_until(key, "a question", asked);
+            screen.close("─ Who is this ─");
+        }
         "resync" => {
             // Nothing of the shop was open before us.
             screen.press_until(key, "a refusal", |text| {

@@ -1,6 +1,6 @@
-//! Whether a finding is worth a sound: open, new, and bad enough. Each rings once, however often it is brought up to date.
+//! Whether a finding is worth a sound: new, and bad enough. Each rings once, however often it is brought up to date.
 
-use apisec_engine::finding::{Finding, Severity};
+use apisec_engine::finding::{Finding, Severity, State};
 use apisec_engine::snapshot::Snapshot;
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ impl Bell {
     pub(super) fn rings(&mut self, snapshot: &Snapshot) -> bool {
         let Some(least) = self.least else { return false };
         let is_loud = |finding: &&Finding| {
-            finding.state.is_open() && finding.severity >= least && snapshot.saw(finding)
+            // Somebody looks at the others, also when the program was started again since.
+            finding.state == State::New && finding.severity >= least && snapshot.saw(finding)
         };
         let loud = snapshot.findings.iter().filter(is_loud);
         let loud: BTreeSet<String> = loud.map(|finding| finding.id.clone()).collect();
@@ -34,7 +35,6 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apisec_engine::finding::State;
 
     #[test]
     fn each_rings_once() {
@@ -47,6 +47,8 @@ mod tests {
         assert!(bell.rings(&snapshot) && !bell.rings(&snapshot));
         let muted = State::Muted { reason: "known".into(), until: 0 };
         snapshot.findings.push(Finding { state: muted, ..finding("worse", Severity::Critical) });
+        let known = Finding { state: State::Acknowledged, ..finding("known", Severity::Critical) };
+        snapshot.findings.push(known);
         assert!(!bell.rings(&snapshot));
         assert!(!Bell::new(None).rings(&snapshot));
     }

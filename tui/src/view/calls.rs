@@ -96,11 +96,13 @@ impl View for Calls {
         };
     }
 
-    fn can(&self, _world: &World<'_>) -> Vec<Action> {
+    fn can(&self, world: &World<'_>) -> Vec<Action> {
         if self.len == 0 {
             return Vec::new();
         }
-        [&[Action::Open], MOTIONS, &[Action::Copy]].concat()
+        let named = self.at(self.list.index).and_then(|(_, row)| row.identity);
+        let reveal = named.filter(|_| world.reveals()).map(|_| Action::Reveal);
+        [&[Action::Open], reveal.as_slice(), MOTIONS, &[Action::Copy]].concat()
     }
 
     fn update(&mut self, action: &Action, world: &World<'_>) -> Reply {
@@ -109,6 +111,14 @@ impl View for Calls {
                 Some((chunk, row)) => Reply::Open(Box::new(inspect(world, chunk, row))),
                 None => Reply::Ignored,
             },
+            Action::Reveal => {
+                let identity =
+                    self.at(self.list.index).and_then(|(_, row)| Some((row.identity?.0, row.auth)));
+                let name = identity.map_or_else(String::new, |(hash, auth)| {
+                    format!("{} {:08x}", vocabulary::auth(auth), hash >> 32)
+                });
+                world.reveal(identity.map(|(hash, _)| hash), &name)
+            }
             Action::Copy => match self.at(self.list.index) {
                 Some((chunk, row)) => Reply::Effect(Effect::Copy(chunk.path(row).to_owned())),
                 None => Reply::Ignored,

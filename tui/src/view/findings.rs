@@ -78,6 +78,7 @@ impl View for Findings {
                 can.push(Action::Reopen);
             }
         }
+        can.extend(hash(finding).filter(|_| world.reveals()).map(|_| Action::Reveal));
         can.extend([Action::Sort, Action::SortReverse, Action::Copy]);
         [&can, MOTIONS].concat()
     }
@@ -102,6 +103,7 @@ impl View for Findings {
             Action::Copy => Reply::Effect(Effect::Copy(format!("{}: {}", finding.title, finding.evidence))),
             Action::ItsCalls => go("calls", calls_filter(finding)),
             Action::ItsEndpoint => go("endpoints", endpoint_filter(finding)),
+            Action::Reveal => world.reveal(hash(finding), &finding.identity),
             Action::Acknowledge => becomes(State::Acknowledged),
             Action::Reopen => becomes(State::New),
             Action::Mute => {
@@ -149,6 +151,11 @@ impl Findings {
         self.selected =
             self.finding(world, self.list.index).map(|finding| finding.id.clone()).unwrap_or_default();
     }
+}
+
+/// Hash of the identity.
+fn hash(finding: &Finding) -> Option<u64> {
+    u64::from_str_radix(&finding.identity_hash, 16).ok()
 }
 
 fn handle(finding: &Finding, state: State) -> Command {

@@ -2,12 +2,13 @@
 
 use super::{About, Cues, Detector, Notebook, Seen, Setting};
 use crate::case::{Accusation, Bench, Cases};
-use crate::endpoint::is_external;
-use crate::family::family;
+use crate::endpoint::Id;
+use crate::family::is_elsewhere;
 use crate::finding::Severity;
 use crate::fingerprint;
 use crate::trail::{Mark, Outcome, SENSITIVE, Scope};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashSet;
+use std::net::IpAddr;
 
 pub(super) struct LateralMovement;
 
@@ -61,10 +62,10 @@ impl Detector for LateralMovement {
         let call = seen.call;
         let writes = call.request_body > 0 && matches!(call.method.as_str(), "POST" | "PUT" | "PATCH");
         let asks = call.response_body > 0 && !call.objects.asked.is_empty();
-        if seen.outcome != Outcome::Accepted || !(writes || asks) || is_outside(&call.src.workload.id) {
+        if seen.outcome != Outcome::Accepted || !(writes || asks) || is_elsewhere(&call.src.workload.id) {
             return;
         }
-        let outside = is_outside(&call.dst.workload.id) || is_public(&call.host);
+        let outside = is_elsewhere(&call.dst.workload.id) || is_public(&call.host);
         let reads = !outside && asks;
         if outside && !writes || !outside && !asks {
             return;
@@ -135,14 +136,27 @@ fn exfiltration(cases: &Cases<'_>, bench: &mut Bench<'_>) {
     }
 }
 
+/// Services and callers that were given what is sensitive there, as answers that were read show: not all are.
+fn readers<'a>(cases: &Cases<'a>) -> HashSet<(&'a Id, &'a Id)> {
+    let mut readers = HashSet::new();
+    for case in cases.fresh(Scope::Actor).filter(|case| cases.kinds.is_inside(&case.key.caller)) {
+        let sensitive = || cases.everybody(&case).is_some_and(|all| all.total().counted(SENSITIVE) > 0);
+        if case.total().with(Outcome::Accepted) > 0 && sensitive() {
+            readers.insert((&case.key.endpoint.service, &case.key.caller));
+        }
+    }
+    readers
+}
+
 /// First calls along an edge, to a service with sensitive data.
 fn new_edges(cases: &Cases<'_>, bench: &mut Bench<'_>) {
     let known = cases.setting(&ABOUT, "known") * 1e9;
+    let readers = readers(cases);
     for case in cases.fresh(Scope::Edge) {
         let trail = case.total();
-        if trail.counted(SENSITIVE) == 0
+        if !readers.contains(&(&case.key.endpoint.service, &case.key.caller))
             || trail.with(Outcome::Accepted) == 0
-            || is_external(&case.key.caller)
+            || !cases.kinds.is_inside(&case.key.caller)
         {
             continue;
         }
@@ -157,7 +171,8 @@ fn new_edges(cases: &Cases<'_>, bench: &mut Bench<'_>) {
         let others: Vec<_> = cases.edges_to(&case.key.endpoint).collect();
         let since = others.iter().map(|other| other.total().first).min().unwrap_or(u64::MAX);
         let replica = others.iter().any(|other| {
-            other.key.caller != case.key.caller && family(&other.key.caller) == family(&case.key.caller)
+            other.key.caller != case.key.caller
+                && cases.kinds.of(&other.key.caller) == cases.kinds.of(&case.key.caller)
         });
         // A caller that began in the first minutes is new only against what earlier runs know.
         if replica || (usual == 0 && (trail.first.saturating_sub(since) as f64) < known) {
@@ -168,8 +183,8 @@ fn new_edges(cases: &Cases<'_>, bench: &mut Bench<'_>) {
             _ => format!("; in {minutes} minutes that are known only {usual} other kinds of callers came"),
         };
         let evidence = format!(
-            "first call {:.0} s after the service was first seen; {} calls since, sensitive data in {} answers; {} other \
-             callers{usually}",
+            "first call {:.0} s after the service was first seen; {} calls since, to operations that give \
+             sensitive data ({} of these answers were read); {} other callers{usually}",
             trail.first.saturating_sub(since) as f64 / 1e9,
             trail.calls,
             trail.counted(SENSITIVE),
@@ -182,17 +197,6 @@ fn new_edges(cases: &Cases<'_>, bench: &mut Bench<'_>) {
                 .fact("calls", trail.calls as f64)
                 .suggest("edge", 0),
         );
-    }
-}
-
-/// Whether a workload is neither of a probed node nor of a private network: of a captured file everybody is a peer.
-fn is_outside(id: &str) -> bool {
-    let Some(address) = id.strip_prefix("external:") else { return false };
-    let host = address.parse().or_else(|_| address.parse::<SocketAddr>().map(|address| address.ip()));
-    match host.map(|ip: IpAddr| ip.to_canonical()) {
-        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback()),
-        Ok(IpAddr::V6(ip)) => !(ip.is_unique_local() || ip.is_loopback()),
-        Err(_) => true,
     }
 }
 
@@ -247,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn answers_to_others_show_what_is_sensitive() {
+        let mut scene = Scene::new();
+        let email = |call: &mut _| Scene::answer(call, &[".email"], &[Sensitive::Email]);
+        scene.from("process:orders:81").to("process:users:80").user(1).call("GET", "/users/1", 200, email);
+        scene.get("/stock", 200);
+        scene.wait(700);
+        scene.from("process:reports").user(1).get("/stock", 200);
+        scene.nothing("lateral-movement");
+        scene.user(1).get("/users/1", 200);
+        assert_eq!(scene.only("lateral-movement").actor, "process:reports");
+    }
+
+    #[test]
     fn near_misses() {
         let mut scene = Scene::new();
         reads(&mut scene, 5);
@@ -257,8 +274,6 @@ mod tests {
         scene.wait(30);
         sends(&mut scene, 9_000);
         scene.nothing("lateral-movement");
-        assert!(is_outside("external:192.0.2.7:80") && is_outside("external:drop.example"));
-        assert!(!is_outside("external:10.0.0.7") && !is_outside("external:[fd00::1]:80"));
         assert!(is_public("drop.example") && !is_public("10.0.0.7:80") && !is_public("users.shop.svc"));
     }
 }

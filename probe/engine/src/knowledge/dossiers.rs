@@ -3,8 +3,9 @@
 use super::{Knowledge, refresh_services};
 use crate::case::{Bench, Case, Cases, Dossier, Settings};
 use crate::detect::DETECTORS;
-use crate::endpoint::{EndpointKey, Id};
-use crate::limits::Limits;
+use crate::endpoint::{EndpointKey, Id, is_external};
+use crate::family::Kinds;
+use crate::limits::{Limits, OVERFLOW};
 use crate::load::SECOND;
 use crate::trail::{NOBODY, Scope, Trail, TrailKey, epoch_of};
 use apisec_proto::call::Vantage;
@@ -217,6 +218,7 @@ impl Knowledge {
         self.dossiers.judged = epoch_of(now).max(epoch);
         refresh_services(self);
         let fresh: Vec<u32> = std::mem::take(&mut self.dossiers.fresh).into_iter().collect();
+        let kinds = self.kinds();
         let workloads = &self.workloads;
         let shown = |key: &EndpointKey| -> Option<Arc<str>> {
             workloads.get(&key.service)?.service.as_ref()?.shown(key).cloned()
@@ -225,7 +227,7 @@ impl Knowledge {
         let folded: Vec<Case<'_>> = Vec::new();
         let baseline = &self.learning.baseline;
         let mut cases =
-            Cases { now, dossiers, fresh: &fresh, places, shown: &shown, settings, baseline, folded };
+            Cases { now, dossiers, fresh: &fresh, places, shown: &shown, settings, baseline, kinds, folded };
         cases.fold();
         let ledger = &mut self.ledger;
         ledger.follow(&shown);
@@ -233,6 +235,11 @@ impl Knowledge {
         for detector in DETECTORS.iter().filter(|detector| !settings.silences(detector.about())) {
             detector.judge(&cases, &mut Bench { about: detector.about(), raise: &mut raise });
         }
+    }
+
+    /// Who is inside, by what is known of everybody.
+    pub(super) fn kinds(&self) -> Kinds {
+        Kinds { of_addresses: self.workloads.keys().all(|id| is_external(id) || **id == *OVERFLOW) }
     }
 
     /// What the operator set of the detectors.

@@ -5,7 +5,7 @@ use super::Knowledge;
 use super::dossiers::Dossiers;
 use crate::baseline::{Baseline, MINUTE, Minute, Norm, NormKey};
 use crate::endpoint::{EndpointKey, Id};
-use crate::family::kind_of_caller;
+use crate::family::Kinds;
 use crate::finding::Severity;
 use crate::load::SECOND;
 use crate::trail::{CROWD, NOBODY, Outcome, Scope, TrailKey};
@@ -43,7 +43,12 @@ struct Sample {
 
 impl Learning {
     /// Takes what is old enough, without what those did of whom something was found. `accused` says who.
-    fn believe(&mut self, now: u64, accused: &HashSet<(String, String, String)>) -> BTreeSet<NormKey> {
+    fn believe(
+        &mut self,
+        now: u64,
+        accused: &HashSet<(String, String, String)>,
+        kinds: Kinds,
+    ) -> BTreeSet<NormKey> {
         let mut learnt = BTreeSet::new();
         while let Some(sample) = self.waiting.pop_front_if(|sample| sample.at + DELAY <= now) {
             let Sample { at, key, caller, actor, minute, accepted, way } = sample;
@@ -51,7 +56,7 @@ impl Learning {
             if accused.contains(&name(String::new())) || accused.contains(&name(format!("{actor:016x}"))) {
                 continue;
             }
-            let kind = kind_of_caller(&caller);
+            let kind = kinds.of(&caller);
             if let Some(norm) = self.baseline.learning(&NormKey::edge(&key.service, kind)) {
                 norm.learn(at, minute);
             }
@@ -87,8 +92,8 @@ impl Knowledge {
             return;
         }
         self.learning.done = minute;
-        let accused = self.ledger.accused(Severity::Medium);
-        let learnt = self.learning.believe(now, &accused);
+        let (accused, kinds) = (self.ledger.accused(Severity::Medium), self.kinds());
+        let learnt = self.learning.believe(now, &accused, kinds);
         self.learn_properties(&learnt);
         let workloads = &self.workloads;
         let shown = |key: &EndpointKey| -> Arc<str> {

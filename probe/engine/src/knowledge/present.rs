@@ -3,6 +3,7 @@
 use super::drifting::{self, choose_specifications, inventory};
 use super::grouping::GroupName;
 use super::library;
+use super::origins;
 use super::passed_on;
 use super::peers::Peers;
 use super::repaint::repaint;
@@ -52,13 +53,14 @@ pub(super) fn snapshot(known: &mut Knowledge, now: u64) -> Snapshot {
     let mut capture: Capture = known.capture.clone();
     capture.degradations.extend(known.degradations());
     capture.degradations.extend(library::doubts(&specifications));
+    let chains = chains(known);
     Snapshot {
         schema: SCHEMA.to_owned(),
         window: Window { start: rfc3339(from), end: rfc3339(now), start_ns: from, end_ns: now },
-        chains: chains(known),
+        findings: findings(known, &chains),
+        chains,
         specifications,
         inventory: inventory(known, &canvas.endpoints, from),
-        findings: findings(known),
         policies: known.standings.policies.clone(),
         policy_history: known.standings.history.clone(),
         policy_answer: known.standings.answer.clone(),
@@ -121,7 +123,7 @@ fn workload(described: &Described) -> WorkloadView {
 }
 
 /// The findings, each once however many proxies passed the call on.
-fn findings(known: &Knowledge) -> Vec<Finding> {
+fn findings(known: &Knowledge, chains: &[ChainView]) -> Vec<Finding> {
     let mut findings = known.ledger.view();
     let name = |node: &Node| known.workloads.get_index(*node as usize).map_or("", |(id, _)| &**id);
     let edges: BTreeSet<(&str, &str)> =
@@ -131,6 +133,7 @@ fn findings(known: &Knowledge) -> Vec<Finding> {
         callers.any(|(_, src)| passed_on::is_one(src, outer))
     };
     passed_on::fold(&mut findings, calls);
+    origins::name(&mut findings, chains);
     findings.sort_by(|a, b| Reverse(a.urgency()).cmp(&Reverse(b.urgency())).then_with(|| a.id.cmp(&b.id)));
     findings
 }

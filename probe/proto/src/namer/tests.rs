@@ -17,6 +17,12 @@ fn name(request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
 
 /// The same, with the word of the operator on what names callers.
 fn name_by(sources: &NamingSources, request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
+    let mut namer = Namer::new([3; 32]);
+    namer.name_by(sources.clone());
+    name_with(&mut namer, request, response, want_detail)
+}
+
+fn name_with(namer: &mut Namer, request: &[u8], response: &[u8], want_detail: bool) -> Option<Call> {
     let (src, dst) = (party(1, "a"), party(2, "b"));
     let ends = Ends {
         src: &src,
@@ -25,8 +31,6 @@ fn name_by(sources: &NamingSources, request: &[u8], response: &[u8], want_detail
         dst_addr: ([192, 0, 2, 2], 80).into(),
         vantage: Vantage::Server,
     };
-    let mut namer = Namer::new([3; 32]);
-    namer.name_by(sources.clone());
     let mut call = None;
     let mut decoder = Decoder::new(Limits::default());
     let mut out = |exchange: &Exchange<'_>| {
@@ -61,6 +65,23 @@ fn a_call_says_what_happened() {
     assert_eq!((call.request_type.as_str(), call.response_type.as_str()), ("text/plain", "application/json"));
     assert_eq!(call.auth, AuthScheme::Bearer);
     assert!(call.identity.is_some() && call.trace.is_some() && call.detail.is_none());
+}
+
+#[test]
+fn one_identity_is_revealed_to_whoever_asks_for_it() {
+    let request = |key: &str| format!("GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key: {key}\r\n\r\n").into_bytes();
+    let mut namer = Namer::new([3; 32]);
+    let ada = name_with(&mut namer, &request("ada-key"), OK, false).unwrap().identity;
+    assert!(ada.is_some() && namer.revealed().is_none());
+    namer.look_for(ada);
+    name_with(&mut namer, &request("another"), OK, false);
+    assert!(namer.revealed().is_none());
+    name_with(&mut namer, &request("ada-key"), OK, false);
+    assert_eq!(namer.revealed().unwrap().expose(), "ada-key");
+    assert!(namer.revealed().is_none());
+    namer.look_for(None);
+    name_with(&mut namer, &request("ada-key"), OK, false);
+    assert!(namer.revealed().is_none());
 }
 
 #[test]

@@ -38,6 +38,9 @@ const RESPONSE_PREFIX: u32 = 440;
 const WHOLE: u32 = u32::MAX;
 /// Packets in which no frame was found after which a guess is given up.
 const MAX_STRAYS: u8 = 64;
+/// Frames that continue one header block after which the connection is given up: at the usual size 1 MiB, which no server takes.
+/// What a flood sends would take the ring from others (CVE-2024-27316).
+const MOST_CONTINUATIONS: u8 = 64;
 const WINDOW_UPDATE: u8 = 8;
 /// Flags that frames of each type below [`WINDOW_UPDATE`] may have, and whether they are on a stream (the top bit).
 const USUAL: u64 = u64::from_le_bytes([0x89, 0xad, 0x80, 0x80, 0x01, 0x8c, 0x01, 0x00]);
@@ -303,6 +306,12 @@ fn header(
     frames.have = 0;
     frames.left = length;
     frames.give = if kind == DATA { prefix } else { WHOLE };
+    frames.continued = if kind == CONTINUATION { frames.continued.wrapping_add(1) } else { 0 };
+    if frames.continued > MOST_CONTINUATIONS {
+        socket.verdict = VERDICT_DISMISSED;
+        add(counter::DISMISSED, 1);
+        return false;
+    }
     length <= MAX_LENGTH && (kind > 1 || stream != 0)
 }
 

@@ -29,7 +29,9 @@ pub struct Frames {
     pub have: u8,
     /// Packets while the position was not known.
     pub strays: u8,
-    pub pad: [u8; 3],
+    /// Frames of CONTINUATION since another one.
+    pub continued: u8,
+    pub pad: [u8; 2],
     /// A frame header that lies in two packets; the second half is room for the verifier.
     pub octets: [u8; 32],
 }

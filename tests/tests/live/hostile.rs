@@ -149,7 +149,7 @@ fn floods_and_bombs_of_http2() {
     let (nginx, port) = nginx();
     let watch = Watch::calls().unwrap();
     let before = watch.resident().unwrap();
-    attack(&["hpack-bomb", "rapid-reset", "frame-lengths"], port, &mark, || {
+    attack(&["hpack-bomb", "rapid-reset", "continuation-flood", "frame-lengths"], port, &mark, || {
         let url = format!("http://127.0.0.1:{port}{mark}/honest");
         for _ in 0..3 {
             run("h2load", &["-n", "1000", "-c", "2", "-m", "20", &url]);
@@ -159,6 +159,7 @@ fn floods_and_bombs_of_http2() {
     let calls = of_the_server(watch.end_with_calls("").unwrap(), &mark);
     is_noted(&calls, "hpack-bomb", "head-truncated");
     is_noted(&calls, "rapid-reset", "reset");
+    is_noted(&calls, "continuation-flood", "head-truncated");
     assert_eq!(calls.iter().filter(|call| call.path.contains("frame-lengths")).count(), 1);
     honest_calls_are_exact(nginx, &calls, 3000);
     assert!(grown < ROOM, "{grown} bytes more");

@@ -110,6 +110,13 @@ impl Notes {
     pub const WITHHELD: Self = Self(1 << 49);
     /// The client showed a certificate of its own to the server (mutual TLS).
     pub const CLIENT_CERTIFICATE: Self = Self(1 << 50);
+    /// It begins behind a gap of its connection, where frames were found again by what looks like them: bytes of a body may.
+    pub const PLACE_GUESSED: Self = Self(1 << 51);
+
+    /// The caller said how long it would wait (`grpc-timeout`).
+    pub const DEADLINE: Self = Self(1 << 52);
+    /// It took longer than that.
+    pub const OVERDUE: Self = Self(1 << 53);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -122,7 +129,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 51] = [
+    pub const NAMES: [&'static str; 54] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -174,6 +181,9 @@ impl Notes {
         "unimplemented",
         "withheld",
         "client-certificate",
+        "place-guessed",
+        "deadline",
+        "overdue",
     ];
 
     /// Adds the notes of `other`.

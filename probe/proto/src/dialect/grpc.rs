@@ -52,6 +52,10 @@ impl Dialect for Grpc {
         if target.path.starts_with(REFLECTION) {
             call.notes.add(Notes::REFLECTION);
         }
+        if let Some(patience) = exchange.request.fields.get("grpc-timeout").and_then(patience) {
+            call.notes.add(Notes::DEADLINE);
+            call.notes.add(if call.duration > patience { Notes::OVERDUE } else { Notes::default() });
+        }
         call.app_status = in_fields(exchange);
         if media(exchange).starts_with(WEB) {
             read_web(exchange, &mut scratch.text, call);
@@ -86,6 +90,22 @@ fn is_identifier(name: &[u8]) -> bool {
     name.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
         && name.len() <= MAX_IDENTIFIER
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// Nanoseconds that the caller waits: up to eight digits and a unit.
+fn patience(value: &[u8]) -> Option<u64> {
+    let (unit, digits) = value.trim_ascii().split_last()?;
+    let unit = match unit {
+        b'H' => 3_600_000_000_000,
+        b'M' => 60_000_000_000,
+        b'S' => 1_000_000_000,
+        b'm' => 1_000_000,
+        b'u' => 1_000,
+        b'n' => 1,
+        _ => return None,
+    };
+    let count: u32 = str::from_utf8(digits).ok().filter(|digits| digits.len() <= 8)?.parse().ok()?;
+    Some(u64::from(count).saturating_mul(unit))
 }
 
 /// The status from the trailers, or from the head where there is nothing else (a response of trailers only).
@@ -171,6 +191,16 @@ mod tests {
         {
             assert!(!is_method(path.as_bytes()), "{path}");
         }
+    }
+
+    #[test]
+    fn deadlines_are_read() {
+        let read = ["1H", "99999999H", "5S", "250m", "7u", "3n", "1", "H", "123456789n", "-1S", "1s", ""]
+            .map(|value| patience(value.as_bytes()));
+        let [hour, most, seconds, milli, micro, nano, wrong @ ..] = read;
+        assert_eq!((hour, seconds, milli), (Some(3_600_000_000_000), Some(5_000_000_000), Some(250_000_000)));
+        assert_eq!((micro, nano, most), (Some(7000), Some(3), Some(u64::MAX)));
+        assert!(wrong.iter().all(Option::is_none), "{wrong:?}");
     }
 
     #[test]

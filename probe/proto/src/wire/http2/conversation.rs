@@ -148,6 +148,7 @@ impl Http2 {
         }
         self.proof = self.proof.saturating_add(1);
         let reader = self.reader(role);
+        reader.doubt = reader.doubt.saturating_sub(1);
         reader.begin(frame);
         if frame.is_block() {
             reader.block.begin(frame);
@@ -225,6 +226,7 @@ impl Http2 {
         }
         reader.phase = Phase::Seek;
         (reader.have, reader.left) = (0, 0);
+        reader.doubt = PROOF;
         reader.block.finish();
         reader.table.forget();
         cx.stats.resyncs += 1;

@@ -35,6 +35,8 @@ pub(super) struct Reader {
     /// Octets of a frame header, or of a short payload, that came in pieces.
     pub(super) octets: [u8; HEADER],
     pub(super) have: u8,
+    /// Frames to come until a place that was found behind a gap is certain.
+    pub(super) doubt: u8,
     pub(super) block: Block,
     pub(super) table: Table,
 }
@@ -48,6 +50,7 @@ impl Reader {
             padding: None,
             octets: [0; HEADER],
             have: 0,
+            doubt: 0,
             block: Block::new(),
             table: Table::new(whole),
         }
@@ -95,6 +98,8 @@ pub(super) struct Block {
     /// The frame that began the block; stream 0 when none is pending.
     pub(super) first: Frame,
     pub(super) spoiled: Spoiled,
+    /// It is too long, and was read as far as it goes: the rest of it is passed over.
+    pub(super) passed: bool,
     /// Octets of its frames on the wire.
     pub(super) wire: u64,
 }
@@ -102,7 +107,7 @@ pub(super) struct Block {
 impl Block {
     const fn new() -> Self {
         let first = Frame { len: 0, kind: 0, flags: 0, stream: 0 };
-        Self { octets: Vec::new(), from: 0, first, spoiled: Spoiled::No, wire: 0 }
+        Self { octets: Vec::new(), from: 0, first, spoiled: Spoiled::No, passed: false, wire: 0 }
     }
 
     pub(super) const fn is_pending(&self) -> bool {
@@ -153,9 +158,15 @@ impl Block {
         self.octets.drain(self.from..(self.from + start).min(self.octets.len()));
     }
 
+    /// It goes on, and what comes is not collected.
+    pub(super) fn pass(&mut self, first: Frame) {
+        (self.first, self.spoiled, self.passed) = (first, Spoiled::Long, true);
+    }
+
     /// It was read.
     pub(super) fn finish(&mut self) {
         self.first = Frame::default();
+        self.passed = false;
         self.octets.clear();
         self.octets.shrink_to(MAX_KEPT);
     }

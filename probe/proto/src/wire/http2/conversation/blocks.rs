@@ -15,6 +15,12 @@ impl Http2 {
         let reader = self.reader(role);
         let frame = reader.frame;
         let ends = frame.has(END_HEADERS);
+        if reader.block.passed {
+            if ends {
+                reader.block.finish();
+            }
+            return;
+        }
         let alone = frame.kind != CONTINUATION && ends && payload.len() == frame.len as usize;
         if alone {
             let (from, to) = fragment(&frame, payload);
@@ -22,8 +28,12 @@ impl Http2 {
         }
         reader.block.push(payload);
         reader.block.close_frame(&frame);
-        if ends {
+        let (first, long) = (reader.block.first, reader.block.spoiled == Spoiled::Long);
+        if ends || long {
             self.end_block(role, None, cx);
+        }
+        if long && !ends {
+            self.reader(role).block.pass(first);
         }
     }
 
@@ -36,7 +46,7 @@ impl Http2 {
         let (first, wire, spoiled) = (reader.block.first, reader.block.wire, reader.block.spoiled);
         let collected = octets.unwrap_or(reader.block.octets());
         let read = hpack::decode(&mut reader.table, collected, room, &mut section);
-        let mut notes = Notes::default();
+        let mut notes = if reader.doubt > 0 { Notes::PLACE_GUESSED } else { Notes::default() };
         match spoiled {
             Spoiled::No if read.is_err() => {
                 cx.stats.bad_blocks += 1;

@@ -69,7 +69,7 @@ http {{
     def cpu(self):
         return sum(cpu_seconds(pid) for pid in [self.child.pid, *self.workers])
 
-    def logged(self):
+    def logged(self, pattern=b" /bench/"):
         """Requests in the access log, once its buffer is flushed."""
         self.child.send_signal(signal.SIGUSR1)
         size = [-1, 0]
@@ -80,7 +80,7 @@ http {{
 
         until("the access log settles", settled, seconds=30, pace=0.02)
         with self.log.open("rb") as log:
-            return sum(b" /bench/" in line for line in log)
+            return sum(pattern in line for line in log)
 
     def load(self, seconds):
         """One wrk run: (answers, answers a second, wrk's CPU seconds)."""

@@ -1,4 +1,6 @@
-"""What protocols cost beside HTTP/1: HTTP/2 in clear with 100 streams, gRPC unary, TLS, and sampled bodies."""
+"""What protocols cost beside HTTP/1: HTTP/2 in clear with 100 streams, gRPC unary, TLS with cheap and with costly probes, sampled
+bodies; and how fast the decoder is by itself."""
+import os
 import re
 import statistics
 import subprocess
@@ -10,6 +12,7 @@ from process import cpu_seconds, find, run, stop, until
 
 # A gRPC message of two bytes: not compressed, its length, itself.
 MESSAGE = b"\0\0\0\0\2ok"
+UNARY = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
 SERVER = """
 import sys
 from concurrent import futures
@@ -55,8 +58,24 @@ class Large(Nginx):
         return f"    location /bench/ {{ default_type application/json; alias {self.folder}/; try_files large.json =404; }}\n"
 
 
+class Unary(Clear):
+    """The wire of gRPC unary from nginx, which is fast enough to see what a call costs us."""
+
+    def settings(self):
+        (self.folder / "message").write_bytes(MESSAGE)
+        (self.folder / "answer").write_bytes(MESSAGE)
+        return (f"    location /bench.Shop/ {{ root {self.folder}; error_page 405 =200 /answer; }}\n"
+                f"    location = /answer {{ internal; root {self.folder}; default_type application/grpc; add_trailer grpc-status 0; }}\n")
+
+    def load(self, seconds):
+        return h2load(30_000 * seconds, 4, 25, f"http://127.0.0.1:{self.port}/bench.Shop/Price", "-d", self.folder / "message", *UNARY)
+
+    def logged(self, pattern=b" /bench.Shop/"):
+        return super().logged(pattern)
+
+
 class Grpc:
-    """The gRPC library of Python: its own cost is large, ours is measured."""
+    """The gRPC library of Python, whose own cost is large: at so few calls a second ours is mostly that of being there."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -72,7 +91,7 @@ class Grpc:
     def load(self, seconds):
         self.asked, rate, cpu = h2load(
             2_000 * seconds, 4, 8, f"http://127.0.0.1:{self.port}/bench.Shop/Price",
-            "-d", self.folder / "message", "-H", "content-type: application/grpc", "-H", "te: trailers")
+            "-d", self.folder / "message", *UNARY)
         return self.asked, rate, cpu
 
     def logged(self):
@@ -80,6 +99,9 @@ class Grpc:
 
     def stop(self):
         stop(self.child)
+
+
+STEPPED = "TLS, at entries and returns"
 
 
 def h2load(count, clients, streams, url, *more):
@@ -122,20 +144,33 @@ def compare(options, server, *arguments):
     }
 
 
+def decoder(table):
+    """The decoder's own benches: the median of what divan prints below the times."""
+    out, _, _ = run([find("cargo"), "bench", "--quiet", "--locked", "-p", "apisec-proto", "--bench", "decode", "http2"])
+    for bench, what, unit, least in [("http2_data", "DATA skipped, GB/s", "GB", 1.0), ("http2_pair", "header blocks a second, millions", "Mitem", 0.4)]:
+        rates = re.findall(r"([\d.]+) ([KMGT]?)(B|item)/s", out.split(bench, 1)[1].split("─ ", 1)[0])
+        value, scale, kind = rates[2]
+        factor = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+        table.at_least("protocols", f"decoder: {what}", float(value) * factor[scale] / factor[unit[0]], least)
+
+
 def measure(options, table):
-    kinds = [("HTTP/1", Nginx, ()), ("HTTP/2 in clear, 100 streams", Clear, ()), ("gRPC unary", Grpc, ()), ("TLS", Secure, ()),
+    decoder(table)
+    kinds = [("HTTP/1", Nginx, ()), ("HTTP/2 in clear, 100 streams", Clear, ()), ("gRPC unary, nginx", Unary, ()), ("gRPC unary, grpcio", Grpc, ()),
+             ("TLS", Secure, ()), (STEPPED, Secure, ()),
              ("bodies of 16 KiB", Large, ()), ("bodies of 16 KiB, sampled", Large, ("--sample-bodies", "1000"))]
     base = None
     for name, server, arguments in kinds:
         print(f">>   {name}", file=sys.stderr, flush=True)
+        os.environ["APISEC_TLS_SITES"] = "stepped" if name == STEPPED else ""
         row = compare(options, server, *arguments)
         base = base or row["own"]
         table.add("protocols", f"{name}: own CPU s per 100,000", f"{row['own']:.2f}")
-        if "HTTP/2" in name or "gRPC" in name:
+        if server in (Clear, Unary):
             table.at_most("protocols", f"{name}: own CPU, times HTTP/1's", row["own"] / base, 1.5)
         if name == "TLS":
             table.add("protocols", "TLS: the server's CPU µs per request, bare", f"{row['bare'] * 10:.1f}")
-            table.at_most("protocols", "TLS: the server's CPU, times bare", row["server"], 1.3)
+            table.at_most("protocols", "TLS: the server's CPU, times bare, sites that the kernel emulates", row["server"], 1.3)
         else:
             table.add("protocols", f"{name}: the server's CPU, times bare", f"{row['server']:.2f}")
         table.add("protocols", f"{name}: throughput ratio", f"{row['rate']:.2f}")

@@ -46,6 +46,22 @@ fn naming_corpus() {
     replay("naming", naming::run);
 }
 
+/// What no seed shows is not looked into by any mutation.
+#[test]
+fn every_dialect_is_in_the_corpus() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/naming");
+    let mut spoken = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let seed = std::fs::read(entry.unwrap().path()).unwrap();
+        naming::each(&seed, &mut |call| {
+            spoken.insert(format!("{:?}", call.protocol).to_lowercase());
+        });
+    }
+    for dialect in apisec_proto::dialect::DIALECTS.iter().filter(|dialect| dialect.name() != "rest") {
+        assert!(spoken.contains(dialect.name()), "{} is not among {spoken:?}", dialect.name());
+    }
+}
+
 #[test]
 fn greeting_corpus() {
     replay("greeting", greeting::run);

@@ -12,6 +12,11 @@ use std::sync::Arc;
 
 /// Runs the body.
 pub fn run(data: &[u8]) {
+    each(data, &mut |_| {});
+}
+
+/// The same; what is named is told.
+pub fn each(data: &[u8], told: &mut dyn FnMut(&Call)) {
     let party = Party { number: 1, workload: Arc::new(workload()) };
     let addr = ([192, 0, 2, 1], 80).into();
     let ends = Ends { src: &party, dst: &party, src_addr: addr, dst_addr: addr, vantage: Vantage::Server };
@@ -21,6 +26,7 @@ pub fn run(data: &[u8]) {
     let mut note = |exchange: &Exchange<'_>| {
         namer.name(exchange, ends, Depth::Detail, &mut call);
         check(&call);
+        told(&call);
     };
     let mut said = data.split(|byte| *byte == 0xff);
     for from in [Side::Client, Side::Server] {

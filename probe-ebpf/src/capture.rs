@@ -3,6 +3,7 @@
 
 use crate::classify::{Class, PREFIX, chunk_head, classify, is_event, is_message, is_status_line, word};
 use crate::counters::add;
+use crate::events;
 use crate::http2;
 use crate::packet::{Packet, Unparsed, parse};
 use crate::pipelining::{self, begins_request};
@@ -333,6 +334,10 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
             // Answers to pipelined requests follow each other without a turn.
             socket.copied[side] = 0;
             room = budget;
+            if packet.payload > room && events::begin(ctx, packet) {
+                socket.events = 1;
+                return false;
+            }
         } else if is_message(first, packet.payload) || socket.events == 1 {
             // The connection was upgraded, or the stream began, so lately that user space has not said so yet.
             return false;

@@ -8,6 +8,7 @@ mod capture;
 mod classify;
 mod connect;
 mod counters;
+mod events;
 mod handshake;
 mod http2;
 mod packet;

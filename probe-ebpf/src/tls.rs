@@ -17,3 +17,4 @@ mod session;
 mod ship;
 pub mod threads;
 mod tie;
+mod told;

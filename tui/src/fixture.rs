@@ -477,6 +477,7 @@ fn coverage() -> Vec<CoverageView> {
         connections: shares(connections),
         bytes: shares(bytes),
         reason: reason.to_owned(),
+        certificates: String::new(),
         lost: if protocol == "http2" { 16_384 } else { 0 },
     };
     rows.map(view).to_vec()

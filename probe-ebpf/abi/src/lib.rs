@@ -23,6 +23,8 @@ pub const KIND_TLS_TIE: u8 = 6;
 pub const KIND_TLS_END: u8 = 7;
 /// Record is an [`OpaqueBytes`]: how much a connection that is not read has carried.
 pub const KIND_OPAQUE: u8 = 8;
+/// Record is a [`TlsData`] followed by `captured` bytes: what a library has told of a session, [`TOLD_ALPN`] and so on in `flags`.
+pub const KIND_TLS_TOLD: u8 = 9;
 
 /// [`DataHeader::flags`]: the packet left the socket (egress); otherwise it arrived at it.
 pub const FLAG_EGRESS: u8 = 1;
@@ -38,6 +40,13 @@ pub const FLAG_SKIPPED: u8 = 16;
 pub const FLAG_HANDSHAKE: u8 = 32;
 /// [`TlsTie::flags`]: the socket was used inside the library, and is surely the session's.
 pub const FLAG_INSIDE: u8 = 1;
+
+/// [`TlsData::flags`] of a [`KIND_TLS_TOLD`]: the protocol that was agreed on.
+pub const TOLD_ALPN: u8 = 1;
+/// The same: the certificate that this end shows (DER).
+pub const TOLD_OWN: u8 = 2;
+/// The same: the certificate that its peer shows (DER).
+pub const TOLD_PEER: u8 = 4;
 
 /// Which end of the connection the probed socket is.
 pub const ROLE_UNKNOWN: u8 = 0;
@@ -377,8 +386,10 @@ pub mod counter {
     pub const BYTES_UNIX: u32 = 18;
     /// Bodies that were given beyond the budget, on request.
     pub const BODIES_SAMPLED: u32 = 19;
+    /// Plaintext of sessions of HTTP/2 beyond what one of them may ship in a moment.
+    pub const LOST_TLS_FLOOD: u32 = 20;
     /// Number of counters.
-    pub const COUNT: u32 = 20;
+    pub const COUNT: u32 = 21;
 }
 
 /// Names of the counters, by index.
@@ -403,6 +414,7 @@ pub const COUNTER_NAMES: [&str; counter::COUNT as usize] = [
     "lost_deferred",
     "bytes_unix",
     "bodies_given",
+    "lost_tls_flood",
 ];
 
 const _: () = assert!(size_of::<DataHeader>() == 72 && align_of::<DataHeader>() == 8);

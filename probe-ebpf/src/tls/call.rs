@@ -38,6 +38,22 @@ pub fn apisec_tls_hands(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// It is over, or would block: by now its socket was used.
+#[uretprobe]
+pub fn apisec_tls_shook(_: RetProbeContext) -> u32 {
+    let Some(thread) = THREADS.get_ptr_mut(&bpf_get_current_pid_tgid()) else { return 0 };
+    // SAFETY: the entry belongs to this thread.
+    let thread = unsafe { &mut *thread };
+    let object = core::mem::take(&mut thread.session);
+    if object != 0
+        && thread.socket != 0
+        && let Some(session) = session::known(object)
+    {
+        tie::tie(thread, object, session, INGRESS);
+    }
+    0
+}
+
 /// `f(session)`: the session is given up.
 #[uprobe]
 pub fn apisec_tls_free(ctx: ProbeContext) -> u32 {

@@ -37,12 +37,18 @@ pub struct Session {
     pub first: u8,
     /// It carries HTTP/2: nothing may be missing.
     pub whole: u8,
+    /// What the library has told of it, `TOLD_*`.
+    pub told: u8,
+    /// What is being answered is a stream of events.
+    pub events: u8,
     /// Zero.
-    pub pad: [u8; 3],
+    pub pad: u8,
     /// What is left of a body that is given whole; see [`crate::samples`].
     pub sample: u32,
     /// Ports of its socket, where it is known: our own, and the peer's.
     pub ports: [u16; 2],
+    /// The moment that `copied` is of, of a session of HTTP/2.
+    pub moment: u32,
 }
 
 /// Sessions in use.
@@ -68,9 +74,12 @@ fn begin(object: u64, fresh: u8) -> Option<*mut Session> {
         last: 0,
         first: 0,
         whole: 0,
-        pad: [0; 3],
+        told: 0,
+        events: 0,
+        pad: 0,
         sample: 0,
         ports: [0; 2],
+        moment: 0,
     };
     let key = key(object);
     if SESSIONS.insert(&key, &new, 0).is_err() {
@@ -85,6 +94,13 @@ pub fn of(object: u64) -> Option<&'static mut Session> {
     let found = SESSIONS.get_ptr_mut(&key(object)).or_else(|| begin(object, 0));
     // SAFETY: libraries forbid two threads in one session; the entry is ours while the call lasts.
     found.map(|session| unsafe { &mut *session })
+}
+
+/// The session of the library's object, if it is remembered.
+#[inline(always)]
+pub fn known(object: u64) -> Option<&'static mut Session> {
+    // SAFETY: as for [`of`].
+    SESSIONS.get_ptr_mut(&key(object)).map(|session| unsafe { &mut *session })
 }
 
 /// Another session at the same address.

@@ -1,11 +1,16 @@
 //! Writes plaintext records: what a budget per message allows, and the length of the rest.
 
 use super::session::{EGRESS, INGRESS, Session};
-use crate::classify::is_status_line;
+use crate::classify::{chunk_head, is_event, is_message, is_status_line};
 use crate::counters::add;
+use crate::events;
 use crate::ring::{reserve, submit};
 use crate::samples;
-use apisec_abi::{FLAG_EGRESS, FLAG_SYN_SEEN, KIND_TLS_DATA, MAX_PAYLOAD, TLS_CLASSES, TlsData, counter};
+use crate::socket::SEED;
+use apisec_abi::{
+    FLAG_EGRESS, FLAG_SYN_SEEN, KIND_TLS_DATA, KIND_TLS_TOLD, MAX_PAYLOAD, TLS_CLASSES, TlsData,
+    VERDICT_MESSAGES, counter,
+};
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{bpf_ktime_get_ns, bpf_probe_read_user},
@@ -17,6 +22,13 @@ const PREFACE: u64 = u64::from_le_bytes(*b"PRI * HT");
 /// Plaintext copied between two turns, bytes: of what was asked, and of what was answered.
 const REQUEST_BUDGET: u32 = 8192;
 const ANSWER_BUDGET: u32 = 4096;
+/// The same of a session of HTTP/2 in a moment, which has 2^26 ns (67 ms): 16 MB/s of what is asked, four times as much of what
+/// is answered, which nobody floods with from outside.
+const MOMENT: u32 = 26;
+const MOST_ASKED: u32 = 1 << 20;
+const MOST_ANSWERED: u32 = 4 << 20;
+/// Of a certificate so much is copied: its subject stands at the beginning.
+const MAX_TOLD: u32 = 2048;
 
 /// `len` bytes (more than 0) at `buffer` went in or out.
 #[inline(always)]
@@ -27,7 +39,10 @@ pub fn plaintext(object: u64, session: &mut Session, direction: usize, buffer: u
     let here = direction as u8 + 1;
     if session.last != here {
         session.last = here;
-        session.copied[direction] = 0;
+        if session.whole == 0 {
+            session.copied[direction] = 0;
+        }
+        session.events = 0;
         if samples::on() {
             session.sample = 0;
         }
@@ -37,6 +52,7 @@ pub fn plaintext(object: u64, session: &mut Session, direction: usize, buffer: u
     }
     if seq == 0 && word(buffer) == PREFACE {
         session.whole = 1;
+        session.first = here;
     }
     let wanted = wanted(session, direction, buffer, len);
     session.copied[direction] += wanted;
@@ -58,21 +74,49 @@ pub fn plaintext(object: u64, session: &mut Session, direction: usize, buffer: u
     write(head, buffer, wanted);
 }
 
+/// What a library has told of a session: `len` bytes at `buffer`.
+#[inline(always)]
+pub fn told(object: u64, session: &Session, what: u8, buffer: u64, len: u32) {
+    let head = TlsData {
+        kind: KIND_TLS_TOLD,
+        flags: what,
+        pad: [0; 2],
+        captured: 0,
+        // SAFETY: no preconditions.
+        at: unsafe { bpf_ktime_get_ns() },
+        session: object,
+        born: session.born,
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        seq: 0,
+        total: len,
+        pad2: 0,
+    };
+    write(head, buffer, if len < MAX_TOLD { len } else { MAX_TOLD });
+}
+
 /// How much of it is copied.
 #[inline(always)]
 fn wanted(session: &mut Session, direction: usize, buffer: u64, len: u32) -> u32 {
     let most = MAX_PAYLOAD as u32;
-    if session.whole == 1 {
-        session.copied[direction] = 0;
-        return if len < most { len } else { most };
-    }
     let asks = session.first == direction as u8 + 1;
+    // What goes over an unknown connection may be one of HTTP/2 (rustls, where the state has moved).
+    if session.whole == 1 || (session.cookie == 0 && session.position[direction] < MOST_ASKED) {
+        return in_a_moment(session, direction, asks, if len < most { len } else { most });
+    }
     let budget = if asks { REQUEST_BUDGET } else { ANSWER_BUDGET };
     let mut room = budget.saturating_sub(session.copied[direction]);
-    if len > room && is_status_line(word(buffer)) {
-        // Answers to pipelined requests follow each other without a turn.
-        session.copied[direction] = 0;
-        room = budget;
+    if len > room {
+        let first = word(buffer);
+        if is_status_line(first) {
+            // Answers to pipelined requests follow each other without a turn.
+            session.copied[direction] = 0;
+            room = budget;
+            session.events = events::begin_at(buffer, len) as u8;
+        }
+        if are_messages(session, buffer, first, len) {
+            session.copied[direction] = 0;
+            return if len < most { len } else { most };
+        }
     }
     if len > room && samples::on() {
         let [own, peer] = session.ports;
@@ -82,6 +126,37 @@ fn wanted(session: &mut Session, direction: usize, buffer: u64, len: u32) -> u32
         }
     }
     if len < room { len } else { room }
+}
+
+/// What a session of HTTP/2 may ship, all of which is wanted: no flood shall take the ring from others.
+#[inline(always)]
+fn in_a_moment(session: &mut Session, direction: usize, asks: bool, wanted: u32) -> u32 {
+    // SAFETY: no preconditions.
+    let moment = (unsafe { bpf_ktime_get_ns() } >> MOMENT) as u32;
+    if session.moment != moment {
+        session.moment = moment;
+        session.copied = [0; 2];
+    }
+    let most = if asks { MOST_ASKED } else { MOST_ANSWERED };
+    if session.copied[direction] >= most {
+        add(counter::LOST_TLS_FLOOD, 1);
+        return 0;
+    }
+    wanted
+}
+
+/// Whether what goes over a session are messages, which come without turns: each has a budget of its own. As in the capture
+/// hook, user space says so, and until it has, what begins like one is believed.
+#[inline(always)]
+fn are_messages(session: &mut Session, buffer: u64, first: u64, len: u32) -> bool {
+    if session.events == 0 {
+        let head = chunk_head(first);
+        let line = if head == 0 { first } else { word(buffer + head as u64) };
+        session.events = is_event(line) as u8;
+    }
+    // SAFETY: the value is read at once.
+    let said = unsafe { SEED.get(&session.cookie) }.is_some_and(|seed| seed.verdict == VERDICT_MESSAGES);
+    session.events == 1 || is_message(first, len) || said
 }
 
 /// The first eight bytes at an address of the program; 0 when they cannot be read.

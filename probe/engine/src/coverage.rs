@@ -57,6 +57,9 @@ pub struct CoverageView {
     pub bytes: Shares,
     /// Why a part is opaque, empty when none is.
     pub reason: String,
+    /// Of how many connections that were read inside TLS the server's certificate is not known, and why; empty when it is of all.
+    #[serde(default)]
+    pub certificates: String,
     /// Plaintext bytes that were lost on their way.
     pub lost: u64,
 }

@@ -248,14 +248,17 @@ pub struct Clues {
 pub struct Tls {
     /// `1.2`, `1.3`; empty when unknown.
     pub version: CompactString,
-    /// Protocol that was agreed, empty when none.
+    /// Protocol that was agreed, empty when none or not known.
     pub alpn: CompactString,
     /// Server name that was asked for, empty when none.
     pub sni: CompactString,
-    /// Subject of the server's certificate, empty when it was not seen.
+    /// Subject of the server's certificate (CN, O and OU of it; `(empty)` when it has none of these), empty when it was not seen.
     pub subject: CompactString,
     /// Library and version that the plaintext was read from.
     pub library: CompactString,
+    /// It goes on with what an earlier session agreed on: no certificate is shown.
+    #[serde(skip)]
+    pub resumed: bool,
     /// Whether the client showed a certificate of its own, where that is known.
     #[serde(skip)]
     pub mutual: Option<bool>,

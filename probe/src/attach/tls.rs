@@ -42,6 +42,8 @@ pub enum Probe {
     CallEx,
     /// The call of a handshake.
     Handshake,
+    /// It returns.
+    Shook,
     /// The session is given up.
     Free,
     /// A read has its result.
@@ -64,20 +66,45 @@ pub enum Probe {
     RustlsWrite,
     /// It has taken some of it.
     RustlsTook,
+    /// A library is asked something of a session.
+    Asks,
+    /// OpenSSL tells the protocol.
+    Alpn,
+    /// GnuTLS tells the protocol.
+    GnuAlpn,
+    /// GnuTLS tells the peer's certificates.
+    GnuPeers,
+    /// OpenSSL decodes a certificate.
+    Decodes,
+    /// OpenSSL encodes a certificate.
+    Encodes,
+    /// It has.
+    Encoded,
 }
 
 impl Probe {
     /// Whether it runs when the function returns, wherever that is.
     pub(super) const fn is_at_return(self) -> bool {
-        matches!(self, Self::ReadReturn | Self::WroteReturn | Self::RustlsTook)
+        matches!(
+            self,
+            Self::ReadReturn
+                | Self::WroteReturn
+                | Self::RustlsTook
+                | Self::Shook
+                | Self::Alpn
+                | Self::GnuAlpn
+                | Self::GnuPeers
+                | Self::Encoded
+        )
     }
 }
 
 /// Every probe, with the name of its program.
-pub(super) const PROGRAMS: [(Probe, &str); 14] = [
+pub(super) const PROGRAMS: [(Probe, &str); 22] = [
     (Probe::Call, "apisec_tls_call"),
     (Probe::CallEx, "apisec_tls_call_ex"),
     (Probe::Handshake, "apisec_tls_hands"),
+    (Probe::Shook, "apisec_tls_shook"),
     (Probe::Free, "apisec_tls_free"),
     (Probe::Read, "apisec_tls_read"),
     (Probe::Wrote, "apisec_tls_wrote"),
@@ -89,6 +116,13 @@ pub(super) const PROGRAMS: [(Probe, &str); 14] = [
     (Probe::RustlsRead, "apisec_tls_rured"),
     (Probe::RustlsWrite, "apisec_tls_ruwro"),
     (Probe::RustlsTook, "apisec_tls_rutak"),
+    (Probe::Asks, "apisec_tls_asks"),
+    (Probe::Alpn, "apisec_tls_alpn"),
+    (Probe::GnuAlpn, "apisec_tls_galpn"),
+    (Probe::GnuPeers, "apisec_tls_peers"),
+    (Probe::Decodes, "apisec_tls_d2i"),
+    (Probe::Encodes, "apisec_tls_i2d"),
+    (Probe::Encoded, "apisec_tls_i2dr"),
 ];
 
 /// Where in a file probes belong.

@@ -5,7 +5,7 @@ use crate::identity::Parties;
 use crate::source::{Opaque, TlsUse};
 use apisec_engine::coverage::{CoverageView, Shares};
 use apisec_engine::vocabulary;
-use apisec_proto::call::{Call, Party, Vantage};
+use apisec_proto::call::{Call, Party, Tls, Vantage};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
@@ -25,6 +25,27 @@ struct Row {
     party: Option<Party>,
     connections: Shares,
     bytes: Shares,
+    /// Connections read inside TLS of which the server's certificate is not known, by [`UNSHOWN`].
+    unshown: [u64; 3],
+}
+
+/// Why a certificate is not known.
+const UNSHOWN: [&str; 3] = [
+    "open before us",
+    "resumed, where none is shown",
+    "TLS 1.3, which encrypts it, and no library that was asked for it in clear",
+];
+
+/// The place in [`UNSHOWN`]; `None` when the certificate is known.
+fn unshown(tls: &Tls) -> Option<usize> {
+    match (tls.subject.as_str(), tls.version.as_str(), tls.resumed) {
+        ("", "", _) => Some(0),
+        ("", _, true) => Some(1),
+        ("", "1.3", false) => Some(2),
+        // Up to TLS 1.2 it is in clear wherever it is shown.
+        ("", ..) => Some(1),
+        _ => None,
+    }
 }
 
 impl Coverage {
@@ -39,6 +60,10 @@ impl Coverage {
             (&mut row.connections.plaintext, &mut row.bytes.plaintext)
         };
         *connections += u64::from(first);
+        let why = call.tls.as_deref().filter(|_| first).and_then(unshown);
+        if let Some(count) = why.and_then(|why| row.unshown.get_mut(why)) {
+            *count += 1;
+        }
         *sum = sum.saturating_add(bytes);
     }
 
@@ -90,8 +115,16 @@ impl Row {
             connections: self.connections,
             bytes: self.bytes,
             reason,
+            certificates: self.certificates(),
             lost: 0,
         }
+    }
+}
+
+impl Row {
+    fn certificates(&self) -> String {
+        let why = self.unshown.iter().zip(UNSHOWN).filter(|(count, _)| **count > 0);
+        why.map(|(count, why)| format!("{count} {why}")).collect::<Vec<_>>().join("; ")
     }
 }
 

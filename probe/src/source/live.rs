@@ -36,7 +36,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(40);
 /// How often it is told what was not read, nanoseconds.
 const TELL_EVERY: u64 = 500_000_000;
 /// Names of the kernel's counters that are losses.
-const LOSSES: [&str; 8] = [
+const LOSSES: [&str; 9] = [
     "lost_ring_full",
     "lost_identity",
     "lost_copy",
@@ -44,6 +44,7 @@ const LOSSES: [&str; 8] = [
     "lost_tls_copy",
     "lost_tls_state",
     "lost_tls_ring_full",
+    "lost_tls_flood",
     "lost_deferred",
 ];
 

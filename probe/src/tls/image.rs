@@ -1,12 +1,15 @@
 //! An ELF file as far as probes need it: where its functions are, and their code. Read piece by piece, so that a program
 //! of 100 MB costs its symbol table and no more; never mapped, because a file that shrinks would kill us.
 
+use super::site;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, PT_LOAD, STT_FUNC, STT_GNU_IFUNC};
 use object::read::elf::{
     ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _, SymbolTable,
 };
 use object::read::{ReadCache, ReadRef as _};
-use object::{Endianness, Object as _, ObjectSection as _};
+use object::{
+    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationTarget,
+};
 use std::fs::File;
 use std::path::Path;
 
@@ -14,6 +17,10 @@ use std::path::Path;
 const MAX_CODE: u64 = 16 << 10;
 /// Symbols that are looked at in one table: twice what the largest known program has.
 const MAX_SYMBOLS: usize = 1 << 21;
+/// A section of stubs that is longer is not looked through.
+const MAX_STUBS: u64 = 1 << 20;
+/// Where linkers put them.
+const STUBS: [&str; 3] = [".plt.sec", ".plt", ".plt.got"];
 /// Names of one table that are read at once, bytes: they are held while a file is looked into, so as much as all else we hold.
 const MAX_NAMES: u64 = 64 << 20;
 
@@ -144,6 +151,24 @@ impl<'a> Parsed<'a> {
     #[must_use]
     pub fn bytes(&self, address: u64, len: u64) -> Option<&'a [u8]> {
         self.elf.data().read_bytes_at(self.range_of(address, len)?, len).ok()
+    }
+
+    /// The address of the stub by which this file calls `name`, a function of another one; on x86-64 only.
+    #[must_use]
+    pub fn stub_of(&self, name: &str) -> Option<u64> {
+        let table = self.elf.dynamic_symbol_table()?;
+        let is_meant = |target| match target {
+            RelocationTarget::Symbol(index) => {
+                table.symbol_by_index(index).is_ok_and(|symbol| symbol.name() == Ok(name))
+            }
+            _ => false,
+        };
+        let mut relocations = self.elf.dynamic_relocations()?.take(MAX_SYMBOLS);
+        let (slot, _) = relocations.find(|(_, relocation)| is_meant(relocation.target()))?;
+        STUBS.into_iter().filter_map(|name| self.section(name)).find_map(|stubs| {
+            let code = self.bytes(stubs.address, stubs.size.min(MAX_STUBS))?;
+            (self.machine() == Machine::X86).then(|| site::jump_through(code, stubs.address, slot)).flatten()
+        })
     }
 
     /// Address and size of the section `name`.

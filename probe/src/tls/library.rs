@@ -62,39 +62,49 @@ struct Known {
     name: &'static str,
     call: Probe,
     arguments: usize,
-    /// How its end is probed, at a site and as a return; `None` for a function whose result does not matter.
-    end: Option<(Probe, Probe)>,
+    end: End,
 }
 
-const READ: Option<(Probe, Probe)> = Some((Probe::Read, Probe::ReadReturn));
-const WRITE: Option<(Probe, Probe)> = Some((Probe::Wrote, Probe::WroteReturn));
+/// How the end of a function is probed.
+#[derive(Clone, Copy)]
+enum End {
+    /// Its result does not matter.
+    Not,
+    /// At a site, or where there is none as a return.
+    Cheaply(Probe, Probe),
+    /// As a return.
+    Return(Probe),
+}
 
-const fn known(
-    library: Library,
-    name: &'static str,
-    call: Probe,
-    arguments: usize,
-    end: Option<(Probe, Probe)>,
-) -> Known {
+const READ: End = End::Cheaply(Probe::Read, Probe::ReadReturn);
+const WRITE: End = End::Cheaply(Probe::Wrote, Probe::WroteReturn);
+
+const fn known(library: Library, name: &'static str, call: Probe, arguments: usize, end: End) -> Known {
     Known { library, name, call, arguments, end }
 }
 
 /// Every function that is probed.
-const FUNCTIONS: [Known; 13] = [
+const FUNCTIONS: [Known; 18] = [
     known(Library::OpenSsl, "SSL_read", Probe::Call, 3, READ),
     known(Library::OpenSsl, "SSL_read_ex", Probe::CallEx, 4, READ),
     known(Library::OpenSsl, "SSL_write", Probe::Call, 3, WRITE),
     known(Library::OpenSsl, "SSL_write_ex", Probe::CallEx, 4, WRITE),
     // Its second argument is a descriptor: what it sends is counted, so that positions stay right, and cannot be copied.
     known(Library::OpenSsl, "SSL_sendfile", Probe::Call, 3, WRITE),
-    known(Library::OpenSsl, "SSL_do_handshake", Probe::Handshake, 1, None),
-    known(Library::OpenSsl, "SSL_free", Probe::Free, 1, None),
+    known(Library::OpenSsl, "SSL_do_handshake", Probe::Handshake, 1, End::Return(Probe::Shook)),
+    known(Library::OpenSsl, "SSL_free", Probe::Free, 1, End::Not),
+    known(Library::OpenSsl, "SSL_get0_alpn_selected", Probe::Asks, 3, End::Return(Probe::Alpn)),
+    // Of another library, as a rule; these are the calls out of this one.
+    known(Library::OpenSsl, "d2i_X509", Probe::Decodes, 3, End::Not),
+    known(Library::OpenSsl, "i2d_X509", Probe::Encodes, 2, End::Return(Probe::Encoded)),
     known(Library::GnuTls, "gnutls_record_recv", Probe::Call, 3, READ),
     known(Library::GnuTls, "gnutls_record_send", Probe::Call, 3, WRITE),
     known(Library::GnuTls, "gnutls_record_send2", Probe::Call, 3, WRITE),
     known(Library::GnuTls, "gnutls_record_recv_seq", Probe::Call, 3, READ),
-    known(Library::GnuTls, "gnutls_handshake", Probe::Handshake, 1, None),
-    known(Library::GnuTls, "gnutls_deinit", Probe::Free, 1, None),
+    known(Library::GnuTls, "gnutls_handshake", Probe::Handshake, 1, End::Return(Probe::Shook)),
+    known(Library::GnuTls, "gnutls_deinit", Probe::Free, 1, End::Not),
+    known(Library::GnuTls, "gnutls_alpn_get_selected_protocol", Probe::Asks, 2, End::Return(Probe::GnuAlpn)),
+    known(Library::GnuTls, "gnutls_certificate_get_peers", Probe::Asks, 2, End::Return(Probe::GnuPeers)),
 ];
 
 /// Functions without which a file holds no TLS library: programs that merely use one define neither.
@@ -122,8 +132,11 @@ pub fn find(file: &Parsed<'_>) -> Option<Found> {
     };
     let mut found = Found { library, sites: Vec::new(), cost: Cost::Emulated };
     for known in FUNCTIONS.iter().filter(|known| known.library == library) {
-        if let Some(function) = defined.get(known.name) {
-            place(file, known, *function, &mut found)?;
+        let stub = || file.stub_of(known.name).map(|address| Function { address, size: 0 });
+        let imported = matches!(known.call, Probe::Decodes | Probe::Encodes);
+        let function = defined.get(known.name).copied();
+        if let Some(function) = function.or_else(|| imported.then(stub).flatten()) {
+            place(file, known, function, &mut found)?;
         }
     }
     if boring && library == Library::OpenSsl {
@@ -132,9 +145,16 @@ pub fn find(file: &Parsed<'_>) -> Option<Found> {
     Some(found)
 }
 
+/// Set to `stepped` by who measures what cheap sites are worth: entries and returns are probed instead.
+const SITES: &str = "APISEC_TLS_SITES";
+
+fn at_entries() -> bool {
+    std::env::var_os(SITES).is_some_and(|sites| sites == "stepped")
+}
+
 /// Adds the sites of one function.
 fn place(file: &Parsed<'_>, known: &Known, function: Function, found: &mut Found) -> Option<()> {
-    let body = (file.machine() == Machine::X86)
+    let body = (file.machine() == Machine::X86 && !at_entries())
         .then(|| file.code(function).map(|code| Body::decode(code, function.address)))
         .flatten();
     let entry =
@@ -146,19 +166,20 @@ fn place(file: &Parsed<'_>, known: &Known, function: Function, found: &mut Found
     add(known.call, entry.unwrap_or(function.address))?;
     let ends = body.as_ref().and_then(Body::ends);
     let stepped = match (known.end, &ends) {
-        (None, _) => false,
-        (Some((site, _)), Some(ends)) => {
+        (End::Not, _) => false,
+        (End::Cheaply(site, _), Some(ends)) => {
             for end in ends {
                 add(site, *end)?;
             }
             entry.is_none()
         }
-        (Some((_, returns)), None) => {
+        (End::Cheaply(_, returns), None) | (End::Return(returns), _) => {
             add(returns, function.address)?;
             true
         }
     };
-    if stepped {
+    // What comes once in a session does not matter.
+    if stepped && matches!(known.call, Probe::Call | Probe::CallEx) {
         found.cost = Cost::Stepped;
     }
     Some(())

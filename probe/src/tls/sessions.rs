@@ -13,12 +13,13 @@ use crate::flow::Flow;
 use crate::source::Sink;
 use crate::source::live::address;
 use apisec_abi::{
-    DataHeader, FLAG_EGRESS, FLAG_INSIDE, FLAG_SYN_SEEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, TlsData, TlsEnd,
-    TlsTie,
+    DataHeader, FLAG_EGRESS, FLAG_INSIDE, FLAG_SYN_SEEN, Open, ROLE_CLIENT, ROLE_UNKNOWN, TOLD_ALPN,
+    TOLD_OWN, TOLD_PEER, TlsData, TlsEnd, TlsTie,
 };
 use apisec_proto::call::Vantage;
 use apisec_proto::segment::{ConnId, Segment, Side};
-use apisec_proto::wire::{may_be_read, tls::handshake::Handshake};
+use apisec_proto::wire::may_be_read;
+use apisec_proto::wire::tls::handshake::{Handshake, name_of, subject_of};
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use lru::LruCache;
@@ -35,9 +36,11 @@ const MAX_CONNECTIONS: usize = 65_536;
 /// Ties that wait for their connection to be recognised.
 const MAX_WAITING: usize = 4096;
 /// Plaintext that is held of one session or connection while something about it is not known.
-const MAX_HELD: usize = 64 << 10;
+const MAX_HELD: usize = 256 << 10;
 /// The same of all together.
 const MAX_HELD_TOTAL: usize = 16 << 20;
+/// Things that a library tells of one session: it tells each once.
+const MAX_TOLD: usize = 3;
 
 /// Where plaintext goes.
 pub struct Way<'a> {
@@ -84,6 +87,8 @@ struct Session {
     tie: Option<(u64, Side)>,
     held: Vec<Held>,
     held_bytes: usize,
+    /// What its library has told, while the connection is not known.
+    told: Vec<(u8, CompactString)>,
     /// What is added to its positions, by direction, once it has spoken.
     base: [Option<u32>; 2],
 }
@@ -106,9 +111,24 @@ struct Connection {
     held: Vec<(Key, Held)>,
     held_bytes: usize,
     greeting: Greeting,
-    /// What is known of the session was told.
-    told: bool,
+    /// The library that the client's plaintext was read from, once it has spoken: then what is known of the session is told.
+    library: Option<CompactString>,
+    /// Its first plaintext was the preface of HTTP/2.
+    preface: bool,
     inside: Inside,
+}
+
+impl Connection {
+    /// Tells what is known of the session, once its client has spoken.
+    fn tell(&self, cookie: u64, sink: &mut dyn Sink) {
+        let Some(library) = &self.library else { return };
+        let mut tls = self.greeting.handshake.seen().clone();
+        if tls.alpn.is_empty() && self.preface {
+            tls.alpn = "h2".into();
+        }
+        tls.library = library.clone();
+        sink.secured(ConnId(cookie), &Arc::new(tls));
+    }
 }
 
 /// What was made of the inside of a TLS connection.
@@ -241,7 +261,8 @@ impl Sessions {
             held: Vec::new(),
             held_bytes: 0,
             greeting: Greeting::default(),
-            told: false,
+            library: None,
+            preface: false,
             inside: Inside::Unread,
         };
         if let Some(evicted) = remember(&mut self.connections, MAX_CONNECTIONS, cookie, connection) {
@@ -264,7 +285,11 @@ impl Sessions {
         }
         session.tie = Some((cookie, side));
         let (held, bytes) = (std::mem::take(&mut session.held), std::mem::take(&mut session.held_bytes));
+        let told = std::mem::take(&mut session.told);
         self.held -= bytes;
+        for (what, value) in told {
+            self.learn((cookie, side), what, &value, way);
+        }
         for held in held {
             self.hand_on(key, &held.data, &held.bytes, way);
         }
@@ -284,7 +309,8 @@ impl Sessions {
         if tie.flags & FLAG_INSIDE == 0 {
             return None;
         }
-        // Not recognised in the kernel (it began as something else): the higher port is the client's.
+        // Not recognised in the kernel (it began as something else): the higher port is the client's, until somebody is heard
+        // asking: the decoder says who asks, and the ends are exchanged.
         let role = if local.port() > remote.port() { ROLE_CLIENT } else { ROLE_UNKNOWN };
         let flow = flow(role, local, remote);
         self.connect(tie.cookie, flow);
@@ -306,6 +332,31 @@ impl Sessions {
         session.held_bytes += bytes.len();
         session.held.push(Held { data: *data, bytes: bytes.into() });
         self.held += bytes.len();
+    }
+
+    /// A library has told something of a session.
+    pub fn told(&mut self, data: &TlsData, bytes: &[u8], way: &mut Way<'_>) {
+        let value = if data.flags == TOLD_ALPN { name_of(bytes) } else { subject_of(bytes) };
+        let Some(value) = value else { return };
+        let session = self.session(Key { tgid: data.tgid, object: data.session, born: data.born });
+        match session.tie {
+            Some(tie) => self.learn(tie, data.flags, &value, way),
+            None if session.told.len() < MAX_TOLD => session.told.push((data.flags, value)),
+            None => {}
+        }
+    }
+
+    /// It is known of which connection, and which end of it the library has.
+    fn learn(&mut self, (cookie, end): (u64, Side), what: u8, value: &CompactString, way: &mut Way<'_>) {
+        let Some(connection) = self.connections.peek_mut(&cookie) else { return };
+        let handshake = &mut connection.greeting.handshake;
+        match what {
+            TOLD_ALPN => handshake.agreed(value),
+            TOLD_OWN => handshake.showed(end, value),
+            TOLD_PEER => handshake.showed(end.peer(), value),
+            _ => {}
+        }
+        connection.tell(cookie, way.sink);
     }
 
     fn session(&mut self, key: Key) -> &mut Session {
@@ -397,14 +448,10 @@ impl Sessions {
             connection.inside = if read { Inside::Read } else { Inside::Foreign };
         }
         // The client tells which protocol it is; a server of HTTP/2 may speak first.
-        if !connection.told && from == Side::Client {
-            connection.told = true;
-            let mut tls = connection.greeting.handshake.seen().clone();
-            if tls.alpn.is_empty() && bytes.starts_with(HTTP2) {
-                tls.alpn = "h2".into();
-            }
-            tls.library = (way.library)(key.tgid);
-            way.sink.secured(ConnId(cookie), &Arc::new(tls));
+        if connection.library.is_none() && from == Side::Client {
+            connection.library = Some((way.library)(key.tgid));
+            connection.preface = bytes.starts_with(HTTP2);
+            connection.tell(cookie, way.sink);
         }
     }
 

@@ -120,6 +120,16 @@ impl Body {
     }
 }
 
+/// The address of the jump through `slot`, a word of memory, in code that begins at `address`.
+#[must_use]
+pub fn jump_through(code: &[u8], address: u64, slot: u64) -> Option<u64> {
+    let jumps = Decoder::with_ip(64, code, address, DecoderOptions::NONE).into_iter();
+    let mut jumps = jumps.filter(|one| one.flow_control() == FlowControl::IndirectBranch);
+    jumps
+        .find(|one| one.is_ip_rel_memory_operand() && one.ip_rel_memory_address() == slot)
+        .map(|one| one.ip())
+}
+
 /// The jump to `__stack_chk_fail`, which is not taken while the program is sane: it follows a comparison with the canary.
 fn is_guard(before: Option<&Instruction>, instruction: &Instruction) -> bool {
     const CANARY: u64 = 0x28;
@@ -209,11 +219,21 @@ mod tests {
         assert_eq!(Body::decode(&code[..12], 0).ends(), Some(vec![9]));
     }
 
+    #[test]
+    fn a_stub_is_found_by_what_it_jumps_through() {
+        // As Debian links: jmp [rip+0x8495a]; push 55; jmp; and as with -z ibtplt: endbr64; bnd jmp [rip+0x10].
+        let plain = [0xff, 0x25, 0x5a, 0x49, 8, 0, 0x68, 0x37, 0, 0, 0, 0xe9, 0x70, 0xfc, 0xff, 0xff];
+        assert_eq!(jump_through(&plain, 0x1f3a0, 0xa3d00), Some(0x1f3a0));
+        assert_eq!(jump_through(&plain, 0x1f3a0, 0xa3d08), None);
+        let guarded = [0xf3, 0x0f, 0x1e, 0xfa, 0xf2, 0xff, 0x25, 0x10, 0, 0, 0];
+        assert_eq!(jump_through(&guarded, 0, 0x1b), Some(4));
+    }
+
     proptest::proptest! {
         #[test]
         fn no_code_panics(code in proptest::collection::vec(proptest::num::u8::ANY, 0..200), at in proptest::num::u64::ANY) {
             let body = Body::decode(&code, at);
-            let _ = (body.entry(&ARGUMENTS[..4]), body.ends(), body.returns());
+            let _ = (body.entry(&ARGUMENTS[..4]), body.ends(), body.returns(), jump_through(&code, at, at));
         }
     }
 }

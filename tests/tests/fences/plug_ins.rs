@@ -87,6 +87,7 @@ const PLUG_INS: &[PlugIns] = &[
         others: &[
             ("classify", "what hooks share: is this HTTP"),
             ("http2", "what the capture hook does with HTTP/2"),
+            ("events", "what hooks share: answers that are streams of events"),
             ("pipelining", "what the capture hook does with requests that do not wait for answers"),
             ("counters", "what hooks share: every kind of loss"),
             ("main", "the object"),

@@ -6,6 +6,8 @@ mod foreign;
 mod go;
 mod rustls;
 mod session;
+mod starttls;
+mod wheel;
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::certificate::Certificate;

@@ -8,8 +8,8 @@ use crate::tls::probes::Probes;
 use crate::tls::sessions::{Sessions, Way};
 use apisec_abi::{
     DataHeader, Exec, Exit, FLAG_EGRESS, FLAG_FIN, FLAG_HANDSHAKE, FLAG_RST, FLAG_SYN_SEEN, KIND_DATA,
-    KIND_EXEC, KIND_EXIT, KIND_OPAQUE, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, OpaqueBytes,
-    Open, ROLE_CLIENT, TlsData, TlsEnd, TlsTie, VERDICT_TLS, VERDICT_TLS_HELLO,
+    KIND_EXEC, KIND_EXIT, KIND_OPAQUE, KIND_OPEN, KIND_TLS_DATA, KIND_TLS_END, KIND_TLS_TIE, KIND_TLS_TOLD,
+    OpaqueBytes, Open, ROLE_CLIENT, TlsData, TlsEnd, TlsTie, VERDICT_TLS, VERDICT_TLS_HELLO,
 };
 use apisec_proto::call::Vantage;
 use apisec_proto::segment::{ConnId, Segment, Side};
@@ -64,6 +64,11 @@ impl Desk<'_> {
                 let header = fixed::<TlsData>(record)?;
                 let payload = record.get(size_of::<TlsData>()..)?.get(..header.captured as usize)?;
                 self.joined(sink, |sessions, way| sessions.data(&header, payload, way));
+            }
+            KIND_TLS_TOLD => {
+                let header = fixed::<TlsData>(record)?;
+                let what = record.get(size_of::<TlsData>()..)?.get(..header.captured as usize)?;
+                self.joined(sink, |sessions, way| sessions.told(&header, what, way));
             }
             KIND_TLS_TIE => {
                 let tie = fixed(record)?;

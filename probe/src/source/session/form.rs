@@ -284,12 +284,8 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         failed: *failed,
         bodies: bodies.as_deref().map(Cow::Borrowed),
         graphql: graphql.as_deref().copied(),
-        tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library, mutual: _ }| TlsForm {
-            version,
-            alpn,
-            sni,
-            subject,
-            library,
+        tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library, resumed: _, mutual: _ }| {
+            TlsForm { version, alpn, sni, subject, library }
         }),
     };
     let form = CallForm {

@@ -122,6 +122,7 @@ pub(super) fn full_call(src: &Party, dst: &Party) -> Call {
             sni: "shop.example".into(),
             subject: "CN=shop.example".into(),
             library: "OpenSSL 3.0.17".into(),
+            resumed: false,
             mutual: None,
         })),
         ..call(src, dst)

@@ -1,5 +1,6 @@
 //! What cannot be read inside TLS is a number with its reason.
 
+use std::path::Path;
 use std::process::Command;
 
 use apisec_tests::certificate::Certificate;
@@ -8,6 +9,7 @@ use apisec_tests::server::{Nginx, NginxSetup, Server};
 use apisec_tests::skip::find_program;
 use apisec_tests::watch::{Watch, mark};
 
+use super::rustls::{self, VAULT, ask};
 use super::{NODE, paths, serve, url};
 use crate::live::can_run;
 
@@ -111,4 +113,50 @@ fn java_is_said_to_be_blind_and_what_is_read_is_not() {
         assert!(row.bytes.decrypted > 500 && row.bytes.opaque == 0 && row.reason.is_empty(), "{row:?}");
         assert!(row.library.starts_with("OpenSSL") && !row.attached.is_empty(), "{row:?}");
     }
+}
+
+/// TLS 1.3 encrypts certificates; OpenSSL and GnuTLS tell them at either end, rustls does not.
+#[test]
+fn certificates_of_tls_1_3_are_known_where_a_library_tells_them() {
+    let name = "tls::coverage::certificates_of_tls_1_3_are_known_where_a_library_tells_them";
+    if !can_run(name, &["gnutls-serv", "wget", "node", "curl", "openssl"]) {
+        return;
+    }
+    let mark = mark("certificates");
+    let certificate = Certificate::new().unwrap();
+    let (node, rust) = (serve(&NODE, &certificate), rustls::serve(Path::new(VAULT), &certificate));
+    let gnutls = Server::start(|address, _| {
+        let mut command = Command::new("gnutls-serv");
+        command.args(["--http", "--quiet", "--disable-client-cert", "--port", &address.port().to_string()]);
+        command.arg("--x509keyfile").arg(certificate.key()).arg("--x509certfile").arg(certificate.chain());
+        Ok(command)
+    })
+    .unwrap();
+    let (watch, coverage) = (Watch::calls().unwrap(), Watch::snapshot().unwrap());
+    for path in paths(&mark, "curl", 2) {
+        curl(&["-k", "--tlsv1.3", &format!("https://{}{path}", node.address())]).unwrap();
+        curl(&["-k", "--tlsv1.3", &format!("https://{}{path}", rust.address())]).unwrap();
+    }
+    for path in paths(&mark, "wget", 2) {
+        let mut wget = Command::new("wget");
+        wget.args(["-q", "--no-check-certificate", "--no-proxy", "-O", "/dev/null"]);
+        assert!(wget.arg(format!("https://{}{path}", gnutls.address())).status().unwrap().success());
+    }
+    for client in 0..3 {
+        ask(Path::new(VAULT), rust.address(), &certificate, &paths(&mark, &format!("rust-{client}"), 2));
+    }
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert_eq!(calls.len(), 2 * 2 + 2 + 3 * 2, "{calls:#?}");
+    for call in &calls {
+        let tls = call.tls.as_ref().unwrap();
+        let told = if call.path.contains("/rust-") { "" } else { "O=Test, CN=shop.example" };
+        assert_eq!((tls.version.as_str(), tls.subject.as_str()), ("1.3", told), "{call:?}");
+    }
+    let rows = coverage.end_with_snapshot().unwrap().capture.coverage;
+    let of = |server: &Server| {
+        let port = format!(":{}", server.address().port());
+        rows.iter().find(|row| row.workload.ends_with(&port)).map(|row| row.certificates.clone())
+    };
+    assert!(of(&rust).unwrap().starts_with("3 TLS 1.3"), "{rows:#?}");
+    assert_eq!((of(&node), of(&gnutls)), (Some(String::new()), Some(String::new())), "{rows:#?}");
 }

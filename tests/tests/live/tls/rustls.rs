@@ -25,7 +25,7 @@ pub(super) fn serve(program: &Path, certificate: &Certificate) -> Server {
     .unwrap()
 }
 
-fn ask(program: &Path, address: SocketAddr, certificate: &Certificate, paths: &[String]) {
+pub(super) fn ask(program: &Path, address: SocketAddr, certificate: &Certificate, paths: &[String]) {
     let mut command = Command::new(program);
     command.arg("ask").arg(address.ip().to_string()).arg(address.port().to_string());
     let output = command.arg(certificate.chain()).args(paths).output().unwrap();

@@ -39,14 +39,21 @@ fn a_call_names_version_server_protocol_and_subject() {
     let watch = Watch::calls().unwrap();
     by_name(&nginx, &format!("{mark}/old"), &["--tls-max", "1.2", "--http1.1"]);
     by_name(&nginx, &format!("{mark}/new"), &["--tlsv1.3"]);
+    by_name(&nginx, &format!("{mark}/newer"), &["--tlsv1.3", "--http1.1"]);
+    by_name(&nginx, &format!("{mark}/silent"), &["--tlsv1.3", "--no-alpn"]);
     let calls = watch.end_with_calls(&mark).unwrap();
-    let (old, new) = (the(&calls, "/old"), the(&calls, "/new"));
-    assert_eq!((old.protocol.as_str(), new.protocol.as_str()), ("http1", "http2"));
-    let (old, new) = (old.tls.as_ref().unwrap(), new.tls.as_ref().unwrap());
+    let [old, new, newer, silent] = ["/old", "/new", "/newer", "/silent"].map(|end| the(&calls, end));
+    let spoken = [old, new, newer, silent].map(|call| call.protocol.as_str());
+    assert_eq!(spoken, ["http1", "http2", "http1", "http1"]);
+    let [old, new, newer, silent] = [old, new, newer, silent].map(|call| call.tls.as_ref().unwrap());
     assert_eq!((old.version.as_str(), old.alpn.as_str(), old.sni.as_str()), ("1.2", "http/1.1", NAME));
     assert_eq!((old.subject.as_str(), old.library.as_str()), ("O=Test, CN=shop.example", "OpenSSL 3"));
     assert_eq!((new.version.as_str(), new.alpn.as_str(), new.sni.as_str()), ("1.3", "h2", NAME));
-    assert_eq!(new.subject, "", "TLS 1.3 encrypts it");
+    // TLS 1.3 encrypts what these libraries tell.
+    assert_eq!((newer.version.as_str(), newer.alpn.as_str(), silent.alpn.as_str()), ("1.3", "http/1.1", ""));
+    for tls in [new, newer, silent] {
+        assert_eq!(tls.subject, "O=Test, CN=shop.example");
+    }
 }
 
 #[test]

@@ -64,6 +64,9 @@ fn protocol(view: &CoverageView) -> Vec<Line> {
     if !view.reason.is_empty() {
         lines.push(Line::new("not read because", escape(&view.reason), Role::Partial));
     }
+    if !view.certificates.is_empty() {
+        lines.push(Line::new("no certificate of", escape(&view.certificates), Role::Dim));
+    }
     if view.lost > 0 {
         lines.push(Line::new("lost", bytes(view.lost), Role::Lost));
     }

@@ -1,9 +1,9 @@
 //! The part of a TLS handshake that is in clear (RFC 8446 §4, RFC 5246 §7.4): what the client offers, what the server
 //! chooses, up to TLS 1.2 the server's certificate, and whether the client shows one of its own.
 //!
-//! Deliberately not here: anything that is encrypted. In TLS 1.3 that is the agreed ALPN protocol and the certificates; that the
-//! client showed one is told by the length of the first record that it encrypts. A resumed session shows none again: what it
-//! was is not told.
+//! In TLS 1.3 the agreed ALPN protocol and the certificates are encrypted; what somebody else tells of them, such as the library
+//! that made them, is taken in by [`Handshake::agreed`] and [`Handshake::showed`]. Otherwise that the client showed one is told by
+//! the length of the first record that it encrypts. A resumed session shows none again: what it was is not told.
 
 use super::certificate;
 use crate::call::Tls;
@@ -44,8 +44,6 @@ pub struct Handshake {
     seen: Tls,
     /// The client's hello was read: what follows tells whether it shows a certificate.
     greeted: bool,
-    /// The session goes on with what an earlier one agreed on.
-    resumed: bool,
 }
 
 /// What one side has sent, as long as it is of use.
@@ -100,7 +98,7 @@ impl Handshake {
             let len = usize::from(u16::from_be_bytes([high, low]));
             match kind {
                 RECORD_ENCRYPTED => {
-                    if self.seen.version == "1.3" && !self.resumed {
+                    if self.seen.version == "1.3" && !self.seen.resumed {
                         self.seen.mutual = match len {
                             0..=LONGEST_FINISHED => Some(false),
                             SHORTEST_CERTIFICATE.. => Some(true),
@@ -138,6 +136,19 @@ impl Handshake {
         let [client, server] = &mut self.flights;
         let flight = if from == Side::Client { client } else { server };
         *flight = Flight { bytes: Vec::new(), over: true };
+    }
+
+    /// The protocol that was agreed on, as one end knows it: a [`name_of`].
+    pub fn agreed(&mut self, name: &CompactString) {
+        self.seen.alpn = name.clone();
+    }
+
+    /// One side showed a certificate with this [`subject_of`] it, as one end knows.
+    pub fn showed(&mut self, side: Side, subject: &CompactString) {
+        match side {
+            Side::Client => self.seen.mutual = Some(true),
+            Side::Server => self.seen.subject = subject.clone(),
+        }
     }
 
     /// What is known of the session.
@@ -196,7 +207,7 @@ impl Handshake {
         for (kind, value) in extensions(list) {
             match kind {
                 EXTENSION_VERSIONS => self.seen.version = version(value).into(),
-                EXTENSION_PRE_SHARED_KEY => self.resumed = true,
+                EXTENSION_PRE_SHARED_KEY => self.seen.resumed = true,
                 EXTENSION_ALPN => self.seen.alpn = protocol(value).unwrap_or_default(),
                 _ => {}
             }
@@ -275,8 +286,20 @@ fn server_name(value: &[u8]) -> Option<CompactString> {
 fn protocol(value: &[u8]) -> Option<CompactString> {
     let (list, _) = prefixed(value, 2)?;
     let (first, _) = prefixed(list, 1)?;
-    let good = first.len() <= MAX_PROTOCOL && first.iter().all(u8::is_ascii_graphic);
-    std::str::from_utf8(first).ok().filter(|_| good).map(CompactString::from)
+    name_of(first)
+}
+
+/// The subject of a certificate (DER), of which at least the beginning is there.
+#[must_use]
+pub fn subject_of(der: &[u8]) -> Option<CompactString> {
+    certificate::subject(der)
+}
+
+/// The name of a protocol.
+#[must_use]
+pub fn name_of(name: &[u8]) -> Option<CompactString> {
+    let good = name.len() <= MAX_PROTOCOL && name.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(name).ok().filter(|_| good).map(CompactString::from)
 }
 
 fn version(bytes: &[u8]) -> &'static str {
@@ -385,6 +408,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_encrypted_is_taken_from_who_knows() {
+        let mut read = Handshake::default();
+        let subject = subject_of(include_bytes!("certificate/example.der")).unwrap();
+        read.agreed(&name_of(b"h2").unwrap());
+        assert_eq!(name_of(b"\x1b[31m"), None);
+        read.showed(Side::Client, &subject);
+        assert_eq!((read.seen().mutual, read.seen().subject.as_str()), (Some(true), ""));
+        read.showed(Side::Server, &subject);
+        assert_eq!(
+            (read.seen().alpn.as_str(), read.seen().subject.as_str()),
+            ("h2", "O=Test, CN=shop.example")
+        );
+    }
+
+    #[test]
     fn a_name_with_odd_bytes_is_none() {
         let mut hello = client_hello();
         let at = hello.windows(4).position(|four| four == b"Shop").unwrap();
@@ -412,7 +450,7 @@ mod tests {
                 let side = if client { Side::Client } else { Side::Server };
                 read.bytes(side, &bytes);
                 read.bytes(side, &record(&bytes));
-                let _ = certificate::subject(&bytes);
+                let _ = (name_of(&bytes), subject_of(&bytes));
             }
         }
     }

@@ -97,6 +97,7 @@ pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
             subject: clip(form.subject, MAX_TEXT),
             library: clip(form.library, MAX_TEXT),
             // A note of the call says it.
+            resumed: false,
             mutual: None,
         })
     });

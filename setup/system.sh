@@ -109,28 +109,31 @@ pypi() {
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/python"
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
   local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
-  modules+=', prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2, curl_cffi'
+  modules+=', brotli_asgi, zstd_asgi, psycopg2, grpc_reflection, prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2, curl_cffi'
   modules+=', py_ocsf_models, sarif_pydantic, syslog_rfc5424_parser, opentelemetry.proto.collector.logs.v1.logs_service_pb2'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
     'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
-    'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1' 'py-ocsf-models>=0.8,<1' 'sarif-pydantic>=0.6,<1' 'syslog-rfc5424-parser>=0.3,<1'
+    'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1' 'py-ocsf-models>=0.8,<1' 'sarif-pydantic>=0.6,<1' 'syslog-rfc5424-parser>=0.3,<1' \
+    'brotli-asgi>=1.4,<2' 'zstd-asgi>=1,<2' 'psycopg2-binary==2.9.9'
+  # Reflection for Debian's gRPC.
+  /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'grpcio-reflection==1.51.3'
   # Debian's protobuf serves it; another one here would stand before that for everybody. Beside the folder, and put into it
   # afterwards: pip would replace `opentelemetry`, of which others brought a part.
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder.otlp" 'opentelemetry-proto>=1.30,<2'
   cp -r "$folder.otlp/opentelemetry/." "$folder/opentelemetry/"
 }
 
-# And from npm the published schema of HTTP archives.
+# And from npm the published schema of HTTP archives, and a GraphQL server.
 npmjs() {
   case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
   local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/npm"
-  [ ! -e "$folder/node_modules/har-schema/lib/har.json" ] || return 0
-  say "installing with npm: har-schema"
+  [ ! -e "$folder/node_modules/har-schema/lib/har.json" ] || [ ! -e "$folder/node_modules/@apollo/server" ] || return 0
+  say "installing with npm: har-schema, @apollo/server"
   mkdir -p "$folder"
-  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" 'har-schema@2'
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" 'har-schema@2' '@apollo/server@4' 'graphql@16'
 }
 
 [ ${#missing[@]} -gt 0 ] || { pypi "$@"; npmjs "$@"; exit 0; }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use apisec_engine::ndjson::NdjsonCall;
+use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;
 use apisec_tests::script::{PYTHON, Script};
 use apisec_tests::skip::skip;
@@ -14,7 +15,7 @@ use super::{can_run, tally};
 pub(super) const CHAT: Script = Script::python(
     "chat.py",
     r#"
-import asyncio, json, sys, websockets
+import asyncio, json, ssl, sys, websockets
 def log(*words): print(*words, flush=True)
 async def serve(socket, path=None):
     async for text in socket:
@@ -28,7 +29,11 @@ async def serve(socket, path=None):
             await socket.send(json.dumps({"type": "echo", "of": message}))
             log("sent", "echo")
 async def main():
-    async with websockets.serve(serve, sys.argv[1], int(sys.argv[2]), compression=None if sys.argv[3] == "plain" else "deflate"):
+    context = None
+    if len(sys.argv) > 4:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[4], sys.argv[5])
+    async with websockets.serve(serve, sys.argv[1], int(sys.argv[2]), ssl=context, compression=None if sys.argv[3] == "plain" else "deflate"):
         await asyncio.Future()
 asyncio.run(main())
 "#,
@@ -38,10 +43,11 @@ asyncio.run(main())
 const CHATTER: Script = Script::python(
     "chatter.py",
     r#"
-import asyncio, json, sys, websockets
+import asyncio, json, ssl, sys, websockets
 url, joins, bursts, count, pad = sys.argv[1], *map(int, sys.argv[2:])
 async def main():
-    async with websockets.connect(url, close_timeout=5) as socket:
+    context = ssl._create_unverified_context() if url.startswith("wss") else None
+    async with websockets.connect(url, close_timeout=5, ssl=context) as socket:
         for n in range(joins):
             await socket.send(json.dumps({"type": "join", "room": n, "text": "hello " * n}))
             assert json.loads(await socket.recv())["type"] == "echo"
@@ -49,6 +55,26 @@ async def main():
             await socket.send(json.dumps({"type": "burst", "count": count, "pad": pad}))
             for _ in range(count): assert json.loads(await socket.recv())["type"] == "tick"
         await socket.close(code=1000)
+asyncio.run(main())
+"#,
+);
+
+/// Says a message in so many fragments, and leaves with a code of its own; each connection does one.
+const FRAGMENTER: Script = Script::python(
+    "fragmenter.py",
+    r#"
+import asyncio, json, sys, websockets
+url = sys.argv[1]
+async def one(pieces, code):
+    async with websockets.connect(url, close_timeout=5) as socket:
+        text = json.dumps({"type": "pieces", "text": "hello " * 40})
+        size = -(-len(text) // pieces)
+        await socket.send(text[at:at + size] for at in range(0, len(text), size))
+        assert json.loads(await socket.recv())["type"] == "echo"
+        await socket.ping()
+        await socket.close(code=code)
+async def main():
+    for pieces, code in ((1, 1000), (2, 1001), (7, 4001), (40, 3999), (3, 1011)): await one(pieces, code)
 asyncio.run(main())
 "#,
 );
@@ -104,30 +130,39 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 "#,
 );
 
-/// Sends so many events, fifty a second or as fast as it can, some named, with comments between them.
+/// Sends so many events, fifty a second, as fast as it can or in one write with the head, some named, with comments between
+/// them; with a certificate and a key inside TLS.
 const EVENTS: Script = Script::python(
     "ticker.py",
     r#"
-import http.server, sys, time
+import http.server, io, ssl, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
+        *_, pace, count = self.path.split("/")
+        joined, self.wfile = self.wfile, io.BytesIO() if pace == "joined" else self.wfile
         self.end_headers()
         def write(text):
             data = text.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-        *_, pace, count = self.path.split("/")
         for n in range(int(count)):
             name = "event: price\n" if n % 2 else ""
             write(": keep alive\n\n%sdata: {\"type\": \"quote\", \"n\": %d, \"pad\": \"%s\"}\n\n" % (name, n, "x" * 200))
             print("sent", flush=True)
             if pace == "slow": time.sleep(0.02)
         self.wfile.write(b"0\r\n\r\n")
+        if pace == "joined": joined.write(self.wfile.getvalue())
+        self.wfile = joined
     def log_message(self, *arguments): pass
-http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
+if len(sys.argv) > 3:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
 "#,
 );
 
@@ -191,6 +226,30 @@ fn every_message_of_a_websocket_is_a_call() {
 #[test]
 fn compressed_messages_have_their_kinds() {
     chat("dialects::compressed_messages_have_their_kinds", "deflate");
+}
+
+/// A message is one however many fragments it came in, and each side's code is read.
+#[test]
+fn fragments_are_joined_and_codes_are_read() {
+    let name = "dialects::fragments_are_joined_and_codes_are_read";
+    if !can_run(name, &[PYTHON]) || !has_library(name, "websockets") {
+        return;
+    }
+    for compression in ["plain", "deflate"] {
+        let mark = mark("pieces");
+        let server = CHAT.serve(&[compression]).unwrap();
+        let watch = Watch::calls().unwrap();
+        FRAGMENTER.run(&[&format!("ws://{}{mark}/room", server.address())]).unwrap();
+        assert_eq!(server.printed("received pieces", 5).unwrap().len(), 5);
+        let calls = watch.end_with_calls(&mark).unwrap();
+        assert_eq!((count(&calls, "SEND", "pieces"), count(&calls, "RECEIVE", "echo")), (5, 5), "{calls:#?}");
+        let closes = calls.iter().filter(|call| call.operation == "close" && call.method == "SEND");
+        let codes =
+            tally(closes.map(|call| format!("{} {}", call.app_status.unwrap_or_default(), call.failed)));
+        // Going away is no failure; what an application or a server says of itself is.
+        let said = ["1000 false", "1001 false", "1011 true", "3999 true", "4001 true"];
+        assert_eq!(codes, tally(said.map(str::to_owned)));
+    }
 }
 
 #[test]
@@ -270,6 +329,46 @@ fn a_burst_of_events_is_counted() {
     let calls = watch.end_with_calls(&mark).unwrap();
     let (named, quotes) = (count(&calls, "RECEIVE", "price"), count(&calls, "RECEIVE", "quote"));
     assert_eq!((named, quotes, calls.len()), (1000, 1000, 2001));
+}
+
+/// The first events of an answer come in one packet with its head.
+#[test]
+fn events_in_one_write_with_the_head_are_counted() {
+    let name = "dialects::events_in_one_write_with_the_head_are_counted";
+    if !can_run(name, &[PYTHON, "curl"]) {
+        return;
+    }
+    let mark = mark("joined");
+    let server = EVENTS.serve(&[]).unwrap();
+    let watch = Watch::calls().unwrap();
+    for events in [40, 100] {
+        curl(&["-N", &format!("http://{}{mark}/joined/{events}", server.address())]).unwrap();
+    }
+    let calls = watch.end_with_calls(&mark).unwrap();
+    let (named, quotes) = (count(&calls, "RECEIVE", "price"), count(&calls, "RECEIVE", "quote"));
+    assert_eq!((named, quotes, calls.len()), (70, 70, 142));
+}
+
+/// Messages inside TLS have no turns either.
+#[test]
+fn bursts_inside_tls_are_counted() {
+    let name = "dialects::bursts_inside_tls_are_counted";
+    if !can_run(name, &[PYTHON, "curl", "openssl"]) || !has_library(name, "websockets") {
+        return;
+    }
+    let mark = mark("secret");
+    let certificate = Certificate::new().unwrap();
+    let files = [certificate.chain(), certificate.key()].map(|path| path.display().to_string());
+    let events = EVENTS.serve(&files.each_ref().map(String::as_str)).unwrap();
+    let chat = CHAT.serve(&["plain", &files[0], &files[1]]).unwrap();
+    let watch = Watch::calls().unwrap();
+    curl(&["-kN", &format!("https://{}{mark}/fast/1000", events.address())]).unwrap();
+    curl(&["-kN", &format!("https://{}{mark}/joined/40", events.address())]).unwrap();
+    CHATTER.run(&[&format!("wss://{}{mark}/room", chat.address()), "5", "2", "300", "120"]).unwrap();
+    let calls = watch.end_with_calls(&mark).unwrap();
+    let seen = ["price", "quote", "echo", "tick"].map(|kind| count(&calls, "RECEIVE", kind));
+    assert_eq!(seen, [520, 520, 5, 600]);
+    assert!(calls.iter().all(|call| call.tls.is_some()));
 }
 
 /// Messages of a connection that was open before us: what they are, where they can be read, and never their path.

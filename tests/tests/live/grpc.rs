@@ -1,5 +1,6 @@
 //! gRPC of every kind by libraries that we did not write: Debian's gRPC for Python, the newest one of PyPI, and gRPC-Web.
 
+mod options;
 mod tonic;
 
 use std::collections::BTreeMap;
@@ -171,7 +172,7 @@ fn calls_of_every_kind() {
     CLIENT.run(&[&server.address().port().to_string(), &service]).unwrap();
     let calls = watch.end_with_calls(&service).unwrap();
     assert_eq!(tally(calls.iter().map(told)), answered(&log, &service));
-    let usual = |note: &String| note == "compressed" || note == "unimplemented";
+    let usual = |note: &String| matches!(note.as_str(), "compressed" | "unimplemented" | "deadline");
     assert!(calls.iter().all(|call| call.notes.iter().all(usual)), "{calls:#?}");
     let failed: Vec<_> = calls.iter().filter(|call| call.failed).map(|call| call.app_status).collect();
     assert_eq!(failed, [Some(5), Some(12)]);

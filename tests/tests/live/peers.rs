@@ -1,6 +1,7 @@
 //! Servers from PyPI and the nghttp2 tools, asked in every way that HTTP/2 begins, and counted against their own logs.
 
 mod bodies;
+mod frames;
 mod graphql;
 mod rpc;
 

@@ -1,4 +1,4 @@
-//! Compressed bodies of nginx and of Python: read to their keys, in clear, over HTTP/2 and inside TLS.
+//! Compressed bodies of nginx and of starlette: read to their keys, in clear, over HTTP/2 and inside TLS.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use apisec_tests::certificate::Certificate;
 use apisec_tests::client::curl;
+use apisec_tests::script::{PYTHON, Script, pypi};
 use apisec_tests::server::{Nginx, NginxSetup, free_port};
 use apisec_tests::watch::{Watch, mark};
 use rustix::process::Signal;
@@ -58,6 +59,52 @@ fn gzip_by_nginx() {
     let run = watch.end(Signal::INT).unwrap();
     assert_eq!(run.code(), 0, "{}", run.stderr);
     for key in ["zippedPlain", "zippedFrames", "zippedSecret"] {
+        assert!(run.stdout.contains(&format!("\"{key}\"")), "{key}: {}", run.stdout);
+    }
+    assert!(!run.stdout.contains("ada@example.com") && !run.stdout.contains("4111 1111"), "no value is kept");
+}
+
+/// starlette behind uvicorn, compressing by two middlewares of others; the key that a document ends with is the end of its path.
+const COMPRESSING: Script = Script::python(
+    "compressing.py",
+    r#"
+import sys
+address, port, packages = sys.argv[1:]
+sys.path.insert(0, packages)
+import uvicorn
+from brotli_asgi import BrotliMiddleware
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from zstd_asgi import ZstdMiddleware
+async def document(request):
+    row = {"name": "Ada Lovelace", "email": "ada@example.com", "card": "4111 1111 1111 1111"}
+    return JSONResponse({"rows": [row] * 60, request.path_params["last"]: True})
+app = Starlette(routes=[Route("/{mark}/{last}", document)])
+kind = {"br": BrotliMiddleware, "zstd": ZstdMiddleware}
+async def choose(scope, receive, send):
+    wanted = dict(scope.get("headers", [])).get(b"accept-encoding", b"").decode()
+    await (kind[wanted](app) if wanted in kind else app)(scope, receive, send)
+uvicorn.run(choose, host=address, port=int(port), log_level="error", ws="none", lifespan="off")
+"#,
+);
+
+#[test]
+fn brotli_and_zstd_by_starlette() {
+    if !can_run("peers::bodies::brotli_and_zstd_by_starlette", &[PYTHON, "curl"]) {
+        return;
+    }
+    let mark = mark("packed");
+    let server = COMPRESSING.serve(&[&pypi()]).unwrap();
+    let watch = Watch::start(&["--output", "openapi"]).unwrap();
+    for (coding, last) in [("br", "squeezedByBrotli"), ("zstd", "squeezedByZstandard")] {
+        let url = format!("{}{mark}/{last}", server.url());
+        let encoded = curl(&["-H", &format!("accept-encoding: {coding}"), &url]).unwrap();
+        assert!(encoded.len() < 1000, "{coding} has compressed it: {}", encoded.len());
+    }
+    let run = watch.end(Signal::INT).unwrap();
+    assert_eq!(run.code(), 0, "{}", run.stderr);
+    for key in ["squeezedByBrotli", "squeezedByZstandard"] {
         assert!(run.stdout.contains(&format!("\"{key}\"")), "{key}: {}", run.stdout);
     }
     assert!(!run.stdout.contains("ada@example.com") && !run.stdout.contains("4111 1111"), "no value is kept");

@@ -2,7 +2,7 @@
 
 use apisec_engine::ndjson::NdjsonCall;
 use apisec_tests::client::curl;
-use apisec_tests::script::{PYTHON, Script, pypi};
+use apisec_tests::script::{PYTHON, Script, npm, pypi};
 use apisec_tests::watch::{Watch, mark};
 
 use crate::live::{can_run, tally};
@@ -74,6 +74,20 @@ uvicorn.run(app, host=address, port=int(port), log_level="critical", ws="none")
 "#,
 );
 
+/// Apollo's server, which remembers documents by their hash; prints the name of every operation that it has executed.
+const APOLLO: Script = Script {
+    interpreter: "node",
+    name: "apollo.js",
+    text: r#"
+const [host, port, folder] = process.argv.slice(2);
+const { ApolloServer } = require(folder), { startStandaloneServer } = require(folder + "/standalone");
+const typeDefs = "type Query { price(item: String!): Int, stock: Int }";
+const told = { requestDidStart: async () => ({ executionDidStart: async (context) => console.log("executed", context.operationName) }) };
+const server = new ApolloServer({ typeDefs, resolvers: { Query: { price: () => 7, stock: () => 1 } }, plugins: [told] });
+startStandaloneServer(server, { listen: { host, port: Number(port) } });
+"#,
+};
+
 /// As the server prints it.
 fn described(call: &NdjsonCall) -> String {
     let batch = if noted(call, "batch") { 3 } else { 1 };
@@ -115,4 +129,52 @@ fn every_way_to_ask() {
     assert!(calls.iter().all(|call| call.protocol == "graphql"), "{calls:#?}");
     assert_eq!(calls.iter().filter(|call| call.failed).count(), 3);
     assert_eq!(calls.iter().filter(|call| noted(call, "introspection")).count(), 1);
+}
+
+/// A hash that is not known, a document with its hash, and the hash alone in both ways to send it.
+#[test]
+fn documents_by_their_hash() {
+    if !can_run("peers::graphql::documents_by_their_hash", &["node", "curl"]) {
+        return;
+    }
+    let mark = mark("apollo");
+    let server = APOLLO.serve(&[&npm("@apollo/server").display().to_string()]).unwrap();
+    let watch = Watch::calls().unwrap();
+    let url = format!("{}{mark}", server.url());
+    // SHA-256 of the document.
+    let hash = "6f23a1daae23156ec8083a4798246c539db9399209f23e4984e9d1bf8058af67";
+    let persisted = format!(r#"{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#);
+    let extensions = format!(r#""extensions":{persisted}"#);
+    let alone = format!(r#"{{"operationName":"Price",{extensions}}}"#);
+    let both = format!(
+        r#"{{"operationName":"Price","query":"query Price {{ price(item: \"hat\") }}",{extensions}}}"#
+    );
+    for body in [&alone, &both, &alone, &alone] {
+        curl(&["-H", "content-type: application/json", "-d", body, &url]).unwrap();
+    }
+    let asked = format!("extensions={persisted}");
+    let ask = [
+        "-G",
+        "-H",
+        "apollo-require-preflight: 1",
+        "--data-urlencode",
+        &asked,
+        "-d",
+        "operationName=Price",
+        &url,
+    ];
+    curl(&ask).unwrap();
+    assert_eq!(server.printed("executed Price", 4).unwrap().len(), 4);
+    let calls = watch.end_with_calls(&mark).unwrap();
+    assert!(calls.iter().all(|call| call.protocol == "graphql" && call.status == Some(200)), "{calls:#?}");
+    let seen = tally(calls.iter().map(|call| {
+        format!("{} {} {} {}", call.method, call.operation, call.failed, noted(call, "persisted"))
+    }));
+    let said = [
+        ("POST {invalid} true true", 1),
+        ("QUERY price false false", 1),
+        ("POST Price false true", 2),
+        ("GET Price false true", 1),
+    ];
+    assert_eq!(seen, said.into_iter().map(|(call, times)| (call.to_owned(), times)).collect());
 }

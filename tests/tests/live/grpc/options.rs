@@ -93,5 +93,6 @@ fn deadlines_compression_and_reflection() {
     let logged = logged.iter().filter(|line| !line.contains("/Slow"));
     assert_eq!(seen, tally(logged.map(|line| format!("grpc POST {}", line.replace(' ', " 200 ")))));
     let slow = calls.iter().find(|call| call.path.ends_with("/Slow")).unwrap();
-    assert!(noted(slow, "overdue") || noted(slow, "reset"), "{slow:?}");
+    // Whose clock was first: the server's says so, the client's resets.
+    assert!(slow.app_status == Some(4) || noted(slow, "overdue") || noted(slow, "reset"), "{slow:?}");
 }

@@ -45,9 +45,9 @@ impl World {
         let world = Self { cluster, nodes, namespace };
         world.make_namespace(&world.namespace);
         let container = |command: &str| json!([{"name": "c", "image": "docker.io/library/busybox:1.37", "command": ["sh", "-c", command]}]);
-        let labels = json!({"app": "web"});
+        let (selector, labels) = (json!({"app": "web"}), json!({"app": "web", "team": "storefront"}));
         world.create(&json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "web"},
-            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+            "spec": {"selector": {"matchLabels": selector}, "template": {"metadata": {"labels": labels},
                 "spec": {"terminationGracePeriodSeconds": 1,
                     "containers": container("exec busybox httpd -f -p 8080 -h /tmp")}}}}));
         world.create(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "asker"},
@@ -228,6 +228,8 @@ fn calls_between_pods_bear_their_names_are_counted_once_and_nothing_is_left() {
     let asker = format!("pod:{}/asker", world.namespace);
     let web = format!("daemonset:{}/web", world.namespace);
     assert!(snapshot.edges.iter().any(|edge| edge.src == asker && edge.dst == web), "{edges:?}");
+    let mut endpoints = snapshot.endpoints.iter().filter(|endpoint| endpoint.service == web);
+    assert!(endpoints.all(|endpoint| endpoint.documentation.owner == "storefront"));
     for name in ["n0", "n1"] {
         let NodeView { reports, losses, distrusted, .. } = node(&snapshot, name);
         assert!(*reports > 0 && (*losses, *distrusted) == (0, 0), "{name}");

@@ -311,6 +311,7 @@ fn workload(&(id, name, kind): &(&str, &str, Kind)) -> WorkloadView {
         pod_uid: id.strip_prefix("pod:").unwrap_or_default().to_owned(),
         netns: 4_026_531_840,
         address: "10.0.3.7".to_owned(),
+        owner: String::new(),
         calls_in: calls(|edge| edge.1),
         calls_out: calls(|edge| edge.0),
     }

@@ -56,6 +56,7 @@ impl Described {
             &known.runtime,
             &known.pod_uid,
             &known.address,
+            &known.owner,
         ];
         let filled = texts.iter().filter(|text| !text.is_empty()).count()
             + usize::from(known.pid != 0)

@@ -106,6 +106,8 @@ pub struct WorkloadView {
     pub netns: u64,
     /// An address it was seen at.
     pub address: String,
+    /// Who looks after it, as the labels of its cluster say.
+    pub owner: String,
     /// Calls it answered.
     pub calls_in: u64,
     /// Calls it made.
@@ -257,7 +259,7 @@ pub struct Documentation {
     pub pointer: String,
     /// Its `operationId`.
     pub id: String,
-    /// Who looks after it: its first tag.
+    /// Who looks after it: the owner of its service, else its first tag. Known of undocumented ones too.
     pub owner: String,
     /// What of its calls is not as documented: `status 500`, `query debug`, `answer text/html`.
     pub differences: Vec<String>,

@@ -78,6 +78,8 @@ pub struct Workload {
     pub netns: u64,
     /// An address it was seen at, empty when unknown.
     pub address: CompactString,
+    /// Who looks after it, as the labels of its cluster say; empty when unknown.
+    pub owner: CompactString,
 }
 
 impl Workload {
@@ -99,6 +101,7 @@ impl Workload {
             pod_uid: unknown(),
             netns: 0,
             address: unknown(),
+            owner: unknown(),
         }
     }
 }

@@ -45,6 +45,7 @@ fn view(workload: Workload) -> WorkloadView {
         pod_uid: workload.pod_uid.into(),
         netns: workload.netns,
         address: workload.address.into(),
+        owner: workload.owner.into(),
         calls_in: 0,
         calls_out: 0,
     }

@@ -308,6 +308,7 @@ impl Atlas {
         let workload = Workload {
             user,
             pod_uid: pod.uid.as_str().into(),
+            owner: pod.keeper.as_str().into(),
             ..Workload::named(&id, &called, kind_of(&kind))
         };
         Named { id: Id::from(&*id), workload }

@@ -1,5 +1,6 @@
 //! What is kept of the objects of an API server: the few fields that tell who is who.
 
+use super::mark::OWNERS;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
@@ -61,6 +62,8 @@ pub(super) struct Pod {
     pub(super) name: String,
     pub(super) node: String,
     pub(super) account: String,
+    /// Who looks after it; empty when no label says so.
+    pub(super) keeper: String,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) host_network: bool,
     pub(super) owner: Option<Owner>,
@@ -125,6 +128,7 @@ impl Pod {
         addresses.sort_unstable();
         addresses.dedup();
         let over = matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let label = |key: &&str| name(meta.labels.as_ref()?.get(*key).map(String::as_str));
         let alias = meta.annotations.as_ref().and_then(|map| map.get(STATIC_UID)).map(String::as_str);
         Some(Self {
             uid: name(meta.uid.as_deref())?,
@@ -133,6 +137,7 @@ impl Pod {
             name: called,
             node: name(spec.and_then(|spec| spec.node_name.as_deref())).unwrap_or_default(),
             account: name(spec.and_then(|spec| spec.service_account_name.as_deref())).unwrap_or_default(),
+            keeper: OWNERS.iter().find_map(label).unwrap_or_default(),
             addresses,
             host_network: spec.and_then(|spec| spec.host_network).unwrap_or_default(),
             owner: owner(meta.owner_references.as_deref()),
@@ -211,4 +216,22 @@ pub(super) fn node(object: &core::Node) -> Option<Fact> {
 pub(super) fn owned(kind: &str, meta: &ObjectMeta) -> Option<(Reference, Option<Owner>)> {
     let (namespace, name) = names(meta)?;
     Some((Reference { namespace, kind: kind.to_owned(), name }, owner(meta.owner_references.as_deref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_label_says_who_looks_after_a_pod() {
+        let keeper = |labels: serde_json::Value| {
+            let pod =
+                json!({"metadata": {"namespace": "shop", "name": "cart", "uid": "u1", "labels": labels}});
+            Pod::of(&serde_json::from_value(pod).unwrap()).unwrap().keeper
+        };
+        assert_eq!(keeper(json!({"app.kubernetes.io/part-of": "shop", "team": "checkout"})), "checkout");
+        assert_eq!(keeper(json!({"apisec-top/owner": "payments", "owner": "x"})), "payments");
+        assert_eq!(keeper(json!({"owner": "\u{1b}[31m", "app": "cart"})), "");
+    }
 }

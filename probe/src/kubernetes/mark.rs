@@ -12,5 +12,7 @@ pub const NODE: &str = "apisec-top/node";
 pub const BY: &str = "apisec-top/by";
 /// Label of a ConfigMap that holds specifications: theirs, not ours.
 pub const SPEC: &str = "apisec-top/spec";
+/// Labels of pods that say who looks after them, best first: ours, what many use, and what Kubernetes recommends.
+pub const OWNERS: [&str; 4] = ["apisec-top/owner", "owner", "team", "app.kubernetes.io/part-of"];
 /// Annotation of such a ConfigMap: the workload of its namespace that they describe.
 pub const DESCRIBES: &str = "apisec-top/describes";

@@ -229,6 +229,7 @@ mod tests {
             pod_uid: String::new(),
             netns: 0,
             address: address.into(),
+            owner: String::new(),
             calls_in: 0,
             calls_out: 0,
         };

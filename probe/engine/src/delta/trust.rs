@@ -82,8 +82,9 @@ fn is_trail(key: &TrailKey) -> bool {
 }
 
 fn is_short(workload: &Workload) -> bool {
-    let Workload { name, exe, command, user, unit, container, runtime, pod_uid, address, .. } = workload;
-    let texts = [name, exe, command, user, unit, container, runtime, pod_uid, address];
+    let Workload { name, exe, command, user, unit, container, runtime, pod_uid, address, owner, .. } =
+        workload;
+    let texts = [name, exe, command, user, unit, container, runtime, pod_uid, address, owner];
     texts.iter().all(|text| text.len() <= MAX_TEXT)
 }
 

@@ -37,17 +37,19 @@ pub(super) fn choose_specifications(known: &mut Knowledge) {
     }
 }
 
-/// Where a group is documented, and what of its calls is not as documented.
+/// Where a group is documented, and what of its calls is not as documented. The owner of its service outranks who looks after
+/// the operation by its specification.
 pub(super) fn paint_documentation(
     row: &mut EndpointView,
     group: &mut Group,
     contract: Option<&Contract>,
+    owner: &str,
     (stats, values): (&EndpointStats, &Values),
 ) {
     group.evidence = Evidence::of(stats);
     let past = group.past;
     row.history = History { first_seen: past.first, last_seen: past.last, calls: past.calls };
-    row.documentation = Documentation::default();
+    row.documentation = Documentation { owner: owner.to_owned(), ..Documentation::default() };
     let Some((contract, documented)) = contract.zip(group.documented.as_ref()) else { return };
     let Some(number) = documented.operation else { return };
     let Some((operation, spec)) = contract.operation(number).zip(contract.spec_of(number)) else { return };
@@ -61,7 +63,7 @@ pub(super) fn paint_documentation(
         file: spec.file.clone(),
         pointer: operation.place.pointer.clone(),
         id: operation.id.to_string(),
-        owner: operation.owner.to_string(),
+        owner: if owner.is_empty() { operation.owner.to_string() } else { owner.to_owned() },
         differences,
         source: contract.place_of(number).map(|place| (spec.clone(), place)),
     };

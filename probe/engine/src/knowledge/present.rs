@@ -117,6 +117,7 @@ fn workload(described: &Described) -> WorkloadView {
         pod_uid: workload.pod_uid.to_string(),
         netns: workload.netns,
         address: workload.address.to_string(),
+        owner: workload.owner.to_string(),
         calls_in: 0,
         calls_out: 0,
     }
@@ -240,9 +241,11 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now):
     (known.caps.callers, known.caps.names) = (0, 0);
     let keys = services.iter_mut().flat_map(|(id, workload)| {
         let id: &Id = id;
-        workload.service.iter_mut().flat_map(|service| service.groups()).map(move |group| (id, group))
+        let owner = workload.described.as_ref().map(|described| described.workload.owner.clone());
+        let groups = workload.service.iter_mut().flat_map(|service| service.groups());
+        groups.map(move |group| (id, group, owner.clone()))
     });
-    let order = |row: &EndpointView, (id, (group, ..)): &(&Id, (&mut Group, _, _))| {
+    let order = |row: &EndpointView, (id, (group, ..), _): &(&Id, (&mut Group, _, _), _)| {
         let name = &group.name;
         (&*row.service, &*row.path, &*row.method, &*row.operation, &*row.protocol).cmp(&(
             &***id,
@@ -256,13 +259,19 @@ fn endpoints(known: &mut Knowledge, rows: &mut Vec<EndpointView>, (second, now):
         rows,
         keys,
         order,
-        |(id, (group, ..))| endpoint(id, &group.name),
-        |row, (_, (group, observed, contract)), fresh| {
+        |(id, (group, ..), _)| endpoint(id, &group.name),
+        |row, (_, (group, observed, contract), owner), fresh| {
             if fresh || group.changed > seen {
                 let stats = group.sum(observed);
                 group.capped = (stats.callers.others() > 0, stats.has_more_names());
                 paint_endpoint(row, &stats);
-                drifting::paint_documentation(row, group, contract, (&stats, &known.values));
+                drifting::paint_documentation(
+                    row,
+                    group,
+                    contract,
+                    owner.as_deref().unwrap_or_default(),
+                    (&stats, &known.values),
+                );
             }
             drifting::paint_state(row, group, contract, now, zombie_after);
             row.rate = group.calls_in(observed, second) as f64;

@@ -314,6 +314,19 @@ proptest! {
     }
 }
 
+#[test]
+fn the_owner_of_a_service_looks_after_its_endpoints() {
+    let mut delta = delta_of(Limits::default(), &[spec("/orders/7")]);
+    let own = delta.workloads.iter_mut().find(|described| *described.id == *CallSpec::default().dst).unwrap();
+    Arc::make_mut(&mut own.workload).owner = "payments".into();
+    let mut known = Knowledge::new(Limits::default(), Vec::new());
+    known.merge(delta);
+    let snapshot = known.snapshot(60 * SECOND);
+    let owners: Vec<&str> =
+        snapshot.endpoints.iter().map(|endpoint| endpoint.documentation.owner.as_str()).collect();
+    assert_eq!(owners, ["payments"]);
+}
+
 /// What a program did before it listened, what others did, and what it did since.
 fn before_and_after() -> (Vec<CallSpec>, Vec<CallSpec>) {
     let early = CallSpec { src: "process:gateway", dst: "process:stock:81", ..spec("/stock/7") };

@@ -121,7 +121,7 @@ impl Naming {
             let named = pods.borrow().get(&described.id).and_then(|uid| self.pod(uid));
             if let Some(Named { workload, .. }) = named {
                 let seen = Arc::make_mut(&mut described.workload);
-                (seen.name, seen.kind) = (workload.name, workload.kind);
+                (seen.name, seen.kind, seen.owner) = (workload.name, workload.kind, workload.owner);
                 if !workload.user.is_empty() {
                     seen.user = workload.user;
                 }

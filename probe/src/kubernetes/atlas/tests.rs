@@ -12,6 +12,7 @@ fn pod(uid: &str, name: &str, address: u8, started: u64) -> Pod {
         name: name.into(),
         node: "n1".into(),
         account: "cart".into(),
+        keeper: "checkout".into(),
         addresses: vec![ip(address)],
         started: Some(started * SECOND),
         ..Pod::default()
@@ -46,6 +47,7 @@ fn a_pod_is_what_controls_it_in_the_end() {
     assert_eq!((&*named.id, named.workload.name.as_str()), ("deployment:shop/cart", "shop/cart"));
     assert_eq!(named.workload.kind, WorkloadKind::Deployment);
     assert_eq!(named.workload.user, "system:serviceaccount:shop:cart");
+    assert_eq!(named.workload.owner, "checkout");
     atlas.learn(Fact::Pod(pod("u2", "debug", 2, 10)), 0);
     assert_eq!(&*atlas.pod("u2").unwrap().id, "pod:shop/debug");
     atlas.learn(Fact::Pod(owned(pod("u3", "etl-28-x", 3, 10), "Job", "etl-28")), 0);

@@ -22,6 +22,7 @@ fn node(port: u16) -> Snapshot {
         pod_uid: String::new(),
         netns: 0,
         address,
+        owner: String::new(),
         calls_in: 0,
         calls_out: 0,
     };

@@ -219,6 +219,8 @@ pub(crate) fn workload<'a>(number: u32, from: &'a Workload) -> Lent<'a> {
         pod_uid,
         netns,
         address,
+        // The labels of a cluster are told anew.
+        owner: _,
     } = from;
     Record::Workload(WorkloadForm {
         number,

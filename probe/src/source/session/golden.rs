@@ -36,6 +36,7 @@ pub(super) fn workload(number: u32, kind: WorkloadKind) -> Party {
         pod_uid: "0b1c-77".into(),
         netns: 4_026_531_840,
         address: "192.0.2.7".into(),
+        owner: "".into(),
         id: id.into(),
     };
     Party { number, workload: Arc::new(workload) }

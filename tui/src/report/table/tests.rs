@@ -17,6 +17,7 @@ fn workload(id: &str, name: &str, kind: Kind, calls: (u64, u64)) -> WorkloadView
         pod_uid: String::new(),
         netns: 0,
         address: "127.0.0.1".into(),
+        owner: String::new(),
         calls_in: calls.0,
         calls_out: calls.1,
     }

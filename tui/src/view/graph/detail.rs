@@ -54,6 +54,7 @@ pub(crate) fn workload_lines(workload: &WorkloadView) -> Vec<Line> {
     let netns = if workload.netns == 0 { String::new() } else { workload.netns.to_string() };
     let fields = [
         ("kind", kind.as_str()),
+        ("owner", &workload.owner),
         ("pid", &pid),
         ("exe", &workload.exe),
         ("command", &workload.command),

@@ -22,6 +22,7 @@ fn workload(id: &str, name: &str, pid: u32, address: &str) -> WorkloadView {
         pod_uid: String::new(),
         netns: 1,
         address: address.into(),
+        owner: String::new(),
         calls_in: 0,
         calls_out: 0,
     }

@@ -36,6 +36,7 @@ pub(crate) fn workload_of(form: &WorkloadForm<'_>) -> Workload {
         pod_uid: clip(form.pod_uid, MAX_TEXT),
         netns: form.netns,
         address: clip(form.address, MAX_TEXT),
+        owner: CompactString::default(),
     }
 }
 

@@ -54,7 +54,8 @@ pub fn run(origin: &Origin, options: &RunOptions) -> Outcome {
     {
         return folder::open(folder, options);
     }
-    let settings = Settings::of(options)?;
+    let mut settings = Settings::of(options)?;
+    origin.hurry(&mut settings.detectors);
     let filter = options.filter.as_deref().map(filter).transpose()?;
     let report = headless_report(options);
     if let Origin::Nodes { .. } = origin {

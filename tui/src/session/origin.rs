@@ -3,6 +3,7 @@
 use crate::exit::Failure;
 use crate::report::Report;
 use crate::shop::Shop;
+use apisec_engine::case::Settings as Detectors;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::drift::Given;
 use apisec_probe::attach::{Bodies, Own};
@@ -111,6 +112,16 @@ impl Origin {
         }
     }
 
+    /// Whoever watches an attack on the shop does not wait ten minutes for what is usual to be known, unless that was set.
+    pub(super) fn hurry(&self, detectors: &mut Detectors) {
+        if !matches!(self, Self::Demo { scenario: Some(_) }) {
+            return;
+        }
+        for (detector, setting) in HURRIED {
+            detectors.0.entry((detector.to_owned(), setting.to_owned())).or_insert(HURRY);
+        }
+    }
+
     /// Opens it; `report` is how it will be printed, if it is.
     pub(super) fn open(&self, report: Option<&Report>, bodies: Bodies) -> Result<Opened, Failure> {
         match self {
@@ -118,10 +129,32 @@ impl Origin {
             Self::Files(paths) => files(paths),
             Self::Nodes { nodes, cluster } => Ok(there(nodes, cluster.as_deref())),
             Self::Demo { scenario } => match capture(bodies) {
-                Ok(source) => Ok(live(source, Some(Shop::open(scenario.as_deref())?))?),
+                Ok(source) => {
+                    let mut opened = live(source, Some(Shop::open(scenario.as_deref())?))?;
+                    opened.degradations.extend(scenario.as_ref().map(|_| hurried()));
+                    Ok(opened)
+                }
                 Err(why) => recorded_demo(&why.into(), report),
             },
         }
+    }
+}
+
+/// Seconds after which something is usual while an attack on the shop is watched...
+const HURRY: f64 = 45.0;
+/// ...by these detectors, under these names of theirs.
+const HURRIED: [(&str, &str); 3] =
+    [("bfla-audience", "known"), ("lateral-movement", "known"), ("logic-sequence", "seen")];
+
+fn hurried() -> Degradation {
+    let names = HURRIED.map(|(detector, _)| detector).join(", ");
+    Degradation {
+        code: "demo-hurries".into(),
+        severity: Severity::Notice,
+        what: format!(
+            "in this demonstration {HURRY} s are enough to know what is usual, else ten minutes: {names}"
+        ),
+        remedy: "elsewhere the settings say it: apisec-top print detectors".into(),
     }
 }
 

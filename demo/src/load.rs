@@ -54,7 +54,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut signal = StopSignal::new()?;
     let (stopper, stopping) = stopping();
     let gateway = Peer { role: "gateway".into(), address: options.gateway };
-    let directory = Directory::new(Network::Sockets, [gateway]);
+    let directory = Directory::new(Network::Sockets(None), [gateway]);
     let mut shoppers = send_in(&directory, volume, &stopping, journey::JOURNEYS);
     let mut total = Tally::default();
     loop {

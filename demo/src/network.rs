@@ -23,17 +23,23 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 /// What connections are made of.
 #[derive(Clone)]
 pub(crate) enum Network {
-    /// Those of the operating system.
-    Sockets,
+    /// Those of the operating system, from this address if it is one.
+    Sockets(Option<IpAddr>),
     /// A recording, and the address that we have in it.
     Wire(Arc<Wire>, IpAddr),
 }
 
 impl Network {
-    /// The same for somebody with another address. Sockets have what the operating system gives them.
-    pub(crate) fn at(&self, address: IpAddr) -> Self {
+    /// The same for somebody with another address, to reach `there`. On one machine all of 127.0.0.0/8 is its own; elsewhere
+    /// the operating system gives what it has.
+    pub(crate) fn at(&self, address: Ipv4Addr, there: SocketAddr) -> Self {
+        let [_, b, c, d] = address.octets();
+        let address = IpAddr::V4(address);
         match self {
-            Self::Sockets => Self::Sockets,
+            Self::Sockets(_) if there.ip().is_loopback() && there.is_ipv4() => {
+                Self::Sockets(Some(Ipv4Addr::new(127, b, c, d).into()))
+            }
+            Self::Sockets(_) => Self::Sockets(None),
             Self::Wire(wire, _) => Self::Wire(Arc::clone(wire), address),
         }
     }
@@ -74,6 +80,9 @@ impl Dialer {
         let mut sockets = HttpConnector::new();
         sockets.set_nodelay(true);
         sockets.set_connect_timeout(Some(HANDSHAKE));
+        if let Network::Sockets(from) = network {
+            sockets.set_local_address(from);
+        }
         Self { network, sockets }
     }
 }
@@ -92,7 +101,7 @@ impl Service<Uri> for Dialer {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         match &self.network {
-            Network::Sockets => {
+            Network::Sockets(_) => {
                 let opening = self.sockets.call(target);
                 Box::pin(async move { Ok(Link::Socket(opening.await?)) })
             }

@@ -208,7 +208,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let gateway = options.gateway.context("--gateway ADDR is needed: `apisec-shop up` prints it")?;
     process::set_name("shopper")?;
     let gateway = Peer { role: "gateway".into(), address: gateway };
-    let directory = Directory::new(Network::Sockets, options.peers.iter().cloned().chain([gateway]));
+    let directory = Directory::new(Network::Sockets(None), options.peers.iter().cloned().chain([gateway]));
     play(scenario, directory, &options).await
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         );
     }
     let log = Arc::new(AccessLog::create(options.access_log.as_deref())?);
-    let app = app(role, Peers::new(&Network::Sockets, options.peers), &log);
+    let app = app(role, Peers::new(&Network::Sockets(None), options.peers), &log);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;

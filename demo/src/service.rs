@@ -82,7 +82,7 @@ mod tests {
     fn every_router_builds() {
         for service in SERVICES {
             let _routes_do_not_conflict =
-                (service.router)(Arc::new(Peers::new(&crate::network::Network::Sockets, Vec::new())));
+                (service.router)(Arc::new(Peers::new(&crate::network::Network::Sockets(None), Vec::new())));
         }
     }
 }

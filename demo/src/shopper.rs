@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 /// What shoppers call themselves.
@@ -104,8 +104,8 @@ impl Shopper {
 
     /// Goes on from another machine, with connections of its own and whatever credential there is.
     pub(crate) fn move_to(&mut self, machine: u8) {
-        let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, machine));
-        self.directory.network = self.directory.network.at(address);
+        let address = Ipv4Addr::new(198, 51, 100, machine);
+        self.directory.network = self.directory.network.at(address, self.directory.address("gateway"));
         self.pool = client::pool(&self.directory.network);
         self.calls = client::pool_of_http2(&self.directory.network);
     }
@@ -128,7 +128,7 @@ impl Shopper {
     pub(crate) fn elsewhere(&self, host: &str, path: &str) -> String {
         match self.directory.network {
             Network::Wire(..) => format!("http://{host}{path}"),
-            Network::Sockets => format!("http://{}{path}", self.directory.address("outside")),
+            Network::Sockets(_) => format!("http://{}{path}", self.directory.address("outside")),
         }
     }
 

@@ -53,9 +53,8 @@ pub fn apisec_tls_rured(ctx: ProbeContext) -> u32 {
     settle(thread.socket, state, session);
     let first = session.position[INGRESS] == 0;
     ship::plaintext(state, session, INGRESS, buffer, len as u32);
-    if first && session.whole == 1 && session.cookie != 0 && HTTP2.insert(&session.cookie, &state, 0).is_err()
-    {
-        crate::counters::add(counter::LOST_TLS_STATE, 1);
+    if first && session.whole == 1 && session.cookie != 0 {
+        keep(session.cookie, state);
     }
     0
 }
@@ -152,11 +151,22 @@ fn current(state: u64) -> Option<&'static mut Session> {
     session::renew(state)
 }
 
+/// A connection speaks HTTP/2, wherever its state is later.
+#[inline(always)]
+fn keep(cookie: u64, state: u64) {
+    if HTTP2.insert(&cookie, &state, 0).is_err() {
+        crate::counters::add(counter::LOST_TLS_STATE, 1);
+    }
+}
+
 /// Ties a session that has no socket yet.
 #[inline(always)]
 pub fn settle(socket: u64, state: u64, session: &mut Session) {
     if session.cookie == 0 && socket != 0 {
         tie::found(socket, state, session);
+        if session.cookie != 0 && session.whole == 1 {
+            keep(session.cookie, state);
+        }
         // SAFETY: whether there is one is all that is asked.
         if session.cookie != 0 && unsafe { HTTP2.get(&session.cookie) }.is_some() {
             session.whole = 1;

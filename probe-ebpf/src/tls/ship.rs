@@ -53,6 +53,10 @@ pub fn plaintext(object: u64, session: &mut Session, direction: usize, buffer: u
     if seq == 0 && word(buffer) == PREFACE {
         session.whole = 1;
         session.first = here;
+    } else if seq == 0 && begins_settings(word(buffer)) {
+        // A server of HTTP/2 may speak first; of rustls the preface may have been read at another address.
+        session.whole = 1;
+        session.first = (here ^ 3) & 3;
     }
     let wanted = wanted(session, direction, buffer, len);
     session.copied[direction] += wanted;
@@ -126,6 +130,14 @@ fn wanted(session: &mut Session, direction: usize, buffer: u64, len: u32) -> u32
         }
     }
     if len < room { len } else { room }
+}
+
+/// Whether these eight octets, in memory order, begin a short frame of SETTINGS, which every server of HTTP/2 sends first.
+#[inline(always)]
+fn begins_settings(first: u64) -> bool {
+    const SETTINGS: u64 = u64::from_le_bytes([0, 0, 0, 4, 0, 0, 0, 0]);
+    const LENGTH_AND_ACK: u64 = u64::from_le_bytes([0, 0, 0xff, 0, 1, 0, 0, 0]);
+    first & !LENGTH_AND_ACK == SETTINGS
 }
 
 /// What a session of HTTP/2 may ship, all of which is wanted: no flood shall take the ring from others.

@@ -44,7 +44,7 @@ bench: ebpf ## Measure on this machine, beside peers, and print one table
 	@setup/system.sh bench
 	@$(say) "building apisec-top (release)"
 	@cargo build --release --quiet --locked -p apisec-top -p apisec-demo
-	@cargo build --release --quiet --locked -p apisec-probe --example rehearsal
+	@cargo build --release --quiet --locked -p apisec-probe --example rehearsal --example policy_speed
 	@bench/run $(ARGS)
 
 .PHONY: kernels

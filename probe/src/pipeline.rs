@@ -40,6 +40,7 @@ use apisec_engine::suppression::Suppression;
 use apisec_proto::call::Call;
 use apisec_proto::decoder::limits::Limits as DecoderLimits;
 pub use apisec_proto::naming_source::NamingSources;
+use apisec_proto::segment::ConnId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,8 +57,8 @@ const WAITING_DELTAS: usize = 4;
 /// Commands of the operator that may wait.
 const WAITING_COMMANDS: usize = 64;
 
-/// Takes every call as it happens, with the name of its operation.
-pub type CallSink = Box<dyn FnMut(&Call, &str) + Send>;
+/// Takes every call as it happens, with the name of its operation and its connection; 0: it comes from a record.
+pub type CallSink = Box<dyn FnMut(&Call, &str, ConnId) + Send>;
 
 /// What a pipeline is made of.
 pub struct Config {

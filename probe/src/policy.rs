@@ -7,11 +7,16 @@
 //! What is refused is decided by the kernel alone, deadline included: a policy ends although this program is gone.
 
 pub mod file;
+pub mod follow;
 pub mod keeper;
 pub mod ledger;
 pub mod lower;
+pub mod patrol;
 pub mod place;
 pub mod reaper;
+pub mod sentry;
+pub mod tally;
+pub mod verify;
 pub mod wards;
 pub mod who;
 

@@ -3,9 +3,12 @@
 
 mod blocking;
 mod connect;
+mod follow;
 mod lossless;
+mod reactive;
 mod reaper;
 mod request;
+mod sequences;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use crate::view::VIEWS;
 use apisec_engine::command::Command;
+use apisec_engine::policy::Policy;
 
 /// One thing to do. Closed: the keymap, the palette and the mouse can say nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,12 @@ pub enum Action {
     UndoRule,
     /// Preview a policy that stops what is selected.
     Block,
+    /// Choose one of several policies that stop what is selected.
+    Choose(Vec<Policy>),
+    /// Preview this policy; it takes the place of the one with this number.
+    Preview(Box<Policy>, Option<u32>),
+    /// Change a policy in an editor.
+    Edit,
     /// Take a policy back.
     UndoPolicy,
     /// Take all policies back.
@@ -179,6 +186,7 @@ pub const NAMED: &[Named] = &[
     named(Action::Split, "split", "split", "show the values of this parameter literally"),
     named(Action::UndoRule, "undo-rule", "undo", "take the newest merge or split back"),
     named(Action::Block, "block", "block", "preview a policy that stops what is selected"),
+    named(Action::Edit, "edit", "edit", "change a policy in your editor ($EDITOR); its preview follows"),
     named(Action::UndoPolicy, "undo-policy", "undo block", "take a policy back"),
     named(Action::UndoAll, "undo-all", "undo all", "take all policies back"),
     named(Action::Extend, "extend", "longer", "let it last longer"),
@@ -312,6 +320,8 @@ pub enum Effect {
         /// It does.
         describes: bool,
     },
+    /// Have the operator edit this policy, which has this number.
+    Edit(u32, Box<Policy>),
     /// Stop as the shell's job control would.
     Suspend,
 }

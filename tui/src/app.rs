@@ -11,6 +11,7 @@ use crate::canvas::Report;
 use crate::event::{Chord, Event, Gesture};
 use crate::keymap::Keymap;
 use crate::label::Labels;
+use crate::layer::block::Block;
 use crate::layer::exports::Exports;
 use crate::layer::filter_input::FilterInput;
 use crate::layer::help::Help;
@@ -20,6 +21,7 @@ use crate::theme::{THEMES, Theme};
 use crate::view::policies::undo;
 use crate::view::{Reply, VIEWS, View};
 use apisec_engine::filter::Filter;
+use apisec_engine::policy::Policy;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::Snapshot;
 use apisec_probe::pipeline::Sight;
@@ -221,6 +223,15 @@ impl App {
             effects.push(Effect::Send(command.clone()));
             return Vec::new();
         }
+        match action {
+            Action::Choose(policies) => return self.choose(policies),
+            Action::Preview(policy, replaced) => {
+                let block = Block::new((**policy).clone(), *replaced, &self.world());
+                self.layers.push(Box::new(block));
+                return Vec::new();
+            }
+            _ => {}
+        }
         if matches!(action, Action::SetFilter(_)) {
             self.global(action, effects);
             return Vec::new();
@@ -262,7 +273,11 @@ impl App {
     fn effect(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
         match &effect {
             Effect::Copy(text) => self.say(format!("copied {}", crate::widget::escape::escape(text))),
-            Effect::Send(_) | Effect::Approve(_) | Effect::UndoApproval | Effect::Bind { .. }
+            Effect::Send(_)
+            | Effect::Edit(..)
+            | Effect::Approve(_)
+            | Effect::UndoApproval
+            | Effect::Bind { .. }
                 if self.setup.read_only =>
             {
                 return self.say("read-only: nothing is changed".to_owned());
@@ -301,6 +316,17 @@ impl App {
             Action::UndoPolicy => self.undo_policy(),
             _ => {}
         }
+    }
+
+    /// Opens what a reply of the world says.
+    fn choose(&mut self, policies: &[Policy]) -> Vec<Action> {
+        let reply = self.world().block_one_of(policies.to_vec());
+        match reply {
+            Reply::Open(layer) => self.layers.push(layer),
+            Reply::Refused(why) => self.say(why),
+            _ => {}
+        }
+        Vec::new()
     }
 
     /// Asks whether the policy that was applied last shall be taken back.

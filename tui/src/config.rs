@@ -28,6 +28,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The table of detectors, whose names are those of the detectors and of their settings.
 const DETECT: &str = "detect";
 
+/// The table of what is answered without a person, whose names are those of detectors, or `any`.
+const RESPOND: &str = "respond";
+
 /// The table of what names callers, whose names are those of services.
 const IDENTITY: &str = "identity";
 
@@ -60,6 +63,8 @@ pub struct Config {
     pub bell: Option<String>,
     /// Where findings go.
     pub send: Send,
+    /// Findings of which detectors are answered without a person, by the detector's name.
+    pub respond: BTreeMap<String, Reaction>,
     /// What was set of detectors.
     pub detect: BTreeMap<String, BTreeMap<String, Knob>>,
     /// What names the callers of a service, by its id: `header NAME`, `cookie NAME`, `claim NAME`.
@@ -84,6 +89,18 @@ pub struct Send {
     pub token_file: Option<PathBuf>,
     /// File with the certificates of authorities.
     pub ca: Option<PathBuf>,
+}
+
+/// How a finding is answered without a person.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reaction {
+    /// Severity from which on.
+    pub severity: Option<String>,
+    /// How long a policy lasts.
+    pub ttl: Option<Span>,
+    /// Policies in an hour.
+    pub per_hour: Option<u32>,
 }
 
 /// What we may cost.
@@ -184,6 +201,7 @@ fn unknown_in(table: &DeTable<'_>, known: &DeTable<'_>) -> Option<Mistake> {
             (None, _) => Some(unknown(name, key.span(), known)),
             (Some(_), Some(own)) if name == KEYS => keys::first_mistake(own),
             (Some(_), Some(own)) if name == DETECT => detectors::first_mistake(own),
+            (Some(_), Some(own)) if name == RESPOND => detectors::first_unknown(own),
             (Some(_), Some(_)) if name == IDENTITY => None,
             (Some(known), _) => tables(value, known).and_then(|(table, known)| unknown_in(table, known)),
         }
@@ -270,6 +288,7 @@ mod tests {
             suppressions,
             bell,
             send,
+            respond,
             detect,
             identity,
             budget,
@@ -283,6 +302,8 @@ mod tests {
             !send.to.is_empty() && send.least.is_some() && send.token_file.is_some() && send.ca.is_some()
         );
         assert!(suppressions.is_some() && bell.is_some());
+        let Reaction { severity, ttl, per_hour } = &respond["bola-enumeration"];
+        assert!(severity.is_some() && ttl.is_some() && per_hour.is_some());
         assert_eq!(detect["bola-enumeration"]["enabled"], Knob::Switch(true));
         assert_eq!(identity["process:shop:8080"], "claim uid");
         let Caps { connections, endpoints, workloads, calls } = limits;
@@ -342,6 +363,10 @@ mod tests {
             (
                 "[detect.bola-enumeration]\nobject = 80",
                 "config.toml:2:1: `bola-enumeration` has no setting `object`\n  → did you mean `objects`?",
+            ),
+            (
+                "[respond.ssfr]\nttl = \"1m\"",
+                "config.toml:1:10: there is no detector `ssfr`\n  → did you mean `ssrf`?",
             ),
             ("[detect.ssrf]\nenabled = 1", "config.toml:2:11: `enabled` is true or false"),
             ("[detect.bola-enumeration]\nobjects = \"80\"", "config.toml:2:11: `objects` is a number"),

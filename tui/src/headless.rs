@@ -150,7 +150,7 @@ fn stop(running: Running) -> (Arc<Snapshot>, Result<(), Failure>) {
 
 /// What sees every call on the capture thread.
 fn tail(inlet: Inlet, filter: Option<Filter>, filtered: Arc<AtomicU64>, line: LineWriter) -> CallSink {
-    Box::new(move |call, endpoint| {
+    Box::new(move |call, endpoint, _conn| {
         if filter.as_ref().is_none_or(|filter| filter.call(call, endpoint)) {
             inlet.push(|out| line(call, endpoint, out));
         } else {

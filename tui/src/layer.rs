@@ -2,6 +2,7 @@
 
 pub mod bindings;
 pub mod block;
+pub mod choice;
 pub mod confirm;
 pub mod exports;
 pub mod filter_input;

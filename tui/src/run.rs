@@ -1,6 +1,7 @@
 //! The run loop: the only place of the terminal that reads keys, hears signals, watches snapshots and draws.
 
 mod bell;
+mod editor;
 mod input;
 mod terminal;
 
@@ -15,6 +16,7 @@ use crate::view::endpoint_key;
 use anyhow::Context as _;
 use apisec_engine::command::Command;
 use apisec_engine::finding::Severity;
+use apisec_engine::policy::Policy;
 use apisec_engine::policy::guard::Ward;
 use apisec_engine::snapshot::{EndpointView, Snapshot};
 use apisec_probe::pipeline::{Peephole, Running};
@@ -213,6 +215,8 @@ struct Loop<S> {
 enum Flow {
     On,
     Leave,
+    /// The operator edits a policy first.
+    Edit(u32, Box<Policy>),
 }
 
 /// Signals that end the terminal in good order.
@@ -231,6 +235,15 @@ impl Signals {
         })
     }
 
+    /// Keys that interrupted somebody else are not for us.
+    async fn forget_interrupts(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+
     async fn any(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
@@ -242,7 +255,7 @@ impl Signals {
 
 impl<S: FnMut(Command)> Loop<S> {
     async fn run(mut self, mut signals: Signals) -> anyhow::Result<()> {
-        let (_reader, mut events) = Reader::start(self.line.clone())?;
+        let (mut reader, mut events) = Reader::start(self.line.clone())?;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         let newest = Arc::clone(&self.snapshots.borrow_and_update());
         self.app.handle(Event::Snapshot(newest));
@@ -288,8 +301,17 @@ impl<S: FnMut(Command)> Loop<S> {
                 due = Some(last + self.frame);
             }
             self.follow_filter();
-            if self.apply(effects)? == Flow::Leave {
-                return Ok(());
+            match self.apply(effects)? {
+                Flow::On => {}
+                Flow::Leave => return Ok(()),
+                Flow::Edit(id, policy) => {
+                    // What is typed from now on is the editor's.
+                    reader.end();
+                    self.edit(id, &policy)?;
+                    signals.forget_interrupts().await;
+                    (reader, events) = Reader::start(self.line.clone())?;
+                    due = Some(Instant::now());
+                }
             }
         }
     }
@@ -319,6 +341,20 @@ impl<S: FnMut(Command)> Loop<S> {
         let app = &self.app;
         let report = self.screen.draw(|buffer| frame::draw(app, buffer))?;
         self.app.drawn(report);
+        Ok(())
+    }
+
+    /// Has a policy edited; its preview follows.
+    fn edit(&mut self, id: u32, policy: &Policy) -> anyhow::Result<()> {
+        let edited = self.screen.away(|| editor::edit(policy))?;
+        match edited {
+            Ok(Some(changed)) => {
+                // A preview does nothing by itself.
+                let _none = self.app.update(Action::Preview(Box::new(changed), Some(id)));
+            }
+            Ok(None) => self.app.say("nothing was changed".to_owned()),
+            Err(why) => self.app.say(crate::widget::escape::escape(&why).into_owned()),
+        }
         Ok(())
     }
 
@@ -361,6 +397,7 @@ impl<S: FnMut(Command)> Loop<S> {
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(Flow::Leave),
+                Effect::Edit(id, policy) => return Ok(Flow::Edit(id, policy)),
                 Effect::Send(command) => (self.send)(command),
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Suspend => self.screen.suspend()?,

@@ -30,6 +30,7 @@ use apisec_probe::cluster::names::Census;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::pipeline::{self, CallSink, Detection, Running};
 use apisec_probe::policy::keeper::{self, Keeper};
+use apisec_probe::policy::sentry::Sentry;
 use apisec_probe::policy::{journal_path, wards};
 use apisec_probe::record::{Recorder, SessionHeader};
 use apisec_probe::source::Source;
@@ -219,7 +220,7 @@ impl Session<'_> {
     }
 
     /// Who keeps policies; nobody where there is only a file.
-    fn policies(&self, running: &Running) -> Result<Option<Keeper>, Failure> {
+    fn policies(&self, running: &Running, sentry: Option<Sentry>) -> Result<Option<Keeper>, Failure> {
         if !self.live {
             return Ok(None);
         }
@@ -230,10 +231,10 @@ impl Session<'_> {
             snapshots: running.subscribe(),
             commands: running.commands(),
             read_only: self.settings.read_only,
+            respond: self.settings.respond.clone(),
+            sentry,
         });
-        keeper
-            .map(Some)
-            .map_err(|error| Failure::new(format!("no thread could be started: {error}"), "ulimit -u"))
+        keeper.map(Some).map_err(|error| no_thread(&error))
     }
 
     /// Merges what agents report.
@@ -274,8 +275,13 @@ impl Session<'_> {
 
     fn interactive(self, opened: Opened) -> Outcome {
         let mut looks = self.looks(&opened);
-        let running = self.start(opened, None, true)?;
-        let policies = self.policies(&running)?;
+        let journal = journal_path(self.settings.state.as_deref());
+        let starts = self.live && !self.settings.read_only;
+        let sentry =
+            starts.then(|| Sentry::start(&journal)).transpose().map_err(|error| no_thread(&error))?;
+        let look = sentry.as_ref().map(Sentry::sink);
+        let running = self.start(opened, look, true)?;
+        let policies = self.policies(&running, sentry)?;
         if policies.is_some() {
             (looks.wards, looks.enforces) = (wards::wards(), true);
         }
@@ -329,6 +335,10 @@ impl Session<'_> {
             ..run::Options::default()
         }
     }
+}
+
+fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(format!("no thread could be started: {error}"), "ulimit -u")
 }
 
 fn environment() -> Environment {

@@ -1,7 +1,7 @@
 //! What holds for a run: the command line over the environment over the settings file over the defaults.
 
 use crate::cli::{RunOptions, severity};
-use crate::config::{Caps, Config, Knob, Send, nearest};
+use crate::config::{Caps, Config, Knob, Reaction, Send, nearest};
 use crate::exit::Failure;
 use crate::suppressions;
 use crate::theme::{THEMES, Theme};
@@ -9,6 +9,7 @@ use apisec_engine::case::Settings as Detectors;
 use apisec_engine::finding::Severity;
 use apisec_engine::knowledge::ZOMBIE_AFTER;
 use apisec_engine::limits::Limits;
+use apisec_engine::policy::respond::{self, Rule};
 use apisec_engine::suppression::Suppression;
 use apisec_probe::attach::Bodies;
 use apisec_probe::forward::Destination;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub suppressions: Vec<Suppression>,
     /// Severity from which on a new finding rings the bell.
     pub bell: Option<Severity>,
+    /// Findings that are answered without a person.
+    pub respond: Vec<Rule>,
     /// Where findings go.
     pub send: Vec<Destination>,
     /// Severity from which on they are sent.
@@ -99,6 +102,7 @@ impl Settings {
             naming: naming(config.identity)?,
             suppressions: suppressed(options.suppress.as_ref().or(config.suppressions.as_ref()))?,
             bell: config.bell.as_deref().map(|word| severity_of("bell", word)).transpose()?,
+            respond: config.respond.iter().map(reaction).collect::<Result<_, _>>()?,
             send: destinations(options, &config.send)?,
             send_least: least(options, &config.send)?,
             metrics: collectors(options, &config.send)?,
@@ -159,6 +163,29 @@ fn least(options: &RunOptions, configured: &Send) -> Result<Severity, Failure> {
 
 fn severity_of(setting: &str, word: &str) -> Result<Severity, Failure> {
     severity(word).map_err(|why| Failure::usage(format!("{setting}: {why}"), "apisec-top print config"))
+}
+
+/// A rule; its detector's name was checked when the file was read.
+fn reaction((detector, asked): (&String, &Reaction)) -> Result<Rule, Failure> {
+    let setting = |name: &str| format!("respond.{detector}.{name}");
+    let refused = |what: String, remedy: String| Failure::usage(what, remedy);
+    let severity = asked.severity.as_deref().unwrap_or("high");
+    let ttl = asked.ttl.as_ref().map_or(120, |span| span.0.as_secs());
+    if !(1..=u64::from(respond::MAX_TTL)).contains(&ttl) {
+        let remedy = format!("use 1s to {}m: then a person must have looked", respond::MAX_TTL / 60);
+        return Err(refused(format!("{} is {ttl} s", setting("ttl")), remedy));
+    }
+    let per_hour = asked.per_hour.unwrap_or(3);
+    if !(1..=respond::MAX_PER_HOUR).contains(&per_hour) {
+        let remedy = format!("use 1 to {}", respond::MAX_PER_HOUR);
+        return Err(refused(format!("{} is {per_hour}", setting("per_hour")), remedy));
+    }
+    Ok(Rule {
+        detector: detector.clone(),
+        severity: severity_of(&setting("severity"), severity)?,
+        ttl: u32::try_from(ttl).unwrap_or(respond::MAX_TTL),
+        per_hour,
+    })
 }
 
 /// What was set of detectors; their names were checked when the file was read.

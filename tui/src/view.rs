@@ -18,6 +18,7 @@ use crate::canvas::{Canvas, Viewport};
 use crate::label::Labels;
 use crate::layer::Layer;
 use crate::layer::block::Block;
+use crate::layer::choice::Choice;
 use crate::layer::reveal::Reveal;
 use apisec_engine::call_log::{CallChunk, CallRow};
 use apisec_engine::coverage::CoverageView;
@@ -82,7 +83,7 @@ impl World<'_> {
         match policy {
             _ if self.read_only => Reply::Refused("read-only: nothing is changed".to_owned()),
             _ if !self.enforces => Reply::Refused("a recording cannot be stopped".to_owned()),
-            Some(policy) => Reply::Open(Box::new(Block::new(policy, self))),
+            Some(policy) => Reply::Open(Box::new(Block::new(policy, None, self))),
             None => Reply::Refused("nothing here can be stopped by a policy".to_owned()),
         }
     }
@@ -102,6 +103,21 @@ impl World<'_> {
             Some(identity) => Reply::Open(Box::new(Reveal::new(identity, name.to_owned()))),
             None => Reply::Refused("nobody is named here".to_owned()),
         }
+    }
+
+    /// Policies for a dialog: none where nothing can be put into force.
+    #[must_use]
+    pub fn offered(&self, policies: Vec<Policy>) -> Vec<Policy> {
+        if self.enforces && !self.read_only { policies } else { Vec::new() }
+    }
+
+    /// Asks about one of several policies, which one first.
+    #[must_use]
+    pub fn block_one_of(&self, mut policies: Vec<Policy>) -> Reply {
+        if self.read_only || !self.enforces || policies.len() < 2 {
+            return self.block(policies.pop());
+        }
+        Reply::Open(Box::new(Choice::new(policies)))
     }
 
     /// The policies that are in force.

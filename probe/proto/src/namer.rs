@@ -11,7 +11,7 @@ use crate::call::{
 use crate::clue;
 use crate::credential::{Credentials, Place, cookie, is_certificate_field, is_key_field, legible};
 use crate::dialect::{DIALECTS, Scratch};
-use crate::exchange::{Exchange, Fields, Request};
+use crate::exchange::{Exchange, Fields, Request, Response};
 use crate::keyed_hash::KeyedHash;
 use crate::naming_source::{NamingSource, NamingSources};
 use crate::object;
@@ -307,6 +307,9 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
     let since = |at: u64| at.saturating_sub(timing.request_start);
     if let Some(response) = &exchange.response {
         (call.response_bytes, call.response_body) = (response.sizes.wire, response.sizes.body);
+        if is_blocked(response) {
+            call.notes.add(Notes::BLOCKED);
+        }
     } else {
         (call.response_bytes, call.response_body) = (0, 0);
     }
@@ -320,6 +323,20 @@ fn measure(exchange: &Exchange<'_>, call: &mut Call) {
         }
         None => (None, None, since(timing.closed)),
     };
+}
+
+/// Whether a response is what the kernel programs of enforcement write: one with the policy's number, or where that had no room
+/// nothing but a length.
+fn is_blocked(response: &Response<'_>) -> bool {
+    if response.status != 403 || response.fields.get("x-apisec-policy").is_some() {
+        return response.status == 403;
+    }
+    let (mut fields, mut bare) = (0, false);
+    response.fields.each(&mut |name, value| {
+        fields += 1;
+        bare = name.eq_ignore_ascii_case(b"content-length") && value == b"0";
+    });
+    fields == 1 && bare
 }
 
 /// A host with its port in lower case; what no host contains becomes a question mark.

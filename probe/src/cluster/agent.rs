@@ -213,7 +213,7 @@ type Place = (SocketAddr, String);
 /// Notes the addresses at which this node's servers answered, each once and again when it is somebody else's.
 fn note_places(places: Sender<Place>) -> CallSink {
     let mut told: HashMap<SocketAddr, u32> = HashMap::new();
-    Box::new(move |call: &Call, _| {
+    Box::new(move |call: &Call, _, _| {
         let (address, number) = (call.dst_addr, call.dst.number);
         if call.vantage != Vantage::Server || told.get(&address) == Some(&number) {
             return;

@@ -283,8 +283,19 @@ fn check(step: &Step) -> Result<(), EnforceError> {
     Ok(())
 }
 
-/// Writes the rules, and last their deadline: before it they refuse nothing.
+/// Writes the rules, and last their deadline: before it they refuse nothing. What the policy ruled before is in force until
+/// then, where there is room for both, and its counters go on.
 fn put(kernel: &mut Kernel, step: &Step, folder: Option<&Folder>) -> Result<Applied, EnforceError> {
+    let before = kernel.slots(step.policy);
+    if before.len() + step.rules.len() <= MAX_RULES
+        && let Ok(applied) = write(kernel, step, folder)
+    {
+        if !before.is_empty() {
+            kernel.drop_rules(step.policy, &before)?;
+            kernel.give_back(TEND);
+        }
+        return Ok(applied);
+    }
     take(kernel, step.policy)?;
     let outcome = write(kernel, step, folder);
     if outcome.is_err() {

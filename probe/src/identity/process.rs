@@ -108,7 +108,7 @@ fn memchr(needle: u8, hay: &[u8]) -> Option<usize> {
 }
 
 /// When `pid` started, in clock ticks since boot.
-pub(super) fn start(pid: u32) -> Option<u64> {
+pub(crate) fn start(pid: u32) -> Option<u64> {
     Stat::read(pid).map(|stat| stat.start)
 }
 
@@ -132,11 +132,16 @@ pub(crate) fn all_pids() -> Vec<u32> {
 pub(crate) fn called(exe: &str, name: &str, netns: u64) -> Vec<u32> {
     let meant = |pid: &u32| {
         // Most processes are another program: that is known from a link.
-        link(&format!("/proc/{pid}/exe")).map(strip_deleted).is_some_and(|path| path == exe)
+        program(*pid).is_some_and(|path| path == exe)
             && Process::read(*pid)
                 .is_some_and(|process| process.name() == name && (netns == 0 || process.netns == netns))
     };
     if exe.is_empty() { Vec::new() } else { all_pids().into_iter().filter(meant).collect() }
+}
+
+/// The path of the program that a process runs; `None`: it is gone, or a thread of the kernel.
+pub(crate) fn program(pid: u32) -> Option<CompactString> {
+    link(&format!("/proc/{pid}/exe")).map(strip_deleted)
 }
 
 /// The ancestors of a process, nearest first.

@@ -72,6 +72,9 @@ pub enum Event {
         forced: Vec<Refusal>,
         /// Rules in the kernel; none where it is enforced after the fact.
         rules: usize,
+        /// Something of it is enforced after the fact.
+        #[serde(default)]
+        reactive: bool,
         /// It ends with the process that applies it.
         tied: bool,
     },
@@ -131,6 +134,15 @@ pub enum Event {
         /// When it ends.
         deadline: Option<u64>,
     },
+    /// It has other rules, because who is meant is another process now.
+    Followed {
+        /// Its number.
+        id: u32,
+        /// Rules in the kernel.
+        rules: usize,
+        /// What they do, in words.
+        plan: Vec<String>,
+    },
     /// Everything of ours was removed from the kernel.
     Cleared {
         /// Policies that were in force.
@@ -177,6 +189,7 @@ impl Event {
             | Self::Undone { id, .. }
             | Self::Renewing { id, .. }
             | Self::Renewed { id, .. }
+            | Self::Followed { id, .. }
             | Self::Differed { id, .. } => *id,
             Self::Cleared { .. } => 0,
         }
@@ -194,6 +207,7 @@ impl Event {
             Self::Undone { .. } => "undone",
             Self::Renewing { .. } => "renewing",
             Self::Renewed { .. } => "renewed",
+            Self::Followed { .. } => "followed",
             Self::Cleared { .. } => "cleared",
             Self::Differed { .. } => "differed",
         }

@@ -17,6 +17,7 @@ fn prepared(id: u32) -> Event {
         plan: vec!["refuse".into()],
         forced: vec![],
         rules: 1,
+        reactive: false,
         tied: false,
     }
 }

@@ -368,7 +368,7 @@ impl Sink for Stages {
 
     fn call(&mut self, call: &Call) {
         self.desk.begin(call.at);
-        self.desk.publish(call);
+        self.desk.publish(call, ConnId(0));
     }
 
     fn renamed(&mut self, rename: Rename) {

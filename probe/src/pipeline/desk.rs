@@ -172,7 +172,7 @@ impl Desk {
                 self.release_conn(exchange.conn, at);
             }
             self.hold.gave_up += u64::from(certainty > Certainty::Later);
-            self.publish(&call);
+            self.publish(&call, exchange.conn);
             if self.shedding == Shedding::Nothing {
                 self.samples.heard(exchange, &call, self.observer.endpoint(), flow.server.port());
             }
@@ -214,20 +214,20 @@ impl Desk {
     fn release(&mut self, which: Release, now: u64) {
         let mut ready = Vec::new();
         let (conns, identity) = (&mut self.conns, self.identity.as_mut());
-        self.hold.release(which, now, conns, identity, |call| ready.push(call));
+        self.hold.release(which, now, conns, identity, |call, conn| ready.push((call, conn)));
         self.publish_held(ready);
     }
 
     fn release_conn(&mut self, conn: ConnId, now: u64) {
         let mut ready = Vec::new();
         let (conns, identity) = (&mut self.conns, self.identity.as_mut());
-        self.hold.release_conn(conn, now, conns, identity, |call| ready.push(call));
+        self.hold.release_conn(conn, now, conns, identity, |call| ready.push((call, conn)));
         self.publish_held(ready);
     }
 
-    fn publish_held(&mut self, ready: Vec<Call>) {
-        for call in ready {
-            self.publish(&call);
+    fn publish_held(&mut self, ready: Vec<(Call, ConnId)>) {
+        for (call, conn) in ready {
+            self.publish(&call, conn);
             self.call = Some(call);
         }
     }
@@ -249,7 +249,7 @@ impl Desk {
         self.observer.rename(rename);
     }
 
-    pub(super) fn publish(&mut self, call: &Call) {
+    pub(super) fn publish(&mut self, call: &Call, conn: ConnId) {
         self.calls += 1;
         self.calls_in_delta += 1;
         self.observer.observe(call);
@@ -257,7 +257,7 @@ impl Desk {
             recorder.record(call);
         }
         if let Some(on_call) = &mut self.on_call {
-            on_call(call, self.observer.endpoint());
+            on_call(call, self.observer.endpoint(), conn);
         }
     }
 }

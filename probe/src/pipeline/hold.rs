@@ -91,7 +91,7 @@ impl Hold {
         now: u64,
         conns: &mut Conns,
         identity: &mut dyn Identity,
-        mut publish: impl FnMut(Call),
+        mut publish: impl FnMut(Call, ConnId),
     ) {
         for (conn, calls) in &mut self.calls {
             while let Some(held) = calls.front_mut() {
@@ -107,7 +107,7 @@ impl Hold {
                 self.young -= usize::from(held.young);
                 self.len -= 1;
                 conns.held(*conn).into_iter().for_each(|held| *held = held.saturating_sub(1));
-                publish(held.call);
+                publish(held.call, *conn);
             }
         }
         self.calls.retain(|_, calls| !calls.is_empty());
@@ -223,7 +223,7 @@ mod tests {
         known: &mut Known,
     ) -> Vec<(String, String)> {
         let mut out = Vec::new();
-        hold.release(which, now, conns, known, |call| {
+        hold.release(which, now, conns, known, |call, _conn| {
             out.push((call.path.to_string(), call.dst.workload.id.to_string()));
         });
         out

@@ -2,6 +2,7 @@
 
 use apisec_engine::policy::Policy;
 use serde::de::Error as _;
+use serde_json::{Map, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{budget, options};
 use std::fmt;
@@ -76,10 +77,38 @@ pub fn parse(text: &str) -> Result<Policy, FileError> {
     })
 }
 
-/// Writes a policy as YAML that reads back: JSON is YAML, one key a line so that people can edit it.
+/// Writes a policy as YAML that reads back, a key a line so that people can edit it.
 #[must_use]
 pub fn write(policy: &Policy) -> String {
-    serde_json::to_string_pretty(policy).unwrap_or_default()
+    let mut text = String::new();
+    if let Ok(Value::Object(fields)) = serde_json::to_value(policy) {
+        block(&fields, 0, &mut text);
+    }
+    text
+}
+
+/// The fields of an object, each on a line of its own. Text is quoted as JSON does it, which is YAML.
+fn block(fields: &Map<String, Value>, depth: usize, text: &mut String) {
+    for (name, value) in fields {
+        let indent = "  ".repeat(depth);
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                text.push_str(&format!("{indent}{name}:\n"));
+                block(inner, depth + 1, text);
+            }
+            Value::String(word) if is_plain(word) => text.push_str(&format!("{indent}{name}: {word}\n")),
+            value => text.push_str(&format!("{indent}{name}: {value}\n")),
+        }
+    }
+}
+
+/// A text that is itself without quotes: no number, no word with a meaning, nothing that YAML marks.
+fn is_plain(word: &str) -> bool {
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    let meant = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    word.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+        && word.bytes().all(rest)
+        && !meant.contains(&word.to_ascii_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -103,6 +132,18 @@ spec:
         assert_eq!(policy.describe(), "GET /api/admin/{any} at orders from cart");
         assert_eq!(policy.spec.ttl, Ttl::Seconds(900));
         assert_eq!(parse(&write(&policy)).unwrap(), policy);
+        let shown = write(&policy);
+        assert!(
+            shown.contains("  name: stop-enumeration\n")
+                && shown.contains("      path: \"/api/admin/{any}\"\n"),
+            "{shown}"
+        );
+        for reason in ["null", "1", "a: b # c", "\u{1b}[31m \u{e9}\n\t\"'", "- x", "~", "{a}"] {
+            let text = EXAMPLE.replace("\"finding 17\"", &serde_json::to_string(reason).unwrap());
+            if let Ok(policy) = parse(&text) {
+                assert_eq!(parse(&write(&policy)).unwrap(), policy, "{reason}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The thread that keeps policies while a program runs: takes orders at once, ends what is over, sees what others
 //! did, and tells the knowledge how policies stand.
 
+use super::follow::Follower;
 use super::ledger::{self, Ledger};
+use super::sentry::Sentry;
+use super::tally::{self, Gathered, Key};
+use super::verify::{self, Alarm};
 use super::{lower, reaper, who};
 use crate::clock;
 use crate::enforce::ebpf::blocking;
@@ -10,11 +14,14 @@ use crate::journal::{Ending, Journal};
 use apisec_engine::command::Command;
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_engine::policy::guard::{Ward, refusals};
+use apisec_engine::policy::measure::{When, measures};
 use apisec_engine::policy::order::Order;
+use apisec_engine::policy::respond::{Responder, Rule};
 use apisec_engine::policy::standing::{Answer, PolicyView, Standings};
 use apisec_engine::policy::{BackendName, Policy};
 use apisec_engine::snapshot::Snapshot;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +48,10 @@ pub struct Config {
     pub commands: Sender<Command>,
     /// Nothing is changed: only shown.
     pub read_only: bool,
+    /// Findings that are answered without a person.
+    pub respond: Vec<Rule>,
+    /// Looks at every call; nobody where there is nothing to see or nothing may be done.
+    pub sentry: Option<Sentry>,
 }
 
 /// The running thread; dropping it ends it. What is in force stays.
@@ -84,6 +95,12 @@ struct Work {
     trouble: Vec<Degradation>,
     answer: Option<Answer>,
     told: Standings,
+    /// Policies that the sentry looks after.
+    watched: Vec<Key>,
+    follower: Follower,
+    responder: Responder,
+    /// Findings that a rule is about and that were left to the operator, with the reason.
+    held: BTreeMap<String, String>,
 }
 
 /// Opens the ledger of a journal with the backend of this node; what differed is returned, in words.
@@ -107,7 +124,7 @@ impl Work {
         let mut trouble: Vec<Degradation> = differences.into_iter().map(differed).collect();
         if let Ok(ledger) = &ledger
             && config.lifetime == Lifetime::Deadline
-            && ledger.leaves_pins()
+            && ledger.outlives_us()
         {
             trouble.extend(reaper::ensure(&config.journal).err().map(|why| no_reaper(&why)));
         }
@@ -119,27 +136,47 @@ impl Work {
         {
             trouble.push(damaged(lines, &config.journal));
         }
-        Self { config, ledger, trouble, answer: None, told: Standings::default() }
+        let responder = Responder::new(config.respond.clone(), clock::now());
+        Self {
+            config,
+            ledger,
+            trouble,
+            answer: None,
+            told: Standings::default(),
+            watched: Vec::new(),
+            follower: Follower::default(),
+            responder,
+            held: BTreeMap::new(),
+        }
     }
 
     fn run(mut self, asked: &Receiver<Order>) {
         self.tell();
         loop {
+            let length = self.config.sentry.as_ref().map(Sentry::journal_length);
             match asked.recv_timeout(TICK) {
                 Ok(order) => self.answer(&order),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.leave(),
             }
             if let Ok(ledger) = &mut self.ledger {
                 ledger.catch_up();
                 if !self.config.read_only {
                     ledger.expire(clock::now());
+                    let snapshot = Arc::clone(&self.config.snapshots.borrow());
+                    self.follower.step(ledger, &snapshot, &self.config.wards);
                 }
                 if self.config.lifetime == Lifetime::Process {
                     ledger.tend();
                 }
             }
+            if !self.config.read_only {
+                self.respond();
+            }
             self.tell();
+            if let Some((sentry, length)) = self.config.sentry.as_ref().zip(length) {
+                sentry.knows(length);
+            }
         }
     }
 
@@ -156,27 +193,12 @@ impl Work {
         if self.config.read_only {
             return Err("read-only: nothing is changed".to_owned());
         }
-        let began = clock::monotonic();
         let ledger = self.ledger.as_mut().map_err(|why| format!("policies cannot be kept: {why}"))?;
         let now = clock::now();
         let failed = |error: ledger::LedgerError| error.to_string();
         match order {
-            Order::Apply { policy, forced } => {
-                let snapshot = Arc::clone(&self.config.snapshots.borrow());
-                let made = plan(policy, &snapshot, &self.config.wards, *forced)?;
-                let tied = self.config.lifetime == Lifetime::Process;
-                let took = || clock::monotonic().saturating_sub(began) / 1_000;
-                let id = ledger.apply(ledger::Order { tied, ..made }, now, took).map_err(failed)?;
-                if !tied && let Err(why) = reaper::ensure(&self.config.journal) {
-                    self.trouble.retain(|known| known.code != NO_REAPER);
-                    self.trouble.push(no_reaper(&why));
-                }
-                Ok(format!(
-                    "policy {id} {} is in force after {} ms",
-                    policy.metadata.name,
-                    took().div_ceil(1_000)
-                ))
-            }
+            Order::Apply { policy, forced } => self.put(None, policy, *forced),
+            Order::Replace { id, policy, forced } => self.put(Some(*id), policy, *forced),
             Order::Undo(id) => {
                 ledger.undo(*id, Ending::Undone, now).map_err(failed)?;
                 Ok(format!("policy {id} was taken back"))
@@ -194,17 +216,109 @@ impl Work {
         }
     }
 
+    /// Answers new findings that a rule is about, as an operator would who forces nothing.
+    fn respond(&mut self) {
+        let snapshot = Arc::clone(&self.config.snapshots.borrow());
+        let response = self.responder.step(&snapshot, &self.config.wards, clock::now());
+        self.held.retain(|id, _| {
+            snapshot.findings.iter().any(|finding| finding.id == *id && finding.state.is_open())
+        });
+        self.held.extend(response.held);
+        for policy in response.policies {
+            let finding = policy.spec.finding.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.held.remove(&finding);
+            if let Ok(ledger) = &mut self.ledger {
+                ledger.speak_as("respond");
+            }
+            let outcome = self.put(None, &policy, false);
+            if let Ok(ledger) = &mut self.ledger {
+                ledger.speak_as("terminal");
+            }
+            let number = self.answer.as_ref().map_or(1, |last| last.number + 1);
+            let done = outcome.is_ok();
+            let text = match outcome {
+                Ok(text) => format!("by itself, as your settings say: {text}"),
+                Err(why) => {
+                    self.held.insert(finding, why.clone());
+                    format!("not answered by itself: {why}")
+                }
+            };
+            self.answer = Some(Answer { number, done, text });
+        }
+    }
+
+    /// Puts a policy into force, in the place of another or beside all others.
+    fn put(&mut self, replaced: Option<u32>, policy: &Policy, forced: bool) -> Result<String, String> {
+        let began = clock::monotonic();
+        let ledger = self.ledger.as_mut().map_err(|why| format!("policies cannot be kept: {why}"))?;
+        let snapshot = Arc::clone(&self.config.snapshots.borrow());
+        let made = plan(policy, &snapshot, &self.config.wards, forced)?;
+        let tied = self.config.lifetime == Lifetime::Process;
+        let took = || clock::monotonic().saturating_sub(began) / 1_000;
+        let (order, now) = (ledger::Order { tied, ..made }, clock::now());
+        let put = match replaced {
+            Some(id) => ledger.replace(id, order, now, took),
+            None => ledger.apply(order, now, took),
+        };
+        let id = put.map_err(|error| error.to_string())?;
+        if !tied && let Err(why) = reaper::ensure(&self.config.journal) {
+            self.trouble.retain(|known| known.code != NO_REAPER);
+            self.trouble.push(no_reaper(&why));
+        }
+        Ok(format!("policy {id} {} is in force after {} ms", policy.metadata.name, took().div_ceil(1_000)))
+    }
+
+    /// What was seen of the calls that policies are about, by this process and others; these learn of ours.
+    fn seen(&mut self) -> Gathered {
+        let (Some(sentry), Ok(ledger)) = (&self.config.sentry, &self.ledger) else { return tally::gather() };
+        let mut seen = tally::gather();
+        let views = ledger.views();
+        let orders = verify::orders(&views);
+        let keys: Vec<Key> = orders.iter().map(|order| order.key).collect();
+        if keys != self.watched {
+            sentry.watch(&orders, &self.config.wards, &seen.tallies);
+            if keys.is_empty() {
+                tally::forget(false);
+            }
+            self.watched = keys;
+        }
+        if !self.watched.is_empty() {
+            let ours = sentry.tallies();
+            seen.watched = true;
+            ours.iter().for_each(|(key, tally)| seen.tallies.entry(*key).or_default().merge(tally));
+            // Commands say then that nobody looks.
+            let _untold = tally::tell(true, ours);
+        }
+        seen
+    }
+
+    /// What ends with this process is taken back in good order; who comes next goes on counting.
+    fn leave(mut self) {
+        let (Some(sentry), Ok(ledger)) = (&self.config.sentry, &mut self.ledger) else { return };
+        if self.config.lifetime == Lifetime::Process {
+            ledger.undo_own(clock::now());
+        }
+        if self.watched.is_empty() || self.config.lifetime == Lifetime::Process {
+            tally::forget(true);
+        } else {
+            let _untold = tally::tell(false, sentry.tallies());
+        }
+    }
+
     /// Hands on how policies stand, when that has changed.
     fn tell(&mut self) {
+        let seen = self.seen();
         let (policies, history, mut trouble) = match &self.ledger {
-            Ok(ledger) => (
-                ledger.views(),
-                ledger.history(),
-                ledger.trouble.iter().map(|what| unjournalled(what)).collect(),
-            ),
+            Ok(ledger) => {
+                let (views, alarms) = verify::views(ledger, &seen);
+                let mut trouble: Vec<_> = ledger.trouble.iter().map(|what| unjournalled(what)).collect();
+                trouble.extend(alarms.iter().map(alarmed));
+                (views, ledger.history(), trouble)
+            }
             Err(_) => (Vec::new(), Vec::new(), Vec::new()),
         };
         trouble.extend(policies.iter().filter_map(loud));
+        trouble.extend(self.held.iter().map(left));
         trouble.extend(self.trouble.iter().cloned());
         let standings = Standings { policies, history, trouble, answer: self.answer.clone() };
         if standings != self.told {
@@ -232,6 +346,9 @@ pub fn plan(
     }
     let rules = lower::rules(policy, snapshot, wards).map_err(|error| error.to_string())?;
     let mut plan: Vec<String> = rules.iter().map(lower::words).collect();
+    let (measures, _limits) = measures(policy, snapshot);
+    let after: Vec<_> = measures.iter().filter(|measure| measure.when == When::Reactive).collect();
+    plan.extend(after.iter().map(|measure| format!("{}{measure}", lower::AFTERWARDS)));
     if let Some((pid, name)) = blocking(&rules) {
         let why = format!(
             "{name} (pid {pid}) reads its connections in blocking calls, and loses them while its requests are looked into"
@@ -241,9 +358,10 @@ pub fn plan(
                 "refused: {why}; stop the edge instead, or type the policy's name to force it"
             ));
         }
-        plan.push(format!("warning: {why}"));
+        plan.push(format!("{}{why}", lower::WARNING));
     }
-    Ok(ledger::Order { policy: policy.clone(), rules, plan, forced: refused, tied: false })
+    let reactive = !after.is_empty();
+    Ok(ledger::Order { policy: policy.clone(), rules, reactive, plan, forced: refused, tied: false })
 }
 
 /// Takes everything back.
@@ -307,6 +425,28 @@ fn unjournalled(what: &str) -> Degradation {
         what.to_owned(),
         "make room on the disk of the state folder",
     )
+}
+
+/// A finding that a rule is about, and that is left to the operator.
+fn left((finding, why): (&String, &String)) -> Degradation {
+    let what = format!("finding {finding} is not answered by itself: {why}");
+    degradation(
+        "respond-held",
+        Severity::Notice,
+        what,
+        "look at it in the Findings view; b there previews a policy",
+    )
+}
+
+/// A policy that does not do what it says, or has met nobody.
+fn alarmed(alarm: &Alarm) -> Degradation {
+    let what = format!("policy {}: {}", alarm.id, alarm.what);
+    let (code, severity) = if alarm.fails {
+        ("policy-ineffective", Severity::Partial)
+    } else {
+        ("policy-idle", Severity::Notice)
+    };
+    degradation(code, severity, what, "look at it in the Policies view; edit it, or take it back")
 }
 
 /// A policy that is listed and stops nothing is an error on every screen.

@@ -8,7 +8,7 @@ mod reconcile;
 mod views;
 
 use crate::enforce::rule::{Deadline, Rule, Step};
-use crate::enforce::{Backend, EnforceError, Undone};
+use crate::enforce::{Applied, Backend, EnforceError, Undone};
 use crate::journal::{Disk, Ending, Event, FileDisk, Journal, JournalError, Who};
 use apisec_engine::policy::guard::Refusal;
 use apisec_engine::policy::{Policy, Ttl};
@@ -51,6 +51,8 @@ pub struct Order {
     pub policy: Policy,
     /// What the kernel refuses for it; may be nothing where it is enforced after the fact.
     pub rules: Vec<Rule>,
+    /// Connections are closed after the fact, by whoever looks at traffic.
+    pub reactive: bool,
     /// What will be done, in words.
     pub plan: Vec<String>,
     /// What was forced by typing its name.
@@ -89,6 +91,11 @@ impl<D: Disk> Ledger<D> {
         Ok((ledger, differences))
     }
 
+    /// From now on orders come by this way.
+    pub fn speak_as(&mut self, through: &str) {
+        through.clone_into(&mut self.by.through);
+    }
+
     /// The journal.
     pub const fn journal(&self) -> &Journal<D> {
         &self.journal
@@ -104,17 +111,47 @@ impl<D: Disk> Ledger<D> {
     /// # Errors
     /// It is not in force, and why.
     pub fn apply(&mut self, order: Order, now: u64, took: impl Fn() -> u64) -> Result<u32, LedgerError> {
+        self.put(None, order, now, took)
+    }
+
+    /// Puts a policy in the place of one that is in force, under its number. Where that fails, neither is in force.
+    ///
+    /// # Errors
+    /// It is not in force, and why.
+    pub fn replace(
+        &mut self,
+        id: u32,
+        order: Order,
+        now: u64,
+        took: impl Fn() -> u64,
+    ) -> Result<u32, LedgerError> {
+        self.put(Some(id), order, now, took)
+    }
+
+    fn put(
+        &mut self,
+        replaced: Option<u32>,
+        order: Order,
+        now: u64,
+        took: impl Fn() -> u64,
+    ) -> Result<u32, LedgerError> {
         let _alone = self.journal.alone()?;
         self.fold();
         let open = self.standing.iter().filter(|(_, known)| known.stage.is_open());
         let name = order.policy.metadata.name.as_str();
-        if let Some((id, _)) = open.clone().find(|(_, known)| known.name() == name) {
+        if let Some((id, _)) = open.clone().find(|(id, known)| known.name() == name && Some(**id) != replaced)
+        {
             return Err(LedgerError::NameTaken(name.to_owned(), *id));
         }
         if open.count() >= MAX_OPEN {
             return Err(LedgerError::Full);
         }
-        let id = self.next_id()?;
+        let known = replaced.map(|id| self.standing.get(&id).filter(|known| known.stage == Stage::Active));
+        let id = match (replaced, known) {
+            (Some(id), Some(Some(known))) if !known.tied_elsewhere() => id,
+            (Some(id), _) => return Err(LedgerError::NotOpen(id.to_string())),
+            (None, _) => self.next_id()?,
+        };
         let deadline = order.policy.spec.ttl.deadline(now);
         let step = Step { policy: id, deadline: at(deadline), rules: order.rules };
         self.append(
@@ -126,10 +163,15 @@ impl<D: Disk> Ledger<D> {
                 plan: order.plan,
                 forced: order.forced,
                 rules: step.rules.len(),
+                reactive: order.reactive,
                 tied: order.tied,
             },
         )?;
-        let applied = if step.rules.is_empty() { Ok(Default::default()) } else { self.backend.apply(&step) };
+        let applied = match (step.rules.is_empty(), replaced) {
+            (false, _) => self.backend.apply(&step),
+            (true, Some(_)) => self.backend.undo(id).map(|_| Applied::default()),
+            (true, None) => Ok(Applied::default()),
+        };
         match applied {
             Ok(applied) => {
                 let (entries, warnings) = (applied.entries, applied.warnings);
@@ -147,6 +189,54 @@ impl<D: Disk> Ledger<D> {
                 Err(why.into())
             }
         }
+    }
+
+    /// Gives a policy that is in force other rules, because who is meant by it is another process now. Nothing is journalled
+    /// before: the policy is the same, and undoing it takes back whatever rules it has.
+    ///
+    /// # Errors
+    /// It is not in force any more, and why.
+    pub fn follow(
+        &mut self,
+        id: u32,
+        rules: Vec<Rule>,
+        plan: Vec<String>,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        let _alone = self.journal.alone()?;
+        self.fold();
+        let Some(known) = self.standing.get(&id).filter(|known| known.stage == Stage::Active) else {
+            return Err(LedgerError::NotOpen(id.to_string()));
+        };
+        if known.plan == plan || known.tied_elsewhere() {
+            return Ok(());
+        }
+        let step = Step { policy: id, deadline: at(known.deadline), rules };
+        match self.backend.apply(&step) {
+            Ok(_applied) => {
+                self.note(now, Event::Followed { id, rules: step.rules.len(), plan });
+                Ok(())
+            }
+            Err(why) => {
+                self.note(now, Event::Failed { id, doing: "follow".into(), why: why.to_string() });
+                self.lift(id, Ending::Aborted, now);
+                self.trouble
+                    .push(format!("policy {id} is NOT in force any more: its new rules were refused: {why}"));
+                Err(why.into())
+            }
+        }
+    }
+
+    /// The policies with rules in the kernel, and what these are in words.
+    pub fn ruled(&self) -> impl Iterator<Item = (u32, &Policy, &[String])> {
+        let ruled = self.standing.iter().filter(|(_, known)| known.stage == Stage::Active && known.rules > 0);
+        ruled.filter_map(|(id, known)| Some((*id, known.policy.as_ref()?, known.plan.as_slice())))
+    }
+
+    /// Whether some policy in force needs somebody who looks at traffic, also without a terminal.
+    #[must_use]
+    pub fn needs_sentry(&self) -> bool {
+        self.standing.values().any(|known| known.stage == Stage::Active && known.reactive && !known.tied)
     }
 
     /// Takes a policy back.
@@ -230,6 +320,17 @@ impl<D: Disk> Ledger<D> {
         Ok(())
     }
 
+    /// Takes back what ends with this process.
+    pub fn undo_own(&mut self, now: u64) {
+        let ours = |known: &Standing| known.stage.is_open() && known.tied && !known.tied_elsewhere();
+        let ids: Vec<u32> =
+            self.standing.iter().filter(|(_, known)| ours(known)).map(|(id, _)| *id).collect();
+        for id in ids {
+            // The kernel's part of it goes with this process in any case.
+            let _said = self.undo(id, Ending::Undone, now);
+        }
+    }
+
     /// Ends what is past its deadline. True when there was something.
     pub fn expire(&mut self, now: u64) -> bool {
         let over: Vec<u32> = self
@@ -254,10 +355,10 @@ impl<D: Disk> Ledger<D> {
         }
     }
 
-    /// Whether something of ours outlives this process.
+    /// Whether something of ours outlives this process: somebody must end it.
     #[must_use]
-    pub fn leaves_pins(&self) -> bool {
-        self.backend.inspect().is_ok_and(|held| !held.pins.is_empty())
+    pub fn outlives_us(&self) -> bool {
+        self.needs_sentry() || self.backend.inspect().is_ok_and(|held| !held.pins.is_empty())
     }
 
     /// Reads what others have journalled. True when there was something.

@@ -29,10 +29,10 @@ pub enum LowerError {
         "{0} is not on this node: its requests cannot be stopped here, only connections to it (scope edge)"
     )]
     Elsewhere(String),
-    /// It could only be enforced after such a call was read.
+    /// Nothing is there that could keep it.
     #[error(
-        "such calls are known only after they were read, and nothing closes their connections yet: block the edge \
-         (scope edge) or the workload (scope quarantine) instead"
+        "a rate is kept for HTTP/1 in clear, and such calls are not: block the endpoint, the edge (scope edge) or the \
+         workload (scope quarantine) instead"
     )]
     Afterwards,
     /// A rate that the kernel cannot keep.
@@ -43,7 +43,7 @@ pub enum LowerError {
     Many(usize),
 }
 
-/// The rules of a policy: one at least.
+/// The rules of a policy; none where all of it is done after the fact.
 ///
 /// # Errors
 /// It cannot be enforced here at all.
@@ -65,8 +65,9 @@ pub fn rules(policy: &Policy, snapshot: &Snapshot, wards: &[Ward]) -> Result<Vec
             Scope::Identity(_) => {}
         }
     }
+    let late = measures.iter().any(|measure| measure.when == When::Reactive);
     match rules.len() {
-        0 => Err(LowerError::Afterwards),
+        0 if !late => Err(LowerError::Afterwards),
         many if many > MAX_RULES => Err(LowerError::Many(many)),
         _ => Ok(rules),
     }
@@ -224,6 +225,17 @@ pub fn words(rule: &Rule) -> String {
         ),
     }
 }
+
+/// Whether a line of a plan is [one of these](words), and no warning or what is done after the fact.
+#[must_use]
+pub fn is_rule(line: &str) -> bool {
+    !line.starts_with(WARNING) && !line.starts_with(AFTERWARDS)
+}
+
+/// How a line of a plan begins that warns.
+pub const WARNING: &str = "warning: ";
+/// How a line of a plan begins about what is done after the fact.
+pub const AFTERWARDS: &str = "after the fact: ";
 
 fn asks(request: &Request) -> String {
     let mut path = String::new();

@@ -5,6 +5,7 @@ use crate::enforce::rule::{Caller, Target};
 use crate::identity::process;
 use apisec_engine::policy::measure::Place;
 use apisec_engine::snapshot::{Kind, Snapshot, WorkloadView};
+use compact_str::CompactString;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -108,7 +109,10 @@ fn processes(workload: &WorkloadView) -> Vec<Caller> {
 /// The processes of a workload: all of its name in its network namespace.
 fn pids(workload: &WorkloadView) -> Vec<u32> {
     let mut pids = process::called(&workload.exe, &workload.name, workload.netns);
-    if workload.pid != 0 && !pids.contains(&workload.pid) {
+    // One that is gone may have left its number to another program.
+    let same = |path: CompactString| workload.exe.is_empty() || path == workload.exe.as_str();
+    let there = process::start(workload.pid).is_some() && process::program(workload.pid).is_none_or(same);
+    if there && !pids.contains(&workload.pid) {
         pids.push(workload.pid);
     }
     pids.truncate(MAX_PROCESSES);

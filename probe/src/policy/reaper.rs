@@ -1,14 +1,21 @@
 //! A small process of its own that ends policies when their time is over although the program that applied them is gone,
-//! and that gives back and closes what nobody waits for. It ends when nothing of ours is left.
+//! and that gives back and closes what nobody waits for. While no terminal does, it follows those who are started again, and
+//! looks at traffic for policies that are enforced after the fact. It ends when nothing of ours is left.
 //!
 //! The kernel's programs honour deadlines without it: what it does is to leave nothing behind. Killed, it is started again by
 //! the next start of the program, and by every policy.
 
-use super::keeper;
+use super::follow::Follower;
+use super::ledger::Ledger;
+use super::patrol::Patrol;
+use super::tally::{self, Key};
+use super::{keeper, verify, wards};
 use crate::clock;
 use crate::enforce::Backend as _;
 use crate::enforce::Lifetime;
 use crate::enforce::ebpf::{Ebpf, Folder};
+use crate::store::{Access, Store};
+use apisec_engine::snapshot::Snapshot;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::create_dir_all;
 use std::io;
@@ -24,6 +31,9 @@ pub const COMMAND: &str = "reap";
 const TICK: Duration = Duration::from_millis(500);
 /// Nanoseconds after a deadline in which whoever keeps the policy's journal may end it: then that is journalled.
 const GRACE: u64 = 1_000_000_000;
+
+/// Times that a capture is tried.
+const MAX_FAILURES: u32 = 20;
 
 /// Where it shows that it is there.
 fn place() -> PathBuf {
@@ -77,14 +87,22 @@ pub fn run(journal: &Path) -> Result<(), String> {
     let mut backend = Ebpf::open(Lifetime::Deadline);
     // Without a journal the kernel's own deadlines are kept all the same.
     let mut ledger = keeper::open(journal, Lifetime::Deadline, "expiry").ok().map(|(ledger, _)| ledger);
+    let mut watch = Watch::default();
     loop {
         let held = backend.inspect();
-        if held.as_ref().is_ok_and(|held| held.pins.is_empty()) {
+        let needed = ledger.as_ref().is_some_and(Ledger::needs_sentry);
+        if !needed && held.as_ref().is_ok_and(|held| held.pins.is_empty()) {
+            tally::forget(false);
             return Ok(());
         }
         if let Some(ledger) = &mut ledger {
+            let length = watch.patrol.as_ref().map(|patrol| patrol.sentry.journal_length());
             ledger.catch_up();
             ledger.expire(clock::now());
+            watch.step(ledger, journal);
+            if let Some((patrol, length)) = watch.patrol.as_ref().zip(length) {
+                patrol.sentry.knows(length);
+            }
         }
         let now = clock::boottime();
         for one in held.into_iter().flat_map(|held| held.policies) {
@@ -94,5 +112,48 @@ pub fn run(journal: &Path) -> Result<(), String> {
             }
         }
         let _again = backend.tend(TICK);
+    }
+}
+
+/// What a terminal does while there is one: follows those who were started again, and looks at traffic for policies that are
+/// enforced after the fact.
+#[derive(Default)]
+struct Watch {
+    follower: Follower,
+    patrol: Option<Patrol>,
+    watched: Vec<Key>,
+    /// Looks in which a capture could not be started.
+    failures: u32,
+}
+
+impl Watch {
+    fn step(&mut self, ledger: &mut Ledger, journal: &Path) {
+        let seen = tally::gather();
+        if !seen.elsewhere {
+            self.follower.step(ledger, &Snapshot::default(), &wards::wards());
+        }
+        if seen.elsewhere || !ledger.needs_sentry() {
+            if self.patrol.take().is_some() {
+                tally::forget(true);
+            }
+            self.watched.clear();
+            return;
+        }
+        if self.patrol.is_none() && self.failures < MAX_FAILURES {
+            let folder = journal.parent().unwrap_or(Path::new("/"));
+            let key = Store::open(folder, Access::Look).map(|store| store.key()).unwrap_or_default();
+            self.patrol = Patrol::start(key, journal).ok();
+            self.failures += u32::from(self.patrol.is_none());
+        }
+        // Without one, the policies themselves say that nobody looks.
+        let Some(patrol) = &self.patrol else { return };
+        let views = ledger.views();
+        let orders = verify::orders(&views);
+        let keys: Vec<Key> = orders.iter().map(|order| order.key).collect();
+        if keys != self.watched {
+            patrol.sentry.watch(&orders, &wards::wards(), &seen.tallies);
+            self.watched = keys;
+        }
+        let _untold = tally::tell(true, patrol.sentry.tallies());
     }
 }

@@ -137,8 +137,15 @@ fn press(screen: &Screen, view: usize, key: &str, action: &str) {
                 footer(text).contains("copied ") || footer(text).contains(" quit")
             });
         }
-        // Nothing is in force here, and nothing is selected that could be stopped.
-        "block" | "undo-policy" | "undo-all" | "extend" | "shorten" | "permanent" => {
+        "block" => {
+            screen.press(key);
+            screen.assert_sound(key);
+            // Where something is selected, it is asked what shall be stopped.
+            let asks = |text: &str| text.contains("─ What shall be stopped ─") || text.contains("─ Block ─");
+            screen.press_until("Escape", "no question", |text| !asks(text));
+        }
+        // Nothing is in force here.
+        "edit" | "undo-policy" | "undo-all" | "extend" | "shorten" | "permanent" => {
             screen.press(key);
             screen.assert_sound(key);
         }
@@ -315,6 +322,12 @@ fn dialogs(screen: &Screen, keys: &Keys) {
                 // It may mean that the dialog has done its duty.
                 "open" => {
                     screen.press_until("Escape", "no dialog", |text| !text.contains(mark));
+                }
+                "block" => {
+                    let marks = [mark, "─ What shall be stopped ─"];
+                    screen.press_until("Escape", "no dialog", |text| {
+                        !marks.iter().any(|mark| text.contains(mark))
+                    });
                 }
                 _ => {
                     let text = screen.assert_sound(key);

@@ -15,7 +15,7 @@ use apisec_probe::clock;
 use apisec_probe::enforce::Lifetime;
 use apisec_probe::journal::{Ending, Journal};
 use apisec_probe::policy::ledger::Ledger;
-use apisec_probe::policy::{file, journal_path, keeper, reaper, wards};
+use apisec_probe::policy::{file, journal_path, keeper, reaper, tally, verify, wards};
 use clap::{Args, Subcommand};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -172,7 +172,7 @@ fn open(journal: &Path) -> Result<Ledger, Failure> {
     for difference in differences {
         let _closed = writeln!(io::stderr(), "note: {}", text::line(&difference));
     }
-    if ledger.leaves_pins() {
+    if ledger.outlives_us() {
         reap(journal);
     }
     Ok(ledger)
@@ -258,7 +258,7 @@ fn rollback(journal: &Path, id: Option<&str>, yes: bool) -> Outcome {
 fn list(journal: &Path, output: &str) -> Outcome {
     let mut ledger = open(journal)?;
     ledger.expire(clock::now());
-    let views = ledger.views();
+    let (views, _alarms) = verify::views(&ledger, &tally::gather());
     let mut out = io::stdout().lock();
     // A closed standard output is the reader's choice.
     let _closed = match output {

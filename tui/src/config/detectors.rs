@@ -2,6 +2,7 @@
 
 use super::{Mistake, nearest};
 use apisec_engine::detect::{self, About, DETECTORS};
+use apisec_engine::policy::respond::ANY;
 use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -20,6 +21,13 @@ pub(super) fn first_mistake(detectors: &DeTable<'_>) -> Option<Mistake> {
         let own = settings.get_ref().as_table()?;
         own.iter().find_map(|(name, value)| setting(detector.about(), name, value))
     })
+}
+
+/// The first name among `rules` that is no detector, nor all of them.
+pub(super) fn first_unknown(rules: &DeTable<'_>) -> Option<Mistake> {
+    let name = rules.keys().find(|name| name.get_ref() != ANY && detect::find(name.get_ref()).is_none())?;
+    let ids = DETECTORS.iter().map(|detector| detector.about().id).chain([ANY]);
+    Some(unknown(format!("there is no detector `{}`", name.get_ref()), name, ids))
 }
 
 fn setting(about: &About, name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Option<Mistake> {

@@ -40,17 +40,28 @@ pub struct Block {
     lines: Vec<(String, Role)>,
     list: List,
     typed: Option<Line>,
+    purpose: Purpose,
+}
+
+/// What becomes of the policy.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// It is put into force.
+    Apply,
+    /// It takes the place of the one with this number.
+    Replace(u32),
     /// It is in force already under this number; only its time changes.
-    renews: Option<u32>,
+    Renew(u32),
 }
 
 impl Block {
-    /// Previews `policy` against what is on screen.
+    /// Previews `policy` against what is on screen; `replaced` is the number of the one whose place it takes.
     #[must_use]
-    pub fn new(policy: Policy, world: &World<'_>) -> Self {
+    pub fn new(policy: Policy, replaced: Option<u32>, world: &World<'_>) -> Self {
         let preview = Preview::of(&policy, world.snapshot, world.wards);
         let (lines, list) = (Vec::new(), List::default());
-        let mut block = Self { lines, policy, preview, list, typed: None, renews: None };
+        let purpose = replaced.map_or(Purpose::Apply, Purpose::Replace);
+        let mut block = Self { lines, policy, preview, list, typed: None, purpose };
         block.renew();
         block
     }
@@ -59,7 +70,7 @@ impl Block {
     #[must_use]
     pub fn permanent(id: u32, mut policy: Policy, world: &World<'_>) -> Self {
         policy.spec.ttl = Ttl::Forever;
-        Self { renews: Some(id), ..Self::new(policy, world) }
+        Self { purpose: Purpose::Renew(id), ..Self::new(policy, None, world) }
     }
 
     /// Whether the name must be typed, and why.
@@ -88,9 +99,11 @@ impl Block {
             return LayerReply::Stay;
         }
         let forced = !self.preview.refusals.is_empty();
-        let order = match self.renews {
-            Some(id) => Order::Renew(id, self.policy.spec.ttl),
-            None => Order::Apply { policy: Box::new(self.policy.clone()), forced },
+        let policy = Box::new(self.policy.clone());
+        let order = match self.purpose {
+            Purpose::Renew(id) => Order::Renew(id, self.policy.spec.ttl),
+            Purpose::Replace(id) => Order::Replace { id, policy, forced },
+            Purpose::Apply => Order::Apply { policy, forced },
         };
         LayerReply::Close(vec![Action::Send(Command::Order(order))])
     }
@@ -151,7 +164,11 @@ impl Layer for Block {
                 line.draw(canvas, row(inner, body.height + 2), "> ");
             }
             _ => {
-                let text = format!("Put {name} into force for {}?", self.policy.spec.ttl);
+                let instead = match self.purpose {
+                    Purpose::Replace(id) => format!(" in place of policy {id}"),
+                    Purpose::Apply | Purpose::Renew(_) => String::new(),
+                };
+                let text = format!("Put {name} into force{instead} for {}?", self.policy.spec.ttl);
                 canvas.put(foot, 0, 0, &text, Role::Strong);
             }
         }

@@ -8,6 +8,7 @@ use crate::view::World;
 use crate::widget::dialog::{self, dialog};
 use crate::widget::fit::{Align, wrap};
 use crate::widget::list::List;
+use apisec_engine::policy::Policy;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -68,13 +69,22 @@ pub struct Inspector {
     lines: Vec<Line>,
     copy: String,
     list: List,
+    /// Policies that stop what is shown.
+    policies: Vec<Policy>,
 }
 
 impl Inspector {
     /// Shows `lines`; `copy` is what the copy action offers.
     #[must_use]
     pub fn new(title: &'static str, lines: Vec<Line>, copy: String) -> Self {
-        Self { title, lines, copy, list: List::default() }
+        Self { title, lines, copy, list: List::default(), policies: Vec::new() }
+    }
+
+    /// Offers these policies for what is shown.
+    #[must_use]
+    pub fn blocking(mut self, policies: Vec<Policy>) -> Self {
+        self.policies = policies;
+        self
     }
 }
 
@@ -84,12 +94,18 @@ impl Layer for Inspector {
     }
 
     fn can(&self) -> Vec<Action> {
-        vec![Action::Close, Action::Copy, Action::Up, Action::Down, Action::PageUp, Action::PageDown]
+        let mut can = vec![Action::Close, Action::Copy];
+        can.extend((!self.policies.is_empty()).then_some(Action::Block));
+        can.extend([Action::Up, Action::Down, Action::PageUp, Action::PageDown]);
+        can
     }
 
     fn update(&mut self, action: &Action, _world: &World<'_>) -> LayerReply {
         match action {
             Action::Close | Action::Open => LayerReply::Close(Vec::new()),
+            Action::Block if !self.policies.is_empty() => {
+                LayerReply::Close(vec![Action::Choose(self.policies.clone())])
+            }
             Action::Copy => LayerReply::Effect(Effect::Copy(self.copy.clone())),
             _ => {
                 self.list.motion(action, self.lines.len());

@@ -10,6 +10,7 @@ use std::io::IsTerminal as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -50,6 +51,7 @@ impl Line {
 /// The reading thread; dropping it ends it.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
@@ -58,8 +60,18 @@ impl Reader {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        std::thread::Builder::new().name("terminal".to_owned()).spawn(move || read(&line, &flag, &sender))?;
-        Ok((Self { stop }, receiver))
+        let thread = std::thread::Builder::new()
+            .name("terminal".to_owned())
+            .spawn(move || read(&line, &flag, &sender))?;
+        Ok((Self { stop, thread: Some(thread) }, receiver))
+    }
+
+    /// Reads nothing any more when this returns. Only for a terminal that is there: one that is gone may hold the thread.
+    pub(super) fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
     }
 }
 

@@ -73,6 +73,15 @@ impl Screen {
         Ok(out.flush()?)
     }
 
+    /// Gives the terminal to somebody else meanwhile.
+    pub(super) fn away<T>(&mut self, work: impl FnOnce() -> T) -> anyhow::Result<T> {
+        restore();
+        let outcome = work();
+        take()?;
+        self.terminal.clear()?;
+        Ok(outcome)
+    }
+
     /// Gives the terminal back, stops as the shell expects, and takes the terminal again when continued.
     pub(super) fn suspend(&mut self) -> anyhow::Result<()> {
         restore();

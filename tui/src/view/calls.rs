@@ -14,6 +14,7 @@ use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Table};
 use apisec_engine::call_log::{CallChunk, CallRow, LoggedEndpoint, Notes, ShownField};
 use apisec_engine::filter::Filter;
+use apisec_engine::policy::{Policy, draft};
 use apisec_engine::vocabulary;
 use ratatui::layout::Rect;
 use std::sync::Arc;
@@ -102,13 +103,21 @@ impl View for Calls {
         }
         let named = self.at(self.list.index).and_then(|(_, row)| row.identity);
         let reveal = named.filter(|_| world.reveals()).map(|_| Action::Reveal);
-        [&[Action::Open], reveal.as_slice(), MOTIONS, &[Action::Copy]].concat()
+        let block: &[Action] = if world.enforces && !world.read_only { &[Action::Block] } else { &[] };
+        [&[Action::Open], block, reveal.as_slice(), MOTIONS, &[Action::Copy]].concat()
     }
 
     fn update(&mut self, action: &Action, world: &World<'_>) -> Reply {
         match action {
             Action::Open => match self.at(self.list.index) {
-                Some((chunk, row)) => Reply::Open(Box::new(inspect(world, chunk, row))),
+                Some((chunk, row)) => {
+                    let policies = world.offered(policies(chunk, row));
+                    Reply::Open(Box::new(inspect(world, chunk, row).blocking(policies)))
+                }
+                None => Reply::Ignored,
+            },
+            Action::Block => match self.at(self.list.index) {
+                Some((chunk, row)) => world.block_one_of(policies(chunk, row)),
                 None => Reply::Ignored,
             },
             Action::Reveal => {
@@ -309,6 +318,15 @@ fn inspect(world: &World<'_>, chunk: &CallChunk, row: &CallRow) -> Inspector {
         lines.push(Line::new("", "not kept: headers are kept for a sample of calls only", Role::Dim));
     }
     Inspector::new("Call", lines, chunk.path(row).to_owned())
+}
+
+/// What would stop such a call: its credential first.
+fn policies(chunk: &CallChunk, row: &CallRow) -> Vec<Policy> {
+    let src = chunk.workloads.get(row.src as usize).map_or("", |id| id.as_str());
+    let endpoint = chunk.endpoints.get(row.endpoint as usize);
+    endpoint
+        .map(|endpoint| draft::of_call(src, endpoint, row.identity.map(|hash| hash.0)))
+        .unwrap_or_default()
 }
 
 fn outcome(row: &CallRow) -> Vec<Line> {

@@ -14,6 +14,7 @@ use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Order, Table};
 use apisec_engine::command::Command;
 use apisec_engine::finding::{Finding, Severity, State};
+use apisec_engine::policy::draft;
 use apisec_engine::snapshot::Snapshot;
 use ratatui::layout::Rect;
 use std::cmp::Ordering;
@@ -69,6 +70,7 @@ impl View for Findings {
         let Some(finding) = self.finding(world, self.list.index) else { return Vec::new() };
         let mut can = vec![Action::Open, Action::ItsCalls, Action::ItsEndpoint];
         if !world.read_only {
+            can.extend(world.enforces.then_some(Action::Block));
             if finding.state == State::New {
                 can.push(Action::Acknowledge);
             }
@@ -98,8 +100,10 @@ impl View for Findings {
         match action {
             Action::Open => {
                 let lines = lines(world, finding);
-                Reply::Open(Box::new(Inspector::new("Finding", lines, finding.title.clone())))
+                let inspector = Inspector::new("Finding", lines, finding.title.clone());
+                Reply::Open(Box::new(inspector.blocking(world.offered(draft::of_finding(finding)))))
             }
+            Action::Block => world.block_one_of(draft::of_finding(finding)),
             Action::Copy => Reply::Effect(Effect::Copy(format!("{}: {}", finding.title, finding.evidence))),
             Action::ItsCalls => go("calls", calls_filter(finding)),
             Action::ItsEndpoint => go("endpoints", endpoint_filter(finding)),

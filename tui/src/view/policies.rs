@@ -14,6 +14,7 @@ use crate::widget::panel::panel;
 use crate::widget::table::{Cell, Column, Table};
 use apisec_engine::command::Command;
 use apisec_engine::policy::Ttl;
+use apisec_engine::policy::measure::When;
 use apisec_engine::policy::order::Order;
 use apisec_engine::policy::standing::{HistoryView, PolicyView, State};
 use apisec_engine::snapshot::Snapshot;
@@ -62,7 +63,13 @@ impl View for Policies {
         if let Some(policy) = self.policy(world) {
             can.insert(0, Action::Open);
             if !world.read_only && policy.state.is_open() {
-                can.extend([Action::UndoPolicy, Action::Extend, Action::Shorten, Action::Permanent]);
+                can.extend([
+                    Action::UndoPolicy,
+                    Action::Edit,
+                    Action::Extend,
+                    Action::Shorten,
+                    Action::Permanent,
+                ]);
             }
             can.push(Action::Copy);
         }
@@ -83,7 +90,12 @@ impl View for Policies {
                 self.refresh(world);
                 Reply::Done
             }
-            Action::UndoPolicy | Action::Extend | Action::Shorten | Action::Permanent | Action::UndoAll
+            Action::UndoPolicy
+            | Action::Edit
+            | Action::Extend
+            | Action::Shorten
+            | Action::Permanent
+            | Action::UndoAll
                 if world.read_only =>
             {
                 Reply::Refused("read-only: nothing is changed".to_owned())
@@ -164,6 +176,10 @@ fn about(policy: &PolicyView, action: &Action, world: &World<'_>) -> Reply {
         Action::UndoPolicy => undo(policy, now),
         Action::Extend => renew(policy, later(policy, now, true)),
         Action::Shorten => renew(policy, later(policy, now, false)),
+        Action::Edit => match policy.policy.clone() {
+            Some(document) => Reply::Effect(Effect::Edit(policy.id, Box::new(document))),
+            None => Reply::Refused("only the journal that knows it can change it".to_owned()),
+        },
         Action::Permanent => match policy.policy.clone() {
             // Typed: the preview dialog asks for the name.
             Some(document) => Reply::Open(Box::new(Block::permanent(policy.id, document, world))),
@@ -237,11 +253,28 @@ fn cell(policy: &PolicyView, column: usize, now: u64) -> Cell {
         3 => Cell::new(escape(&policy.what), dim),
         4 => match policy.trouble.first().filter(|_| policy.state.is_open()) {
             Some(trouble) if policy.state != State::Active => Cell::new(escape(trouble), Role::ServerError),
+            Some(_) if !policy.is_well() => Cell::new(policy.effect(now), Role::ServerError),
             _ => Cell::new(policy.effect(now), dim),
         },
         5 => Cell::new(escape(&policy.name), Role::Dim),
         _ => Cell::new(escape(&policy.reason), Role::Dim),
     }
+}
+
+/// `inline`, or after the fact with the longest delay that was measured.
+fn when(policy: &PolicyView) -> String {
+    let word = |when: &When| match when {
+        When::Inline => "inline".to_owned(),
+        When::Reactive if policy.delay_us == 0 => "reactive, nothing to close yet".to_owned(),
+        When::Reactive => {
+            let ms = policy.delay_us.div_ceil(1_000);
+            format!(
+                "reactive, {} connections closed, {ms} ms at most after a call began",
+                count(policy.closed)
+            )
+        }
+    };
+    policy.when.iter().map(word).collect::<Vec<_>>().join("; ")
 }
 
 /// The countdown.
@@ -276,6 +309,7 @@ fn lines(policy: &PolicyView, now: u64) -> Vec<Line> {
         text("undecided", &count(policy.undecided)),
         text("within its rate", &count(policy.within_rate)),
         text("took", &format!("{} µs from the order", policy.took_us)),
+        text("enforced", &when(policy)),
         text("by", &policy.by),
         text("reason", &policy.reason),
         text("finding", &policy.finding),
@@ -285,7 +319,7 @@ fn lines(policy: &PolicyView, now: u64) -> Vec<Line> {
         let caller = |one: &apisec_engine::policy::standing::EffectView| {
             Line::new(
                 escape(&one.caller),
-                format!("blocked {} (pid {})", count(one.blocked), one.pid),
+                format!("blocked {}, passed {} (pid {})", count(one.blocked), count(one.passed), one.pid),
                 Role::Text,
             )
         };

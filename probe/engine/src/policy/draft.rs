@@ -6,6 +6,7 @@ use super::{
     Edge, Endpoint, Identity, MethodRule, Name, PathPattern, Per, Policy, Quarantine, Rate, RateLimit,
     Reason, Scope, Selector, name,
 };
+use crate::call_log::{LoggedEndpoint, Protocol};
 use crate::finding::Finding;
 use crate::snapshot::{EndpointView, Kind, Snapshot};
 use std::collections::BTreeSet;
@@ -60,6 +61,55 @@ pub fn finding(finding: &Finding) -> Option<Policy> {
         Reason::parse(&format!("{}: {}", finding.detector, finding.title)).unwrap_or_default();
     policy.spec.finding = Reason::parse(&finding.id).ok();
     Some(policy)
+}
+
+/// What can be cut because of a finding, what it suggests first.
+#[must_use]
+pub fn of_finding(found: &Finding) -> Vec<Policy> {
+    let Finding { service, actor, method, path, identity_hash, .. } = found;
+    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let method = if method.is_empty() { "*" } else { method };
+    let others = [
+        identity(identity_hash, known(service).as_deref()),
+        operation(service, method, path, known(actor).as_deref()),
+        operation(service, method, path, None),
+        edge(actor, service),
+    ];
+    let because = |mut policy: Policy| {
+        policy.spec.reason =
+            Reason::parse(&format!("{}: {}", found.detector, found.title)).unwrap_or_default();
+        policy.spec.finding = Reason::parse(&found.id).ok();
+        policy
+    };
+    different(finding(found).into_iter().chain(others.into_iter().flatten().map(because)))
+}
+
+/// What can be cut because of a call: its credential, there and everywhere, its operation, and all between the two.
+#[must_use]
+pub fn of_call(src: &str, endpoint: &LoggedEndpoint, hash: Option<u64>) -> Vec<Policy> {
+    let LoggedEndpoint { service, protocol, method, path, .. } = endpoint;
+    let http = matches!(protocol, Protocol::Http1 | Protocol::Http2);
+    let method = if http { method.as_str() } else { "*" };
+    let hash = hash.map(|hash| format!("{hash:016x}")).unwrap_or_default();
+    let all = [
+        identity(&hash, Some(service)),
+        identity(&hash, None),
+        operation(service, method, path, Some(src)),
+        operation(service, method, path, None),
+        edge(src, service),
+    ];
+    different(all.into_iter().flatten())
+}
+
+/// Those that cut something else than the ones before.
+fn different(all: impl Iterator<Item = Policy>) -> Vec<Policy> {
+    let mut found: Vec<Policy> = Vec::new();
+    for policy in all {
+        if !found.iter().any(|known| known.spec.scope == policy.spec.scope) {
+            found.push(policy);
+        }
+    }
+    found
 }
 
 fn rate(found: &crate::finding::Suggestion) -> Option<Policy> {

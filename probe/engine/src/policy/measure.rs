@@ -101,25 +101,24 @@ pub fn measures(policy: &Policy, snapshot: &Snapshot) -> (Vec<Measure>, Vec<Stri
     let one = |act, from, to| vec![Measure { act, when: When::Inline, from, to }];
     match &policy.spec.scope {
         Scope::Edge(edge) => {
-            let mut limits = Vec::new();
+            let (mut limits, from, to) = (Vec::new(), places(&edge.from), places(&edge.to));
+            let mut measures = one(Act::Refuse, from.clone(), to.clone());
             if Aim::of(&edge.from, snapshot).workloads(snapshot).any(|one| one.kind == Kind::External) {
                 limits.push(format!(
-                    "{} is not on this node: its connections are closed when they come, not refused before",
+                    "{} is not on this node: its connections are not refused; its requests are, or where they cannot be read \
+                     before they arrive, their connections are closed",
                     edge.from
                 ));
+                measures.push(Measure { act: Act::Close, when: When::Reactive, from, to });
             }
-            (one(Act::Refuse, places(&edge.from), places(&edge.to)), limits)
+            (measures, limits)
         }
         Scope::Quarantine(Quarantine { workload, allow, .. }) => {
             let allowed = allow.iter().flat_map(places).collect();
             (one(Act::Isolate, allowed, places(workload)), Vec::new())
         }
         Scope::Identity(identity) => {
-            let limits = vec![
-                "an identity inside a token is known after the request was read, and no backend closes its \
-                 connection yet: such calls are not stopped"
-                    .to_owned(),
-            ];
+            let limits = vec![after("an identity inside a token")];
             let close = Measure {
                 act: Act::Close,
                 when: When::Reactive,
@@ -133,6 +132,14 @@ pub fn measures(policy: &Policy, snapshot: &Snapshot) -> (Vec<Measure>, Vec<Stri
     }
 }
 
+/// Why something is not stopped before it happens.
+fn after(what: &str) -> String {
+    format!(
+        "{what} is known after it was read: the first one on each connection gets through, then the connection is closed, with \
+         all else that is on its way over it"
+    )
+}
+
 /// What is done about requests: inline where they are HTTP/1 in clear, reactively where they are not.
 fn requests(
     act: Act,
@@ -142,37 +149,35 @@ fn requests(
 ) -> (Vec<Measure>, Vec<String>) {
     let aim = Aim::of(service, snapshot);
     let (mut inline, mut reactive, mut limits) = (false, false, Vec::new());
-    let spoken: BTreeSet<&str> = snapshot
-        .endpoints
-        .iter()
-        .filter(|endpoint| aim.has(&endpoint.service) && endpoint.calls > 0)
-        .map(|endpoint| endpoint.protocol.as_str())
-        .collect();
+    let called = || snapshot.endpoints.iter().filter(|one| aim.has(&one.service) && one.calls > 0);
+    let in_clear = called().filter(|endpoint| endpoint.calls > endpoint.carriage.encrypted);
+    let spoken: BTreeSet<&str> = in_clear.map(|endpoint| endpoint.protocol.as_str()).collect();
+    // A rate is kept where requests arrive, and nowhere else.
+    let late = |what: String| match act {
+        Act::Limit => format!("{what} is not counted and not stopped: rates are kept for HTTP/1 in clear"),
+        _ => after(&what),
+    };
     for protocol in &spoken {
         match *protocol {
             "http2" | "grpc" => {
                 reactive = true;
-                limits.push(format!(
-                    "{service} speaks {protocol}: a call is known after it was read, and no backend closes \
-                     its connection yet: such calls are not stopped"
-                ));
+                limits.push(late(format!("a call to {service} over {protocol}")));
             }
             "websocket" | "sse" => {
-                limits.push(format!(
-                    "{protocol} at {service}: what was opened before goes on until it is closed"
-                ));
+                reactive = true;
+                limits.push(late(format!(
+                    "a message of {protocol} to {service} on a stream that is open already"
+                )));
                 inline = true;
             }
             _ => inline = true,
         }
     }
     let tls = snapshot.capture.coverage.iter().filter(|one| aim.has(&one.workload));
-    if tls.clone().any(|one| one.connections.decrypted > 0 || one.protocol == "tls") {
+    let read = called().any(|endpoint| endpoint.carriage.encrypted > 0);
+    if read || tls.clone().any(|one| one.connections.decrypted > 0 || one.protocol == "tls") {
         reactive = true;
-        limits.push(format!(
-            "{service} speaks TLS: what is inside is known after it was read, and no backend closes its \
-             connection yet: such calls are not stopped"
-        ));
+        limits.push(late(format!("a call to {service} over TLS")));
     }
     if tls
         .clone()
@@ -182,7 +187,9 @@ fn requests(
     }
     if !inline && !reactive {
         inline = true;
-        limits.push(format!("no call to {service} was seen yet: it is taken to speak HTTP/1 in clear"));
+        limits.push(format!(
+            "no call to {service} was seen yet: it is taken to speak HTTP/1 in clear; what comes otherwise is closed after the fact"
+        ));
     }
     let to = places(service, snapshot);
     if to.iter().all(|place| place.pid == 0 && place.id.starts_with("external:")) {
@@ -192,7 +199,7 @@ fn requests(
     if inline {
         measures.push(Measure { act, when: When::Inline, from: from.clone(), to: to.clone() });
     }
-    if reactive {
+    if reactive && act != Act::Limit {
         measures.push(Measure { act: Act::Close, when: When::Reactive, from, to });
     }
     (measures, limits)

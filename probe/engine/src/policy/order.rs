@@ -12,6 +12,15 @@ pub enum Order {
         /// Names that were typed to force what is refused otherwise.
         forced: bool,
     },
+    /// Put another policy in the place of one that is in force.
+    Replace {
+        /// Which is replaced.
+        id: u32,
+        /// By which.
+        policy: Box<Policy>,
+        /// Names that were typed to force what is refused otherwise.
+        forced: bool,
+    },
     /// Take a policy back.
     Undo(u32),
     /// Take the policy back that was applied last.

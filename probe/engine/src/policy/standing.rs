@@ -73,8 +73,14 @@ pub struct PolicyView {
     pub by: String,
     /// Connections and requests refused.
     pub blocked: u64,
-    /// Calls that it should have cut and that were answered all the same.
+    /// Calls that it should have cut and that were answered all the same; known while `watched`.
     pub passed: u64,
+    /// Connections that were closed because such a call was seen on them; they count as blocked, too.
+    #[serde(default)]
+    pub closed: u64,
+    /// Somebody looks at traffic, and counts what passes.
+    #[serde(default)]
+    pub watched: bool,
     /// What could not be decided and was let through.
     pub undecided: u64,
     /// Within its rate.
@@ -83,6 +89,10 @@ pub struct PolicyView {
     pub last_ns: u64,
     /// Microseconds from the order to its being in force.
     pub took_us: u64,
+    /// What is done after the fact: microseconds from the first byte of such a call to its connection being closed, the
+    /// longest; 0: none was.
+    #[serde(default)]
+    pub delay_us: u64,
     /// What it did, by caller, most first, at most 32.
     pub callers: Vec<EffectView>,
     /// What is wrong with it; empty when nothing is.
@@ -98,8 +108,11 @@ pub struct EffectView {
     pub caller: String,
     /// A process of it; 0 when unknown.
     pub pid: u32,
-    /// Refused.
+    /// Refused, or its connections closed.
     pub blocked: u64,
+    /// Its calls that were answered all the same.
+    #[serde(default)]
+    pub passed: u64,
     /// When it was last, Unix nanoseconds.
     pub last_ns: u64,
 }
@@ -161,7 +174,55 @@ impl PolicyView {
                 }
             }
         };
-        format!("blocked {}, passed {}{last}", self.blocked, self.passed)
+        let passed = match (self.watched || self.passed > 0, self.state.is_open()) {
+            (true, _) => format!(", passed {}", self.passed),
+            (false, true) => ", passed unknown".to_owned(),
+            (false, false) => String::new(),
+        };
+        let when = match self.when.as_slice() {
+            [When::Inline] | [] => String::new(),
+            _ if self.delay_us > 0 => format!(", reactive {} ms", self.delay_us.div_ceil(1_000)),
+            _ => ", reactive".to_owned(),
+        };
+        format!("blocked {}{passed}{last}{when}", self.blocked)
+    }
+
+    /// Whether it does what it says, as far as is known: nothing passes it, and what has to be closed is.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let reactive = self.when.contains(&When::Reactive);
+        if reactive { self.watched && (self.passed == 0 || self.blocked > 0) } else { self.passed == 0 }
+    }
+
+    /// A policy of which nothing is known yet.
+    #[must_use]
+    pub fn of(id: u32, state: State) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            scope: String::new(),
+            what: String::new(),
+            backend: String::new(),
+            state,
+            when: Vec::new(),
+            applied_ns: 0,
+            deadline_ns: 0,
+            reason: String::new(),
+            finding: String::new(),
+            by: String::new(),
+            blocked: 0,
+            passed: 0,
+            closed: 0,
+            watched: false,
+            undecided: 0,
+            within_rate: 0,
+            last_ns: 0,
+            took_us: 0,
+            delay_us: 0,
+            callers: Vec::new(),
+            trouble: Vec::new(),
+            policy: None,
+        }
     }
 
     /// Whether the workload of this id is called less because of it: what a graph or tree marks.

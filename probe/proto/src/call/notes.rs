@@ -117,6 +117,9 @@ impl Notes {
     pub const DEADLINE: Self = Self(1 << 52);
     /// It took longer than that.
     pub const OVERDUE: Self = Self(1 << 53);
+    /// Answered with 403 by a policy of this tool: the server has not seen the request. A server that answers in the very same
+    /// words is taken for us.
+    pub const BLOCKED: Self = Self(1 << 54);
 
     /// Notes whose presence means that two parsers may disagree about where a message ends.
     pub const SMUGGLING: Self = Self(
@@ -129,7 +132,7 @@ impl Notes {
     );
 
     /// Names, by bit, as printed.
-    pub const NAMES: [&'static str; 54] = [
+    pub const NAMES: [&'static str; 55] = [
         "gap",
         "request-cut",
         "response-cut",
@@ -184,6 +187,7 @@ impl Notes {
         "place-guessed",
         "deadline",
         "overdue",
+        "blocked",
     ];
 
     /// Adds the notes of `other`.

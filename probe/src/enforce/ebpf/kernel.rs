@@ -184,7 +184,8 @@ impl Kernel {
         Ok(found)
     }
 
-    fn slots(&self, policy: u32) -> Vec<u32> {
+    /// The slots of its rules.
+    pub(super) fn slots(&self, policy: u32) -> Vec<u32> {
         let slots = self.policies.get(&policy, 0).map_or_else(|_| Owned::default(), |slots| slots.0);
         slots.slots.into_iter().filter(|slot| *slot != 0).collect()
     }
@@ -287,8 +288,23 @@ impl Kernel {
             return Ok(false);
         }
         self.renew(policy, 0)?;
+        self.retire(&slots)?;
+        self.policies.remove(&policy).map_err(|error| not_written(&error))?;
+        Ok(true)
+    }
+
+    /// Takes some rules of a policy out, whose others stay.
+    pub(super) fn drop_rules(&mut self, policy: u32, slots: &[u32]) -> Result<(), EnforceError> {
+        self.retire(slots)?;
+        let mut owned = self.policies.get(&policy, 0).map_or_else(|_| Owned::default(), |slots| slots.0);
+        owned.slots.iter_mut().filter(|slot| slots.contains(slot)).for_each(|slot| *slot = 0);
+        self.policies.insert(policy, Plain(owned), 0).map_err(|error| not_written(&error))
+    }
+
+    /// Takes rules out of the maps.
+    fn retire(&mut self, slots: &[u32]) -> Result<(), EnforceError> {
         let mut shapes = 0;
-        self.connect.remove(&slots, |key| shapes |= 1 << shape(key))?;
+        self.connect.remove(slots, |key| shapes |= 1 << shape(key))?;
         let excepted: Vec<_> = self.allowed.keys().filter_map(Result::ok).collect();
         let (gone, left): (Vec<_>, Vec<_>) =
             excepted.into_iter().partition(|key| slots.contains(&key.0.slot));
@@ -297,13 +313,12 @@ impl Kernel {
         }
         let present = self.presence.get(&0, 0).map_or_else(|_| Present::default(), |present| present.0);
         self.present(Present { shapes, exceptions: u32::from(!left.is_empty()), ..present })?;
-        self.ruled.remove(&slots)?;
+        self.ruled.remove(slots)?;
         self.refresh()?;
-        for slot in &slots {
+        for slot in slots {
             self.rules.set(*slot, Plain(Rule::default()), 0).map_err(|error| not_written(&error))?;
         }
-        self.policies.remove(&policy).map_err(|error| not_written(&error))?;
-        Ok(true)
+        Ok(())
     }
 
     /// No rule is in force any more; does what it can.

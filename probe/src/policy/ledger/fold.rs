@@ -40,6 +40,10 @@ pub(super) struct Standing {
     pub(super) boot: String,
     /// Rules in the kernel.
     pub(super) rules: usize,
+    /// What these are, in words.
+    pub(super) plan: Vec<String>,
+    /// Something of it is enforced after the fact.
+    pub(super) reactive: bool,
     /// It ends with the process that applied it.
     pub(super) tied: bool,
     pub(super) took_us: u64,
@@ -50,6 +54,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// It ends with another process than this one, whose own kernel objects it is in.
+    pub(super) fn tied_elsewhere(&self) -> bool {
+        self.tied && self.by.pid != std::process::id()
+    }
+
     pub(super) fn name(&self) -> &str {
         self.policy.as_ref().map_or("", |policy| policy.metadata.name.as_str())
     }
@@ -63,6 +72,8 @@ impl Standing {
             by: by.clone(),
             boot: boot.to_owned(),
             rules: 0,
+            plan: Vec::new(),
+            reactive: false,
             tied: false,
             took_us: 0,
             trouble: Vec::new(),
@@ -83,11 +94,13 @@ impl<D: Disk> Ledger<D> {
     }
 
     pub(super) fn fold_event(&mut self, at: u64, by: &Who, boot: &str, event: &Event) {
-        if let Event::Prepared { id, policy, deadline, rules, tied, .. } = event {
+        if let Event::Prepared { id, policy, deadline, rules, plan, reactive, tied, .. } = event {
             let standing = Standing {
                 policy: Some((**policy).clone()),
                 deadline: *deadline,
                 rules: *rules,
+                plan: plan.clone(),
+                reactive: *reactive,
                 tied: *tied,
                 ..Standing::new(at, by, boot)
             };
@@ -121,6 +134,7 @@ impl<D: Disk> Ledger<D> {
                 known.ended = at;
             }
             Event::Renewed { deadline, .. } => known.deadline = *deadline,
+            Event::Followed { rules, plan, .. } => (known.rules, known.plan) = (*rules, plan.clone()),
             Event::Differed { what, .. } => known.trouble.push(what.clone()),
             Event::Renewing { .. } | Event::Prepared { .. } | Event::Cleared { .. } => {}
         }

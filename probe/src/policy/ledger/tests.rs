@@ -3,7 +3,7 @@
 //! nothing is said to be in force that is not, without a word about it.
 
 use super::*;
-use crate::enforce::{Ability, Applied, Effect, EffectCaller, Held, HeldPolicy, Removed};
+use crate::enforce::{Ability, Effect, EffectCaller, Held, HeldPolicy, Removed};
 use apisec_engine::policy::standing::State;
 use apisec_engine::policy::{Edge, Name, Scope, Selector};
 use proptest::prelude::*;
@@ -168,6 +168,7 @@ fn order(name: &str) -> Order {
     Order {
         policy: Policy::new(Name::parse(name).unwrap(), Scope::Edge(edge)),
         rules: vec![Rule::Connect(Default::default())],
+        reactive: false,
         plan: Vec::new(),
         forced: Vec::new(),
         tied: false,

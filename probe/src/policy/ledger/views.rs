@@ -51,28 +51,27 @@ impl<D: Disk> Ledger<D> {
         if state == State::Missing {
             trouble.push("it is not in force: the kernel has nothing of it".to_owned());
         }
+        let mut when = Vec::new();
+        when.extend((known.rules > 0).then_some(When::Inline));
+        when.extend((known.reactive || known.rules == 0).then_some(When::Reactive));
         let mut view = PolicyView {
-            id,
             name: known.name().to_owned(),
             scope: spec.map_or("", |spec| spec.scope.word()).to_owned(),
             what: known.policy.as_ref().map(apisec_engine::policy::Policy::describe).unwrap_or_default(),
             backend: spec.map_or("", |spec| spec.backend.word()).to_owned(),
-            state,
-            when: if known.rules > 0 { vec![When::Inline] } else { vec![When::Reactive] },
+            when,
             applied_ns: known.applied,
             deadline_ns: if known.stage.is_open() { known.deadline.unwrap_or_default() } else { known.ended },
             reason: spec.map(|spec| spec.reason.to_string()).unwrap_or_default(),
             finding: spec.and_then(|spec| spec.finding.as_ref()).map(ToString::to_string).unwrap_or_default(),
             by: known.by.to_string(),
             blocked: known.effect.0,
-            passed: 0,
             undecided: known.effect.2,
             within_rate: known.effect.1,
-            last_ns: 0,
             took_us: known.took_us,
-            callers: Vec::new(),
             trouble,
             policy: known.policy.clone(),
+            ..PolicyView::of(id, state)
         };
         add_effects(&mut view, effects);
         view
@@ -111,27 +110,12 @@ pub fn history_of(entries: &[Entry]) -> Vec<HistoryView> {
 /// A policy that only the kernel knows.
 fn foreign(held: &HeldPolicy, effects: &[Effect]) -> PolicyView {
     let mut view = PolicyView {
-        id: held.policy,
-        name: String::new(),
-        scope: String::new(),
         what: format!("{} rules that this journal does not know", held.rules),
         backend: "ebpf".to_owned(),
-        state: State::Unknown,
         when: vec![When::Inline],
-        applied_ns: 0,
         deadline_ns: held.deadline.unix_nanos().unwrap_or_default(),
-        reason: String::new(),
-        finding: String::new(),
-        by: String::new(),
-        blocked: 0,
-        passed: 0,
-        undecided: 0,
-        within_rate: 0,
-        last_ns: 0,
-        took_us: 0,
-        callers: Vec::new(),
         trouble: vec!["in force, and not in this journal: another state folder, or a lost one".to_owned()],
-        policy: None,
+        ..PolicyView::of(held.policy, State::Unknown)
     };
     add_effects(&mut view, effects);
     view
@@ -152,6 +136,7 @@ fn add_effects(view: &mut PolicyView, effects: &[Effect]) {
             caller: address.unwrap_or_else(|| effect.caller.comm.clone()),
             pid: effect.caller.pid,
             blocked: effect.blocked,
+            passed: 0,
             last_ns: wall(effect.last),
         });
     }
@@ -189,6 +174,7 @@ pub fn words(event: &Event) -> String {
             Some(at) => format!("until {}", apisec_engine::moment::rfc3339(*at)),
             None => "until it is taken back".to_owned(),
         },
+        Event::Followed { plan, .. } => format!("who is meant has changed: {}", plan.join("; ")),
         Event::Cleared { policies, pins, left } if left.is_empty() => {
             format!("{policies} policies and {pins} pins removed")
         }

@@ -39,13 +39,6 @@ pub(super) fn preview(
     for rule in rules {
         writeln!(out, "  rule: {}", line(rule))?;
     }
-    for measure in preview
-        .measures
-        .iter()
-        .filter(|measure| measure.when == apisec_engine::policy::measure::When::Reactive)
-    {
-        writeln!(out, "  not done yet, as it is known only after the fact: {}", line(&measure.to_string()))?;
-    }
     let all = preview.limits.iter().chain(&preview.unknown);
     for limit in all {
         writeln!(out, "  but: {}", line(limit))?;
@@ -69,6 +62,9 @@ pub(super) fn table(views: &[PolicyView], now: u64, out: &mut dyn Write) -> io::
         };
         let (name, what, effect) = (line(&view.name), line(&view.what), view.effect(now));
         writeln!(out, "{:>4}  {:<8} {name:<24} {left:<9} {what:<44} {effect}", view.id, view.state.word())?;
+        for one in view.callers.iter().filter(|one| one.blocked + one.passed > 0) {
+            writeln!(out, "      {}: blocked {}, passed {}", line(&one.caller), one.blocked, one.passed)?;
+        }
         for trouble in &view.trouble {
             writeln!(out, "      ! {}", line(trouble))?;
         }

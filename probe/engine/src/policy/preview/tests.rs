@@ -195,7 +195,11 @@ fn what_cannot_be_enforced_inline_is_said() {
         ..Default::default()
     });
     let preview = Preview::of(&endpoint(), &snapshot, &[]);
-    assert!(preview.limits.iter().any(|limit| limit.contains("speaks TLS")), "{:?}", preview.limits);
+    assert!(
+        preview.limits.iter().any(|limit| limit.contains("over TLS is known after")),
+        "{:?}",
+        preview.limits
+    );
     assert!(preview.measures.iter().all(|measure| measure.when == super::super::measure::When::Reactive));
 }
 

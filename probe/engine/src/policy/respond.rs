@@ -193,15 +193,8 @@ mod tests {
             kind: Kind::Process,
             pid: 7,
             exe: format!("/usr/bin/{name}"),
-            command: String::new(),
-            user: String::new(),
-            unit: String::new(),
-            container: String::new(),
-            pod_uid: String::new(),
             netns: 1,
-            address: String::new(),
-            calls_in: 0,
-            calls_out: 0,
+            ..WorkloadView::default()
         }
     }
 

@@ -47,7 +47,7 @@ def loading(options, table):
         (folder / f"{number}.json").write_text(json.dumps(document(500)))
     command = [find("cargo"), "run", "--release", "--quiet", "--locked", "-p", "apisec-probe", "--example", "load_specs", "--", folder]
     run(command)  # builds it
-    times = [float(re.search(r"([\d.]+) s;", run(command)[0]).group(1)) for _ in range(options.pairs)]
+    times = [float(re.search(r"([\d.]+) s,", run(command)[0]).group(1)) for _ in range(options.pairs)]
     table.at_most("inventory", "20 specifications of 500 operations from the disk, s", statistics.median(times), 1.0, "{:.3f}")
 
 

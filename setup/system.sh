@@ -110,20 +110,33 @@ pypi() {
   # sonora brings the newest gRPC; Debian's stays what programs find without this folder.
   local modules='openapi_spec_validator, hypercorn, uvicorn, mcp, strawberry, jsonrpclib, sonora, aioquic, kubernetes_validate'
   modules+=', brotli_asgi, zstd_asgi, psycopg2, grpc_reflection, prometheus_client, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2, curl_cffi'
-  modules+=', py_ocsf_models, sarif_pydantic, syslog_rfc5424_parser, opentelemetry.proto.collector.logs.v1.logs_service_pb2'
+  modules+=', httpbin, flasgger, py_ocsf_models, sarif_pydantic, syslog_rfc5424_parser, opentelemetry.proto.collector.logs.v1.logs_service_pb2'
   PYTHONPATH=$folder /usr/bin/python3 -c "import $modules" 2>/dev/null && return 0
   say "installing with pip: $modules"
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --target "$folder" \
     'openapi-spec-validator>=0.7,<1' 'hypercorn>=0.17,<1' 'uvicorn>=0.40,<1' 'mcp>=2,<3' 'strawberry-graphql>=0.300,<1' \
     'jsonrpclib-pelix>=1,<2' 'sonora>=0.2.3,<1' 'grpcio>=1.60' 'aioquic>=1.2,<2' 'kubernetes-validate>=1.36,<2' \
     'prometheus-client>=0.20,<1' 'curl_cffi>=0.13,<1' 'py-ocsf-models>=0.8,<1' 'sarif-pydantic>=0.6,<1' 'syslog-rfc5424-parser>=0.3,<1' \
-    'brotli-asgi>=1.4,<2' 'zstd-asgi>=1,<2' 'psycopg2-binary==2.9.9'
+    'brotli-asgi>=1.4,<2' 'zstd-asgi>=1,<2' 'psycopg2-binary==2.9.9' 'httpbin>=0.10.4,<0.11' 'flasgger>=0.9.7,<1'
   # Reflection for Debian's gRPC.
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder" 'grpcio-reflection==1.51.3'
   # Debian's protobuf serves it; another one here would stand before that for everybody. Beside the folder, and put into it
   # afterwards: pip would replace `opentelemetry`, of which others brought a part.
   /usr/bin/python3 -m pip install -q --no-warn-script-location --upgrade --no-deps --target "$folder.otlp" 'opentelemetry-proto>=1.30,<2'
   cp -r "$folder.otlp/opentelemetry/." "$folder/opentelemetry/"
+}
+
+# The source distribution of httpbin, whose tests are not in what pip installs.
+sources() {
+  case " $* " in *" test "* | *" bench "*) ;; *) return 0 ;; esac
+  local folder="${XDG_CACHE_HOME:-$HOME/.cache}/apisec-top/source" archive
+  [ ! -e "$folder/httpbin/tests/test_httpbin.py" ] || return 0
+  say "fetching with pip: the tests of httpbin"
+  rm -rf "$folder/httpbin" && mkdir -p "$folder/httpbin"
+  /usr/bin/python3 -m pip download -q --no-deps --no-binary httpbin --dest "$folder" 'httpbin>=0.10.4,<0.11'
+  for archive in "$folder"/httpbin-*.tar.gz; do
+    tar -xzf "$archive" -C "$folder/httpbin" --strip-components=1
+  done
 }
 
 # And from npm the published schema of HTTP archives, and a GraphQL server.
@@ -136,7 +149,7 @@ npmjs() {
   npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" 'har-schema@2' '@apollo/server@4' 'graphql@16'
 }
 
-[ ${#missing[@]} -gt 0 ] || { pypi "$@"; npmjs "$@"; exit 0; }
+[ ${#missing[@]} -gt 0 ] || { pypi "$@"; sources "$@"; npmjs "$@"; exit 0; }
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 
 has apt-get || die "this is not a Debian-like system; install the equivalents of: ${missing[*]}"
@@ -182,4 +195,5 @@ if ! install; then
 fi
 rm -f "$log"
 pypi "$@"
+sources "$@"
 npmjs "$@"

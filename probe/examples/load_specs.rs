@@ -14,10 +14,12 @@ fn main() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
     let now = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    let weight: u64 = loaded.specs.iter().map(|given| given.spec.weight()).sum();
     println!(
-        "{} specifications, {operations} operations, {broken} with problems, {} files, {:.1} s; {peak}; {now}",
+        "{} specifications, {operations} operations, {broken} with problems, {} files, {:.3} s, {} MiB by count; {peak}; {now}",
         loaded.specs.len(),
         loaded.files.len(),
-        started.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64(),
+        weight >> 20
     );
 }

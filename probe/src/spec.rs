@@ -11,6 +11,7 @@ mod file;
 mod folder;
 pub(crate) mod graphql;
 pub(crate) mod protobuf;
+mod room;
 mod watch;
 
 pub use watch::{Watch, watch};
@@ -19,6 +20,7 @@ use apisec_engine::degradation::Degradation;
 use apisec_engine::drift::Given;
 use apisec_engine::spec::{Documents, Problem, Spec, beside, is_specification, line_of, read};
 use file::Parsed;
+use room::Room;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,12 +31,6 @@ const MAX_FILES: usize = 2_048;
 /// Bytes of documents that are kept while a folder is read, because others may refer to them; as values about five times as
 /// much. What does not fit is read again when it is asked for.
 const MAX_KEPT: u64 = 32 << 20;
-/// Bytes of documents whose values calls are compared with: they are kept as long as they hold, as values about five times
-/// as much. Beyond, operations, statuses and shapes are compared all the same.
-const MAX_COMPARED: u64 = 8 << 20;
-/// Operations of everything that is given: the largest public collection has 120,000. What is kept of one takes about a
-/// kilobyte, its bodies not counted.
-const MAX_OPERATIONS: usize = 200_000;
 /// Depth of a document in which references are looked for; what is deeper is not reached by any reader.
 const MAX_DEPTH: usize = 64;
 
@@ -96,25 +92,30 @@ pub struct Loaded {
 #[must_use]
 pub fn load(requests: &[Request]) -> Loaded {
     let mut loaded = Loaded::default();
+    let mut room = Room::default();
     for request in requests {
-        let path = match &request.place {
-            Where::Web(address) => {
-                address::load(address, request, &mut loaded);
-                continue;
-            }
-            Where::Disk(path) => path,
-        };
         let before = loaded.specs.len();
-        if path.is_dir() {
-            load_folder(path, request, &mut loaded);
-        } else {
-            load_file(path, request, &mut loaded);
+        match &request.place {
+            Where::Web(address) => address::load(address, request, &mut room, &mut loaded),
+            Where::Disk(path) if path.is_dir() => load_folder(path, request, &mut room, &mut loaded),
+            Where::Disk(path) => load_file(path, request, &mut room, &mut loaded),
         }
-        if loaded.specs.len() == before {
+        if let Where::Disk(path) = &request.place
+            && loaded.specs.len() == before
+        {
             loaded.miss(&path.display().to_string(), request, NO_SPECIFICATION.to_owned());
         }
     }
+    say_uncompared(&mut loaded.specs);
     loaded
+}
+
+/// The first specification whose values nothing is compared with says so.
+fn say_uncompared(specs: &mut [Given]) {
+    let is_left = |given: &&mut Given| given.documents.is_none() && !given.spec.operations.is_empty();
+    if let Some(first) = specs.iter_mut().find(is_left) {
+        first.limits.push(room::uncompared(&first.spec.file));
+    }
 }
 
 /// What a folder without any is told.
@@ -122,8 +123,10 @@ const NO_SPECIFICATION: &str = "there is no specification in it: give a file or 
     GraphQL schemas (.graphql) or Protobuf files (.proto, .binpb)";
 
 impl Loaded {
-    fn operations(&self) -> usize {
-        self.specs.iter().map(|given| given.spec.operations.len()).sum()
+    /// Something is not read, because there is no room.
+    fn refuse(&mut self, name: &str, request: &Request, what: String) {
+        self.miss(name, request, what.clone());
+        self.specs.last_mut().into_iter().for_each(|own| own.limits.push(room::unread(what.clone())));
     }
 
     fn miss(&mut self, name: &str, request: &Request, what: String) {
@@ -132,11 +135,16 @@ impl Loaded {
     }
 }
 
-fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
+fn load_file(path: &Path, request: &Request, room: &mut Room, loaded: &mut Loaded) {
+    if let Some(why) = room.is_full() {
+        let shown = path.display().to_string();
+        return loaded.refuse(&shown, request, format!("{shown} is not read: {why}"));
+    }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let mut shelf = Shelf::new(parent.unwrap_or(Path::new(".")));
-    let spec = shelf.specification(&name.unwrap_or_default(), true);
+    let spec = shelf.specification(&name.unwrap_or_default(), true, room);
+    room.compare(shelf.bytes);
     loaded.files.extend(shelf.files());
     loaded.specs.extend(spec.map(|spec| given(spec, request)));
 }
@@ -144,7 +152,7 @@ fn load_file(path: &Path, request: &Request, loaded: &mut Loaded) {
 /// A specification that is in memory: part of the program, or fetched. Its name says in which language it is.
 #[must_use]
 pub fn from_bytes(name: &str, bytes: &[u8]) -> Given {
-    let kept = |documents| Some(documents).filter(|_| bytes.len() as u64 <= MAX_COMPARED);
+    let kept = |documents| Some(documents).filter(|_| Room::default().compares(bytes.len() as u64));
     let (spec, documents) = match file::understand(name, bytes) {
         Parsed::Document(document) => {
             let documents = Arc::new(Documents::new(name, document));
@@ -174,23 +182,19 @@ pub fn of_text(name: &str, text: &[u8], service: Option<String>) -> Given {
     Given { service, ..from_bytes(name, text) }
 }
 
-fn load_folder(path: &Path, request: &Request, loaded: &mut Loaded) {
+fn load_folder(path: &Path, request: &Request, room: &mut Room, loaded: &mut Loaded) {
     let found = folder::files(path);
     let mut shelf = Shelf::new(path);
-    let mut operations = loaded.operations();
     for (at, name) in found.names.iter().enumerate() {
-        if operations >= MAX_OPERATIONS {
-            let what = format!(
-                "{} files from {name} on are not read: {operations} operations are given already; name the folders that matter",
-                found.names.len() - at
-            );
-            loaded.miss(&path.display().to_string(), request, what);
+        if let Some(why) = room.is_full() {
+            let what = format!("{} files from {name} on are not read: {why}", found.names.len() - at);
+            loaded.refuse(&path.display().to_string(), request, what);
             break;
         }
-        let spec = shelf.specification(name, false);
-        operations += spec.as_ref().map_or(0, |(spec, _)| spec.operations.len());
+        let spec = shelf.specification(name, false, room);
         loaded.specs.extend(spec.map(|spec| given(spec, request)));
     }
+    room.compare(shelf.bytes);
     loaded.files.extend(shelf.files());
     if found.more {
         let what = format!(
@@ -246,12 +250,18 @@ impl Shelf {
     }
 
     /// The specification in a file; `None` when it is none and nobody said so (`named`).
-    fn specification(&mut self, name: &str, named: bool) -> Option<Read> {
+    fn specification(&mut self, name: &str, named: bool, room: &mut Room) -> Option<Read> {
         self.make_room();
+        let read = self.read(name, named, room)?;
+        room.take(&read);
+        Some(read)
+    }
+
+    fn read(&mut self, name: &str, named: bool, room: &Room) -> Option<Read> {
         match self.parse(name) {
             Parsed::Document(document) if named || is_specification(&document) => {}
             Parsed::Other(spec, types) => {
-                let documents = self.is_compared().then(|| Arc::new(Documents::new(name, types)));
+                let documents = room.compares(self.bytes).then(|| Arc::new(Documents::new(name, types)));
                 return Some((self.shown(Arc::unwrap_or_clone(spec)), documents));
             }
             Parsed::Broken(problem) => return Some((self.shown(broken(name, problem)), None)),
@@ -260,11 +270,7 @@ impl Shelf {
         }
         let documents = Arc::new(self.documents(name)?);
         let spec = read(&documents);
-        Some((self.shown(spec), Some(documents).filter(|_| self.is_compared())))
-    }
-
-    const fn is_compared(&self) -> bool {
-        self.bytes <= MAX_COMPARED
+        Some((self.shown(spec), Some(documents).filter(|_| room.compares(self.bytes))))
     }
 
     fn parse(&mut self, name: &str) -> Parsed {

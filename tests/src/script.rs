@@ -26,6 +26,11 @@ pub fn npm(package: &str) -> PathBuf {
     cache().join("npm/node_modules").join(package)
 }
 
+/// The source distribution of a package of PyPI, which `setup/system.sh test` unpacks for the tests in it.
+pub fn source(package: &str) -> PathBuf {
+    cache().join("source").join(package)
+}
+
 fn cache() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");

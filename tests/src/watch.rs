@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process;
 use std::time::{Duration, Instant};
 
@@ -52,8 +53,17 @@ impl Watch {
     /// # Errors
     /// When it ends early, with what it said.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_in(arguments, &[])
+    }
+
+    /// The same in an environment.
+    ///
+    /// # Errors
+    /// When it ends early, with what it said.
+    pub fn start_in(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<Self> {
         let mut command = tool::command(&["live", "--headless", "--no-state"])?;
         command.args(arguments).env_remove("APISEC_TOP_STATE").env_remove("APISEC_TOP_CONFIG");
+        command.envs(environment.iter().copied());
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("ready");
         let socket = UnixDatagram::bind(&path)?;

@@ -1,5 +1,6 @@
 //! The terminal as its operator meets it: the real program in tmux, live, while real traffic flows.
 
+mod approval;
 mod ending;
 mod figures;
 mod hostile;

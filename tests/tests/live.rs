@@ -19,6 +19,7 @@ mod metrics;
 mod newcomers;
 mod overload;
 mod peers;
+mod public;
 mod residue;
 mod samples;
 mod standing;

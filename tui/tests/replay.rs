@@ -310,6 +310,45 @@ fn the_inventory_of_a_named_folder_outlives_the_run() {
     assert_eq!(run(&["inventory", "list"]), "");
 }
 
+#[test]
+fn a_colleagues_inventory_is_taken_over_once_however_often_and_one_program_writes() {
+    let folders = ["ours", "theirs"].map(|name| tempfile::Builder::new().prefix(name).tempdir().unwrap());
+    let [ours, theirs] = folders.each_ref().map(|folder| folder.path());
+    let run = |folder: &Path, arguments: &[&str]| {
+        let output = program(folder, arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for folder in [ours, theirs] {
+        run(folder, &["replay", shop(folder).to_str().unwrap(), "--output", "json"]);
+    }
+    let other = theirs.join("state");
+    let merge = ["inventory", "merge", other.to_str().unwrap()];
+    for _ in 0..2 {
+        assert!(run(ours, &merge).starts_with("3 endpoints taken from "));
+    }
+    let calls = |folder: &Path| -> Vec<u64> {
+        let listed = run(folder, &["inventory", "list", "--json"]);
+        let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["calls"].as_u64().unwrap();
+        listed.lines().map(row).collect()
+    };
+    let own = calls(theirs);
+    assert_eq!((calls(ours), own.iter().sum::<u64>()), (own.iter().map(|calls| calls * 2).collect(), 21));
+
+    let state = ours.join("state");
+    let writer = apisec_probe::store::inventory::Inventory::write(&state).unwrap();
+    let second = program(ours, &merge).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    let who = format!("process {} writes it", std::process::id());
+    assert!(said.contains(&who) && said.contains("end it first: one program writes at a time"), "{said}");
+    let replayed = run(ours, &["replay", shop(ours).to_str().unwrap(), "--output", "json"]);
+    let snapshot: Value = serde_json::from_str(&replayed).unwrap();
+    let said = snapshot["capture"]["degradations"].as_array().unwrap();
+    assert!(said.iter().any(|own| own["what"].as_str().unwrap().contains(&who)), "{said:#?}");
+    drop(writer);
+}
+
 /// Every service of the demo: what is exported of it and loaded back makes all of it active.
 #[test]
 fn the_shop_exported_and_loaded_back_is_active() {

@@ -97,7 +97,7 @@ fn calls() -> Vec<Call> {
                 notes: Notes::default(),
                 bodies: number
                     .is_multiple_of(10)
-                    .then(|| Box::new(apisec_proto::call::Bodies { request: None, response: Some(body()) })),
+                    .then(|| Box::new(apisec_proto::call::Bodies { response: Some(body()), ..Default::default() })),
                 graphql: None,
                 clues: None,
                 credential: knows.then(|| tokens[customer].clone()),

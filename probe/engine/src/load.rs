@@ -1,7 +1,8 @@
 //! What any group of calls adds up to: counts, bytes, latency, the time it spans.
 
 use crate::sketch::Sketch;
-use apisec_proto::body::shape::Tally;
+use apisec_proto::body::shape::{Classes, Tally};
+use apisec_proto::sensitive::Sensitive;
 use apisec_proto::call::{AuthScheme, Call, Notes};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ pub struct Load {
     pub mutual: u64,
     /// Calls that carried no credential.
     pub anonymous: u64,
-    /// Requests and responses that carried a sensitive class, by class, as far as bodies were read.
+    /// Requests and responses that carried a sensitive class, by class, as far as bodies and queries were read.
     pub classes: [Tally; 2],
     /// First call, Unix nanoseconds; `u64::MAX` when there is none.
     pub first: u64,
@@ -71,10 +72,12 @@ impl Load {
         self.mutual += u64::from(call.notes.any(Notes::CLIENT_CERTIFICATE));
         self.anonymous += u64::from(call.auth == AuthScheme::None);
         if let Some(bodies) = &call.bodies {
-            let found = [&bodies.request, &bodies.response];
-            for (classes, body) in self.classes.iter_mut().zip(found) {
-                let held = body.iter().flat_map(|body| body.sensitive.iter());
-                held.for_each(|(class, _values)| classes.add(class));
+            let found = [[&bodies.request, &bodies.query], [&bodies.response, &None]];
+            for (classes, parts) in self.classes.iter_mut().zip(found) {
+                let mut held = Classes::default();
+                let all = parts.into_iter().flatten().flat_map(|body| body.sensitive.iter());
+                all.for_each(|(class, _values)| held.insert(class));
+                Sensitive::ALL.into_iter().filter(|class| held.contains(*class)).for_each(|class| classes.add(class));
             }
         }
         self.first = self.first.min(call.at);

@@ -4,7 +4,8 @@
 //! latter proves nothing.
 
 use apisec_proto::body::shape::{Shape, Tally};
-use apisec_proto::body::{Bodies, Body, Format};
+use apisec_proto::body::{Bodies, Body};
+pub use apisec_proto::body::{Format, shape::Place};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of messages kept per operation: the request, and answers by status. Few operations have more.
@@ -43,7 +44,7 @@ impl Looks {
     pub fn add(&mut self, status: Option<u16>, bodies: &Bodies) {
         // What was refused says nothing about what is accepted.
         let refused = status.is_some_and(|status| status >= 400);
-        if let Some(body) = bodies.request.as_ref().filter(|_| !refused) {
+        for body in bodies.request.iter().chain(&bodies.query).filter(|_| !refused) {
             self.look(REQUEST, body.format, |look| look.add(body));
         }
         if let Some((body, status)) = bodies.response.as_ref().zip(status.filter(|status| *status != REQUEST))
@@ -67,6 +68,13 @@ impl Looks {
     #[must_use]
     pub fn kept(&self) -> &[Look] {
         &self.kept
+    }
+
+    /// What stood at a parameter of the query, in calls whose query was looked at.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Place> {
+        let look = self.kept.iter().find(|look| look.format == Format::Query)?;
+        look.shape().at(&format!(".{name}")).cloned()
     }
 
     /// There were more kinds than are kept.
@@ -144,7 +152,7 @@ mod tests {
     fn of(calls: &[(u16, u8, bool)]) -> Looks {
         let mut looks = Looks::default();
         for (status, key, whole) in calls {
-            let bodies = Bodies { request: None, response: Some(body(*key, *whole)) };
+            let bodies = Bodies { response: Some(body(*key, *whole)), ..Bodies::default() };
             looks.add(Some(200 + status), &bodies);
         }
         looks
@@ -168,8 +176,8 @@ mod tests {
     #[test]
     fn requests_and_answers_are_kept_apart() {
         let mut looks = Looks::default();
-        looks.add(Some(201), &Bodies { request: Some(body(1, true)), response: Some(body(2, false)) });
-        looks.add(None, &Bodies { request: Some(body(3, true)), response: None });
+        looks.add(Some(201), &Bodies { request: Some(body(1, true)), response: Some(body(2, false)), query: None });
+        looks.add(None, &Bodies { request: Some(body(3, true)), ..Bodies::default() });
         let [asked, answered] = looks.kept() else { panic!("{looks:?}") };
         assert_eq!((asked.status, asked.whole_bodies, asked.whole.places().len()), (REQUEST, 2, 2));
         assert_eq!((answered.status, answered.whole_bodies, answered.cut_bodies), (201, 0, 1));

@@ -13,6 +13,7 @@ mod outline;
 mod portable;
 mod read;
 mod server;
+mod weight;
 
 pub use document::{Documents, beside, escaped};
 pub use locate::line_of;

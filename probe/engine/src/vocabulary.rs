@@ -31,13 +31,14 @@ pub const AUTH_SCHEMES: [(AuthScheme, &str); 8] = [
 ];
 
 /// Every format of bodies with its word.
-pub const FORMATS: [(Format, &str); 6] = [
+pub const FORMATS: [(Format, &str); 7] = [
     (Format::Binary, "binary"),
     (Format::Json, "json"),
     (Format::Form, "form"),
     (Format::Multipart, "multipart"),
     (Format::Xml, "xml"),
     (Format::Text, "text"),
+    (Format::Query, "query"),
 ];
 
 /// The word for a format of bodies.

@@ -24,6 +24,8 @@ pub struct Bodies {
     pub request: Option<Body>,
     /// What was answered.
     pub response: Option<Body>,
+    /// The parameters of the query, as if they were a form whose values have kinds.
+    pub query: Option<Body>,
 }
 
 impl Bodies {
@@ -31,7 +33,8 @@ impl Bodies {
     #[must_use]
     pub fn bounded(self) -> Self {
         let bounded = |body: Body| Body { shape: body.shape.bounded(), ..body };
-        Self { request: self.request.map(bounded), response: self.response.map(bounded) }
+        let Self { request, response, query } = self;
+        Self { request: request.map(bounded), response: response.map(bounded), query: query.map(bounded) }
     }
 }
 
@@ -69,6 +72,8 @@ pub enum Format {
     Xml,
     /// Other text.
     Text,
+    /// The query of a request target.
+    Query,
 }
 
 /// A content coding (RFC 9110 §8.4.1).
@@ -117,6 +122,18 @@ pub(crate) fn read(
     let (format, whole) = walk(media, text, whole, scratch, &mut sketch, notes);
     let Sketch { shape, sensitive, .. } = sketch;
     Some(Body { format, coding, read: text.len() as u64, whole, shape, sensitive })
+}
+
+/// What the query of a request target is; `None` when there is none. `whole` when its end was captured.
+pub(crate) fn read_query(query: &[u8], whole: bool, scratch: &mut Vec<u8>) -> Option<Body> {
+    if query.is_empty() {
+        return None;
+    }
+    let mut sketch = Sketch::default();
+    form::query(query, scratch, &mut sketch);
+    let Sketch { shape, sensitive, .. } = sketch;
+    let read = query.len() as u64;
+    Some(Body { format: Format::Query, coding: Coding::Identity, read, whole, shape, sensitive })
 }
 
 /// The whole text of a body that was captured to its end, its content coding undone.
@@ -219,7 +236,52 @@ mod tests {
         assert_eq!(of("image/png", b"\x89PNG\r\n\x1a\n\0\0", 10).0.format, Format::Binary);
     }
 
+    #[test]
+    fn values_of_a_query_have_kinds() {
+        let query = b"page=2&ratio=0.5&all=true&code=007&by=ada%40example.com&since=2026-11-24&empty=&flag&x=-3";
+        let body = read_query(query, true, &mut Vec::new()).unwrap();
+        let told = |path: &str| {
+            let place = body.shape.at(path).unwrap();
+            place.kinds.words().chain(place.formats.words()).collect::<Vec<_>>().join(" ")
+        };
+        for (path, kinds) in [
+            (".page", "integer"),
+            (".ratio", "number"),
+            (".all", "boolean"),
+            (".code", "string digits"),
+            (".by", "string email"),
+            (".since", "string date"),
+            (".empty", "string empty"),
+            (".flag", "string empty"),
+            (".x", "integer"),
+        ] {
+            assert_eq!(told(path), kinds, "{path}");
+        }
+        assert_eq!(body.sensitive.iter().collect::<Vec<_>>(), [(Sensitive::Email, 1)]);
+        assert_eq!((body.format, read_query(b"", true, &mut Vec::new())), (Format::Query, None));
+    }
+
+    #[test]
+    fn what_is_about_health_is_told_by_its_place() {
+        for (json, values) in [
+            (&br#"{"patient": {"diagnosis": {"code": "E11.9"}, "bloodType": "0+", "heart_rate": 72}}"#[..], 3),
+            (br#"{"resourceType": "Observation", "status": "final"}"#, 1),
+            (br#"{"allergies": ["nuts", "pollen"], "Medication": ""}"#, 2),
+            (br#"{"condition": "used", "treatment": "B", "resourceType": "Bundle"}"#, 0),
+        ] {
+            let (body, _) = of("application/json", json, json.len());
+            let found: u32 = body.sensitive.iter().map(|(class, values)| if class == Sensitive::Health { values } else { 100 }).sum();
+            assert_eq!(found, values, "{}", String::from_utf8_lossy(json));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn queries_of_any_text(query in proptest::collection::vec(any::<u8>(), 1..200)) {
+            let body = read_query(&query, true, &mut Vec::new()).unwrap();
+            prop_assert!(body.shape.places().len() <= shape::MAX_PLACES);
+        }
+
         #[test]
         fn nothing_panics(media in 0_usize..5, body in proptest::collection::vec(any::<u8>(), 1..300)) {
             let media = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain", ""][media];

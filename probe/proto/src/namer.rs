@@ -157,7 +157,7 @@ impl Namer {
         clue::read(exchange, &target, &self.hash, call);
         object::asked(exchange, &target, &self.hash, call);
         if depth == Depth::Detail {
-            self.read_bodies(exchange, call);
+            self.read_bodies(exchange, target.query, call);
             let response = exchange.response.as_ref().map(|response| response.fields);
             redact::detail(exchange.request.fields, response, call.detail.get_or_insert_default());
         }
@@ -168,8 +168,8 @@ impl Namer {
         body::whole(fields, body, size, &mut self.scratch.unpacker)
     }
 
-    /// What the bodies look like, as far as they were captured.
-    fn read_bodies(&mut self, exchange: &Exchange<'_>, call: &mut Call) {
+    /// What the bodies and the query look like, as far as they were captured.
+    fn read_bodies(&mut self, exchange: &Exchange<'_>, query: &[u8], call: &mut Call) {
         let mut read = |fields: &dyn Fields, body: &[u8], size: u64| {
             let Scratch { text, unpacker } = &mut self.scratch;
             body::read(fields, body, size, (unpacker, text), &mut call.notes)
@@ -184,8 +184,10 @@ impl Namer {
             let (text, _) = self.scratch.unpacker.unpack(coding, answer.body, MAX_UNPACKED);
             object::given(text, &self.hash, &mut call.objects);
         }
-        if request.is_some() || response.is_some() {
-            call.bodies = Some(Box::new(Bodies { request, response }));
+        let is_cut = exchange.notes.any(Notes(Notes::HEAD_TRUNCATED.0 | Notes::OPAQUE_FIELDS.0));
+        let query = body::read_query(query, !is_cut, &mut self.scratch.text);
+        if request.is_some() || response.is_some() || query.is_some() {
+            call.bodies = Some(Box::new(Bodies { request, response, query }));
         }
     }
 

@@ -38,11 +38,13 @@ pub enum Sensitive {
     NationalId,
     /// A private key in PEM.
     PrivateKey,
+    /// Of somebody's body and its treatment.
+    Health,
 }
 
 impl Sensitive {
     /// Every class, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Email,
         Self::Jwt,
         Self::Token,
@@ -51,6 +53,7 @@ impl Sensitive {
         Self::Phone,
         Self::NationalId,
         Self::PrivateKey,
+        Self::Health,
     ];
 
     /// Its name in lower case.
@@ -65,6 +68,7 @@ impl Sensitive {
             Self::Phone => "phone",
             Self::NationalId => "national-id",
             Self::PrivateKey => "private-key",
+            Self::Health => "health",
         }
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const USUAL: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
-/// Whose certificates are believed: those of a file, or of the system.
+/// Whose certificates are believed: those of a file, of `SSL_CERT_FILE`, or of the system.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust(Option<PathBuf>);
 
@@ -25,7 +25,9 @@ impl Trust {
     }
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
-        let usual = || USUAL.iter().map(PathBuf::from).find(|path| path.exists());
+        // As OpenSSL does: an authority of one's own is named there.
+        let named = || std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).filter(|path| path.is_absolute());
+        let usual = || named().or_else(|| USUAL.iter().map(PathBuf::from).find(|path| path.exists()));
         let path = self.0.clone().or_else(usual).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::NotFound,

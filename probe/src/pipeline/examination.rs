@@ -293,7 +293,9 @@ fn graphql(examiner: &Examiner, sample: &Sample) -> Vec<Found> {
     let sent = parameter("variables").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let variables = body.and_then(|body| body.get("variables")).or(sent.as_ref());
     let Some(document) = text("query") else { return Vec::new() };
-    examiner.examine_graphql(&Request { document, operation: text("operationName"), variables })
+    let answer = json(sample.answer.as_ref());
+    let data = answer.as_ref().and_then(|answer| answer.get(0).unwrap_or(answer).get("data"));
+    examiner.examine_graphql(&Request { document, operation: text("operationName"), variables, data })
 }
 
 #[cfg(test)]

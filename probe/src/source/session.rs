@@ -22,7 +22,8 @@ use apisec_engine::rename::Rename;
 use apisec_proto::call::{Party, Workload};
 use compact_str::CompactString;
 use form::{
-    MoreForm, ProofForm, Read, Record, TickForm, WorkloadForm, call_of, complete, prove, workload_of,
+    LateForm, MoreForm, ProofForm, Read, Record, TickForm, WorkloadForm, call_of, complete, follow, prove,
+    workload_of,
 };
 use frame::{FILE_HEADER, FRAME_HEADER, FrameHead, MAGIC, Unpacker, VERSION};
 use std::borrow::Cow;
@@ -188,13 +189,16 @@ impl Replay {
         match record {
             Record::Begin(begin) => self.now = self.now.max(begin.started),
             Record::Workload(form) => self.workload(&form),
-            Record::Call(form) => self.call(form, None, None, sink),
-            Record::Full(form, more) => self.call(form, Some(more), None, sink),
+            Record::Call(form) => self.call(form, None, None, None, sink),
+            Record::Full(form, more) => self.call(form, Some(more), None, None, sink),
             Record::Clued(form, more, clues) => {
                 let proof = ProofForm { clues: Some(clues), credential: None, objects: Cow::default() };
-                self.call(form, Some(more), Some(proof), sink);
+                self.call(form, Some(more), Some(proof), None, sink);
             }
-            Record::Proven(form, more, proof) => self.call(form, Some(more), Some(proof), sink),
+            Record::Proven(form, more, proof) => self.call(form, Some(more), Some(proof), None, sink),
+            Record::Late(form, more, proof, late) => {
+                self.call(form, Some(more), Some(proof), Some(late), sink);
+            }
             Record::Renamed { from, to } => {
                 sink.renamed(Rename { from: from.into(), to: to.into() });
             }
@@ -242,6 +246,7 @@ impl Replay {
         form: form::CallForm<'_, Vec<&str>, Vec<(&str, &str)>>,
         more: Option<MoreForm<'_>>,
         proof: Option<ProofForm<'_>>,
+        late: Option<LateForm<'_>>,
         sink: &mut dyn Sink,
     ) {
         let (Some(src), Some(dst)) = (self.numbers.get(&form.src), self.numbers.get(&form.dst)) else {
@@ -254,6 +259,9 @@ impl Replay {
         }
         if let Some(proof) = proof {
             prove(&mut call, proof);
+        }
+        if let Some(late) = late {
+            follow(&mut call, late);
         }
         self.now = self.now.max(call.at.saturating_add(call.duration));
         sink.call(&call);

@@ -2,19 +2,29 @@
 //! size. What it refers to elsewhere is not fetched.
 
 use super::file::MAX_BYTES;
-use super::{Loaded, Request, from_bytes};
+use super::room::Room;
+use super::{Loaded, Request, from_bytes, given};
 use crate::forward::http::Place;
 use crate::forward::stream::Trust;
 use apisec_engine::drift::Given;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// Asks for it; what does not work is said.
-pub(super) fn load(address: &str, request: &Request, loaded: &mut Loaded) {
+pub(super) fn load(address: &str, request: &Request, room: &mut Room, loaded: &mut Loaded) {
+    if let Some(why) = room.is_full() {
+        let what = format!("{} is not read: {why}", shown(address));
+        return loaded.refuse(shown(address), request, what);
+    }
     match fetch(address) {
         Ok(bytes) => {
             loaded.addresses.insert(address.to_owned(), Some(fingerprint(&bytes)));
-            let own = from_bytes(shown(address), &bytes);
-            loaded.specs.push(Given { service: request.service.clone(), ..own });
+            let Given { spec, documents, .. } = from_bytes(shown(address), &bytes);
+            let documents = documents.filter(|_| room.compares(bytes.len() as u64));
+            room.compare(documents.as_ref().map_or(0, |_| bytes.len() as u64));
+            let read = (Arc::unwrap_or_clone(spec), documents);
+            room.take(&read);
+            loaded.specs.push(given(read, request));
         }
         Err(why) => {
             loaded.addresses.insert(address.to_owned(), None);

@@ -1,9 +1,10 @@
 //! GraphQL schemas: the root fields are the operations.
 //!
 //! Errors are problems with lines, and what could be read still counts. A document without a type is a client's query and
-//! none of ours. What is below the root fields is kept as a document ([`types`]), for requests to be compared with
-//! ([`message`]).
+//! none of ours. What is below the root fields is kept as a document ([`types`]), for requests and answers to be
+//! compared with ([`message`], [`answer`]).
 
+mod answer;
 pub(crate) mod message;
 mod types;
 

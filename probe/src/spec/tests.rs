@@ -40,14 +40,56 @@ fn a_huge_folder_is_read_whole_and_kept_in_part() {
     let borrowed: Vec<(&str, &str)> =
         files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let folder = folder(&borrowed);
-    let mut shelf = Shelf::new(folder.path());
+    let (mut shelf, mut room) = (Shelf::new(folder.path()), Room::default());
     for (name, _) in &borrowed {
-        let (spec, _) = shelf.specification(name, false).unwrap();
+        let (spec, _) = shelf.specification(name, false, &mut room).unwrap();
         assert_eq!((spec.operations.len(), spec.problems.len()), (1, 0), "{name}");
         assert!(shelf.kept <= MAX_KEPT + (3 << 20), "{}", shelf.kept);
     }
     assert_eq!(shelf.files().count(), 48);
     assert!(shelf.bytes < 50 << 20, "what is read again is counted once: {}", shelf.bytes);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_said() {
+    let text = "openapi: 3.1.0\npaths: { /a: { get: {} } }";
+    let folder = folder(&[("a.yaml", text), ("b.yaml", text)]);
+    let why = "not read: what is known of others takes 512 MiB already";
+    let check = |loaded: &Loaded, what: &str| {
+        let [given] = loaded.specs.as_slice() else { panic!("{loaded:#?}") };
+        let [limit] = given.limits.as_slice() else { panic!("{loaded:#?}") };
+        assert_eq!(limit.code, "specification-room");
+        let said = [&limit.what, &given.spec.problems[0].what];
+        assert!(said.iter().all(|said| said.contains(what) && said.contains(why)), "{said:?}");
+    };
+    let mut loaded = Loaded::default();
+    load_folder(folder.path(), &request(folder.path()), &mut Room::full(), &mut loaded);
+    check(&loaded, "2 files from a.yaml on are");
+    let mut loaded = Loaded::default();
+    let file = folder.path().join("b.yaml");
+    load_file(&file, &request(&file), &mut Room::full(), &mut loaded);
+    check(&loaded, "/b.yaml is");
+    let mut loaded = Loaded::default();
+    let address = "http://127.0.0.1:1/c.yaml?token=secret";
+    let web = Request { place: Where::Web(address.into()), service: None };
+    address::load(address, &web, &mut Room::full(), &mut loaded);
+    check(&loaded, "http://127.0.0.1:1/c.yaml is");
+}
+
+#[test]
+fn values_are_compared_with_so_many_bytes_of_documents_and_the_rest_is_said() {
+    let pad = "x".repeat(5 << 20);
+    let text = format!("openapi: 3.1.0\npaths: {{ /a: {{ get: {{ description: {pad} }} }} }}");
+    let folder = folder(&[("a.yaml", &text), ("b.yaml", &text), ("c.yaml", &text)]);
+    let file = |name: &str| request(&folder.path().join(name));
+    for requests in [vec![request(folder.path())], vec![file("a.yaml"), file("b.yaml"), file("c.yaml")]] {
+        let loaded = load(&requests);
+        let kept: Vec<bool> = loaded.specs.iter().map(|own| own.documents.is_some()).collect();
+        assert_eq!(kept, [true, false, false]);
+        let limits: Vec<_> = loaded.specs.iter().flat_map(|own| &own.limits).collect();
+        assert_eq!(limits.len(), 1, "{limits:?}");
+        assert!(limits[0].code == "specification-values" && limits[0].what.contains("b.yaml and what comes after it"));
+    }
 }
 
 const ROOT: &str = "\

@@ -107,10 +107,7 @@ impl Inventory {
             super::Lock::Held(file) => file,
             super::Lock::Taken(by) => return Err(InventoryError::Taken(by)),
         };
-        let mut connection = Connection::open(folder.join(FILE))?;
-        connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let mut connection = opened(folder)?;
         migrate(&mut connection)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         let id = own_id(&connection)?;
@@ -199,6 +196,15 @@ impl Inventory {
         change.commit()?;
         Ok(gone)
     }
+}
+
+/// The file, as it is written: a write-ahead log that is on disk before it is believed.
+fn opened(folder: &Path) -> Result<Connection, InventoryError> {
+    let connection = Connection::open(folder.join(FILE))?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
 }
 
 /// A reader would have to make a file.

@@ -37,7 +37,8 @@ pub struct RunOptions {
     /// OpenAPI and Swagger (.json, .yaml), GraphQL schemas (.graphql), Protobuf files (.proto) and descriptor sets (.binpb,
     /// .pb). A specification is taken for that of a service by its servers, by a Protobuf service that answers, or by its
     /// title; SERVICE= says it outright (a workload's id or name, or a host), and so does the key bind in the view Drift. An
-    /// address (http://, https://) is asked at the start and every minute. Files are read again when they change.
+    /// address (http://, https://) is asked at the start and every minute; SSL_CERT_FILE names an authority that the system
+    /// does not know. Files are read again when they change.
     #[arg(long, value_name = "[SERVICE=]PATH")]
     pub spec: Vec<String>,
 

@@ -4,6 +4,7 @@
 //! host that callers asked this service for, a Protobuf service that answers there, or a title (or file name) that is the service's own name. Nothing is guessed
 //! beyond that: a specification that fits no service is shown as such, and one that bears the name of several too.
 
+use crate::degradation::Degradation;
 use crate::spec::{Api, Documents, Spec};
 use compact_str::CompactString;
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub struct Given {
     pub chosen: Chosen,
     /// What it was read from, where that is kept, so that values can be compared with it.
     pub documents: Option<Arc<Documents>>,
+    /// What was not done with it, because it would take too much.
+    pub limits: Vec<Degradation>,
 }
 
 /// Why a specification belongs to a service.

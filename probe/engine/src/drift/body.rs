@@ -67,7 +67,7 @@ fn is_of(format: Format, media: &str) -> bool {
         Format::Json => media.contains("json") || media == "*/*",
         Format::Form => media == "application/x-www-form-urlencoded",
         Format::Multipart => media.starts_with("multipart/"),
-        Format::Binary | Format::Xml | Format::Text => false,
+        Format::Binary | Format::Xml | Format::Text | Format::Query => false,
     }
 }
 

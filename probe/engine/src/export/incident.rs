@@ -14,7 +14,7 @@ use crate::moment::rfc3339;
 use crate::snapshot::{Drift, EndpointView, Snapshot};
 use document::{Block, Document};
 
-/// Rows of one table: a report is read by people. What is left out is said.
+/// Rows of one table but that of what happened: a report is read by people. What is left out is said.
 const ROWS: usize = 200;
 
 /// The report as Markdown (GitHub's dialect, with the graph as Mermaid).
@@ -85,7 +85,8 @@ fn happenings(snapshot: &Snapshot, document: &mut Document) {
     if rows.is_empty() {
         return document.say("No finding, and no policy was set.");
     }
-    document.table(&["time", "what", "name", "details"], rows.into_iter().map(|(_, row)| row));
+    // Each of them is bounded where it is kept, and none may be missing.
+    document.whole_table(&["time", "what", "name", "details"], rows.into_iter().map(|(_, row)| row));
 }
 
 /// A finding with what it rests on.

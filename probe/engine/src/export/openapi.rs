@@ -5,7 +5,7 @@
 //! no document can say: calls that the router refused, rows that add up what did not fit, and operations below method and
 //! path (GraphQL, JSON-RPC).
 
-use super::schema::{example, schema as body_schema};
+use super::schema::{example, of_place, schema as body_schema};
 use crate::endpoint::is_refusal;
 use crate::limits::{ANY_METHOD, OVERFLOW, UNROUTED};
 use crate::looks::{Look, REQUEST};
@@ -160,7 +160,7 @@ fn schema(kinds: &BTreeSet<&str>) -> Value {
 /// The operation object of an endpoint.
 #[must_use]
 pub fn operation(endpoint: &EndpointView) -> Value {
-    let queries: Vec<Value> = endpoint.query.iter().map(|name| undocumented("query", name)).collect();
+    let queries: Vec<Value> = endpoint.query.iter().map(|name| query(endpoint, name)).collect();
     let mut operation = Map::from_iter([("parameters".to_owned(), queries.into())]);
     if let Some(security) = security(endpoint) {
         operation.insert("security".into(), security);
@@ -178,6 +178,14 @@ pub fn operation(endpoint: &EndpointView) -> Value {
     }
     operation.insert("responses".into(), responses.into());
     operation.into()
+}
+
+/// A parameter of the query, with what its values look like where any were looked at.
+pub(super) fn query(endpoint: &EndpointView, name: &str) -> Value {
+    let place = endpoint.looks.as_ref().and_then(|looks| looks.parameter(name));
+    let Some(place) = place else { return undocumented("query", name) };
+    let (schema, example) = of_place(&place);
+    json!({"name": name, "in": "query", "schema": schema, "example": example})
 }
 
 /// A parameter of which only its place and its name are known.
@@ -213,7 +221,7 @@ fn is_of(look: &Look, media: &str) -> bool {
         Format::Json => media.contains("json"),
         Format::Form => media == "application/x-www-form-urlencoded",
         Format::Multipart => media.starts_with("multipart/"),
-        Format::Binary | Format::Xml | Format::Text => false,
+        Format::Binary | Format::Xml | Format::Text | Format::Query => false,
     }
 }
 

@@ -3,7 +3,7 @@
 //! It adds operations, statuses, media types and parameters of the query, the header and the cookies. It takes nothing away: what was not called may still
 //! be there. Bodies of documented media types are left as they are documented.
 
-use super::openapi::{can_be_documented, operation, response, undocumented};
+use super::openapi::{can_be_documented, operation, query, response, undocumented};
 use crate::snapshot::{Drift, EndpointView, Snapshot, SpecificationView};
 use serde_json::{Map, Value, json};
 
@@ -69,7 +69,10 @@ fn additions(own: &EndpointView) -> Vec<Value> {
         .into_iter()
         // "query page is above the documented maximum" lacks nothing.
         .flat_map(|place| {
-            lacking(place).filter(|name| !name.contains(" is ")).map(move |name| undocumented(place, name))
+            lacking(place).filter(|name| !name.contains(" is ")).map(move |name| match place {
+                "query" => query(own, name),
+                _ => undocumented(place, name),
+            })
         })
         .collect();
     if !parameters.is_empty() {

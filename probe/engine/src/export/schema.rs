@@ -67,6 +67,13 @@ pub fn example(look: &Look) -> Value {
     tree(&look.shape()).example()
 }
 
+/// The schema of what stands at one place that holds nothing else, and an example of it.
+#[must_use]
+pub fn of_place(place: &Place) -> (Value, Value) {
+    let node = Node { place: Some(place), ..Node::default() };
+    (node.schema(&Shape::default(), "", false), node.example())
+}
+
 /// A value with what is within it.
 #[derive(Default)]
 struct Node<'a> {

@@ -105,7 +105,8 @@ impl Library {
         });
         let ambiguous =
             self.given.iter().zip(&self.bindings).filter_map(|(given, bound)| ambiguous(given, bound));
-        broken.chain(unbound).chain(ambiguous).collect()
+        let limits = self.given.iter().flat_map(|given| given.limits.iter().cloned());
+        broken.chain(unbound).chain(ambiguous).chain(limits).collect()
     }
 }
 

@@ -7,8 +7,23 @@ use memchr::memmem;
 /// Pairs or parts of one form that are looked at.
 const MAX_PAIRS: usize = 256;
 
-/// Walks `a=b&c=d` into `sketch`. Whether it was one.
+/// Walks the query of a request target into `sketch`, as [`pairs`].
+pub(super) fn query(text: &[u8], scratch: &mut Vec<u8>, sketch: &mut Sketch) {
+    each(text, scratch, sketch, |sketch, value, _last| sketch.query(value));
+}
+
+/// Walks `a=b&c=d` into `sketch`.
 pub(super) fn pairs(text: &[u8], whole: bool, scratch: &mut Vec<u8>, sketch: &mut Sketch) {
+    each(text, scratch, sketch, |sketch, value, last| sketch.text(value, Kinds::STRING, whole || !last));
+}
+
+/// Each value with its sketch at its key, and whether it is the last.
+fn each(
+    text: &[u8],
+    scratch: &mut Vec<u8>,
+    sketch: &mut Sketch,
+    take: impl Fn(&mut Sketch, &[u8], bool),
+) {
     sketch.value(Kinds::OBJECT);
     let mut pairs =
         text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(MAX_PAIRS).peekable();
@@ -19,7 +34,7 @@ pub(super) fn pairs(text: &[u8], whole: bool, scratch: &mut Vec<u8>, sketch: &mu
         let key = decoded(key, scratch);
         let before = sketch.enter(key);
         let value = decoded(value, scratch);
-        sketch.text(value, Kinds::STRING, whole || pairs.peek().is_some());
+        take(sketch, value, pairs.peek().is_none());
         sketch.leave(before);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::format::format;
 use super::shape::{Kinds, Shape, Tally};
-use crate::sensitive::{Sensitive, classify, value::classify_value};
+use crate::sensitive::value::{classify_value, is_of_health};
+use crate::sensitive::{Sensitive, classify};
 
 /// Longest key that is kept; longer ones are cut.
 const MAX_KEY: usize = 64;
@@ -62,6 +63,8 @@ impl Sketch {
         self.value(if whole { Kinds::INTEGER } else { Kinds::NUMBER });
         if whole && digits.len() >= 8 {
             self.classify(digits);
+        } else if is_of_health(&self.path) {
+            self.hold(Sensitive::Health);
         }
     }
 
@@ -75,6 +78,24 @@ impl Sketch {
             place.longest = place.longest.max(u32::try_from(text.len()).unwrap_or(u32::MAX));
         });
         self.classify(text);
+    }
+
+    /// A value of a query: text, that says what its kind would be.
+    pub(super) fn query(&mut self, text: &[u8]) {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        // What begins with a nought is a code.
+        let is_whole = |part: &[u8]| is_number(part) && (part.len() == 1 || part.first() != Some(&b'0'));
+        let halves = memchr::memchr(b'.', digits).and_then(|at| digits.split_at_checked(at));
+        let is_fraction =
+            halves.is_some_and(|(whole, rest)| is_whole(whole) && is_number(rest.get(1..).unwrap_or_default()));
+        if is_whole(digits) || is_fraction {
+            self.number(text);
+        } else if matches!(text, b"true" | b"false") {
+            self.value(Kinds::BOOLEAN);
+        } else {
+            self.text(text, Kinds::STRING, true);
+        }
     }
 
     /// A file of so many bytes.
@@ -103,10 +124,15 @@ impl Sketch {
     }
 
     fn classify(&mut self, value: &[u8]) {
-        if let Some(class) = classify_value(self.key().as_bytes(), value) {
-            self.sensitive.add(class);
-            self.shape.add(&self.path, |place| place.classes.insert(class));
+        let of_health = || (!value.is_empty() && is_of_health(&self.path)).then_some(Sensitive::Health);
+        if let Some(class) = classify_value(self.key().as_bytes(), value).or_else(of_health) {
+            self.hold(class);
         }
+    }
+
+    fn hold(&mut self, class: Sensitive) {
+        self.sensitive.add(class);
+        self.shape.add(&self.path, |place| place.classes.insert(class));
     }
 }
 

@@ -44,6 +44,60 @@ const ID_KEYS: [&str; 12] = [
     "bsn",
 ];
 
+/// Keys under which anything is about somebody's health. `condition` and `treatment` are not: goods and tests have these too.
+const HEALTH_KEYS: [&str; 30] = [
+    "diagnosis",
+    "diagnoses",
+    "diagnosiscode",
+    "icd10",
+    "icd10code",
+    "icdcode",
+    "snomed",
+    "snomedcode",
+    "loinc",
+    "medication",
+    "medications",
+    "prescription",
+    "prescriptions",
+    "allergy",
+    "allergies",
+    "immunization",
+    "immunizations",
+    "vaccination",
+    "vaccinations",
+    "symptom",
+    "symptoms",
+    "bloodtype",
+    "bloodgroup",
+    "bloodpressure",
+    "heartrate",
+    "medicalhistory",
+    "medicalrecordnumber",
+    "mrn",
+    "nhsnumber",
+    "healthinsurancenumber",
+];
+/// What FHIR calls the resources that are about a patient (HL7 FHIR R5, `resourceType`).
+const FHIR_RESOURCES: [&str; 12] = [
+    "Patient",
+    "Observation",
+    "Condition",
+    "Encounter",
+    "Procedure",
+    "MedicationRequest",
+    "MedicationStatement",
+    "AllergyIntolerance",
+    "Immunization",
+    "DiagnosticReport",
+    "CarePlan",
+    "FamilyMemberHistory",
+];
+
+/// Whether anything at this place of a document, or around it, says that it is about somebody's health.
+pub(crate) fn is_of_health(path: &str) -> bool {
+    path.split('.').any(|key| is_named(key.trim_end_matches("[]").as_bytes(), &HEALTH_KEYS))
+}
+
 /// The class of a value under `key`, which may be empty.
 #[must_use]
 pub fn classify_value(key: &[u8], value: &[u8]) -> Option<Sensitive> {
@@ -52,6 +106,9 @@ pub fn classify_value(key: &[u8], value: &[u8]) -> Option<Sensitive> {
         return Some(Sensitive::PrivateKey);
     }
     let value = value.get(..MAX_VALUE).unwrap_or(value);
+    if key == b"resourceType" && FHIR_RESOURCES.iter().any(|name| name.as_bytes() == value) {
+        return Some(Sensitive::Health);
+    }
     if value.len() < 7 {
         return (!value.is_empty() && is_named(key, &SECRET_KEYS)).then_some(Sensitive::Token);
     }

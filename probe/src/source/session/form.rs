@@ -4,13 +4,16 @@
 //! added there does not silently change what old files mean. Variants are only ever appended; a golden
 //! file per version is read by the tests.
 
+mod bodies;
 mod restore;
 
+pub(crate) use bodies::{BodiesForm, LateForm, follow};
 pub(crate) use restore::{call_of, complete, prove, workload_of};
 
 use apisec_engine::degradation::{Degradation, Severity};
+use apisec_proto::body::Body;
 use apisec_proto::call::{
-    AuthScheme, Bodies, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Objects,
+    AuthScheme, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Objects,
     Protocol, ShownField, Tls, Vantage, Workload, WorkloadKind,
 };
 use compact_str::CompactString;
@@ -41,6 +44,8 @@ pub(crate) enum Record<'a, N, F> {
     Clued(CallForm<'a, N, F>, MoreForm<'a>, Cow<'a, Clues>),
     /// A call with what version 3 had no place for.
     Proven(CallForm<'a, N, F>, MoreForm<'a>, ProofForm<'a>),
+    /// A call with what version 4 had no place for.
+    Late(CallForm<'a, N, F>, MoreForm<'a>, ProofForm<'a>, LateForm<'a>),
 }
 
 /// A record as it is written.
@@ -116,7 +121,7 @@ pub(crate) struct MoreForm<'a> {
     pub(crate) messages: [(u64, u64, u64); 2],
     pub(crate) app_status: Option<i32>,
     pub(crate) failed: bool,
-    pub(crate) bodies: Option<Cow<'a, Bodies>>,
+    pub(crate) bodies: Option<BodiesForm<'a>>,
     pub(crate) graphql: Option<GraphqlCost>,
     #[serde(borrow)]
     pub(crate) tls: Option<TlsForm<'a>>,
@@ -284,7 +289,7 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         messages: messages.map(|Messages { count, bytes, largest }| (count, bytes, largest)),
         app_status: *app_status,
         failed: *failed,
-        bodies: bodies.as_deref().map(Cow::Borrowed),
+        bodies: bodies.as_deref().filter(|own| own.request.is_some() || own.response.is_some()).map(Into::into),
         graphql: graphql.as_deref().copied(),
         tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library, resumed: _, mutual: _ }| {
             TlsForm { version, alpn, sni, subject, library }
@@ -317,10 +322,16 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         notes: notes.0,
         detail: detail.as_deref().map(shown),
     };
+    let proof = || ProofForm {
+        clues: clues.as_deref().map(Cow::Borrowed),
+        credential: credential.as_deref().map(Cow::Borrowed),
+        objects: Cow::Borrowed(objects),
+    };
+    if let Some(late) = bodies::late(bodies.as_deref()) {
+        return Record::Late(form, more, proof(), late);
+    }
     if credential.is_some() || !objects.is_empty() {
-        let (clues, credential) = (clues.as_deref(), credential.as_deref());
-        let (clues, credential) = (clues.map(Cow::Borrowed), credential.map(Cow::Borrowed));
-        return Record::Proven(form, more, ProofForm { clues, credential, objects: Cow::Borrowed(objects) });
+        return Record::Proven(form, more, proof());
     }
     match clues.as_deref() {
         Some(clues) => Record::Clued(form, more, Cow::Borrowed(clues)),

@@ -10,7 +10,7 @@ use zstd::zstd_safe::{CParameter, DParameter};
 /// First bytes of a session: not text, and broken by a transfer that believes it is.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89APISEC\n";
 /// Format that is written, and the newest that is read.
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 /// Length of the file header: the magic, the version, reserved bytes.
 pub(crate) const FILE_HEADER: usize = 16;
 /// Length of a frame header: the mark, the checksum of the rest, the number, the raw and the packed length.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 const FILE_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v1.apisec");
 const FILE_V3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v3.apisec");
 const FILE_V4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v4.apisec");
+const FILE_V5: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v5.apisec");
 const FILE_V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/session/golden-v2.apisec");
 const T: u64 = 1_767_225_600_000_000_000;
 
@@ -253,6 +254,28 @@ fn calls_v4() -> Vec<Call> {
     calls_v3().into_iter().chain([proven]).collect()
 }
 
+/// Those of version 5 as well.
+fn calls_v5() -> Vec<Call> {
+    let full = full_call(&workload(7, WorkloadKind::Pod), &workload(8, WorkloadKind::External));
+    let mut bodies = *full.bodies.clone().unwrap();
+    bodies.request.as_mut().unwrap().sensitive.add_many(Sensitive::Health, 3);
+    let mut shape = Shape::default();
+    shape.add(".page", |place| {
+        place.kinds.insert(Kinds::INTEGER);
+        place.count = 1;
+    });
+    bodies.query = Some(Body { format: Format::Query, read: 6, whole: true, shape, ..Body::default() });
+    let alone = Bodies { query: bodies.query.clone(), ..Bodies::default() };
+    let late = Call { bodies: Some(Box::new(bodies)), ..full };
+    let queried = Call { bodies: Some(Box::new(alone)), ..calls().remove(0) };
+    calls_v4().into_iter().chain([late, queried]).collect()
+}
+
+#[test]
+fn sessions_of_version_5_are_read() {
+    is_read(FILE_V5, &calls_v5());
+}
+
 #[test]
 fn sessions_of_version_4_are_read() {
     is_read(FILE_V4, &calls_v4());
@@ -275,11 +298,12 @@ fn sessions_of_version_2_are_read() {
     is_read(FILE_V2, &calls_v2());
 }
 
-/// Versions 2 to 4 only added a record each: a call that needs nothing new is still written as version 1 did.
+/// Versions 2 to 5 only added a record each: a call that needs nothing new is still written as version 1 did.
 #[test]
 fn the_writer_still_writes_what_the_versions_are() {
     is_still_written(FILE_V1, &calls());
     is_still_written(FILE_V2, &calls_v2());
     is_still_written(FILE_V3, &calls_v3());
     is_still_written(FILE_V4, &calls_v4());
+    is_still_written(FILE_V5, &calls_v5());
 }

@@ -3,6 +3,7 @@
 //! Told is where and what about it, in names of the schema and of the request; of values nothing. The server has accepted the
 //! request: what its schema does not have, and the documented one does not either, it does not answer.
 
+use super::answer;
 use super::types::text;
 use apollo_parser::Parser;
 use apollo_parser::cst::{
@@ -14,9 +15,9 @@ use std::collections::BTreeSet;
 const MAX_DEPTH: usize = 64;
 const MAX_TOKENS: usize = 5_000;
 /// Fields, arguments and values of one request that are looked at.
-const MAX_STEPS: usize = 2_000;
+pub(super) const MAX_STEPS: usize = 2_000;
 /// Differences of one request that are told.
-const MAX_TOLD: usize = 16;
+pub(super) const MAX_TOLD: usize = 16;
 /// Longest name that is told.
 const MAX_NAME: usize = 64;
 
@@ -28,6 +29,8 @@ pub(crate) struct Request<'a> {
     pub(crate) operation: Option<&'a str>,
     /// Values of its variables.
     pub(crate) variables: Option<&'a Value>,
+    /// What was answered to it.
+    pub(crate) data: Option<&'a Value>,
 }
 
 /// Where it stands in the schema (`Query.users`, the first of its root fields that is documented), and what differs.
@@ -57,7 +60,12 @@ pub(crate) fn differences(types: &Value, request: &Request<'_>) -> Option<(Strin
         found: BTreeSet::new(),
         asked: BTreeSet::new(),
     };
-    reader.selections(&operation.selection_set()?, root, 0);
+    let asked = operation.selection_set()?;
+    reader.selections(&asked, root, 0);
+    if let Some(data) = request.data {
+        let told = answer::differences(types, &reader.fragments, (&asked, root), data);
+        reader.found.extend(told);
+    }
     let first = reader.asked.iter().find(|name| {
         types.get(root).is_some_and(|own| own.get("fields").is_some_and(|all| all.get(*name).is_some()))
     })?;
@@ -249,7 +257,7 @@ fn required(inputs: &Map<String, Value>) -> impl Iterator<Item = &str> {
 }
 
 /// What is part of GraphQL itself is not told, nor what is no name.
-fn is_told(name: &str) -> bool {
+pub(super) fn is_told(name: &str) -> bool {
     name.len() <= MAX_NAME
         && !name.starts_with("__")
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -270,7 +278,7 @@ mod tests {
     fn told(document: &str, variables: &Value) -> Vec<String> {
         let given = from_bytes("a.graphql", SCHEMA.as_bytes());
         let documents = given.documents.unwrap();
-        let request = Request { document, operation: None, variables: Some(variables) };
+        let request = Request { document, operation: None, variables: Some(variables), data: None };
         differences(documents.value(), &request).unwrap().1.into_iter().collect()
     }
 
@@ -320,7 +328,7 @@ mod tests {
         let given = from_bytes("a.graphql", SCHEMA.as_bytes());
         let documents = given.documents.unwrap();
         let of = |document: &str| {
-            let request = Request { document, operation: None, variables: None };
+            let request = Request { document, operation: None, variables: None, data: None };
             differences(documents.value(), &request).map(|(place, found)| (place, found.len()))
         };
         assert_eq!(

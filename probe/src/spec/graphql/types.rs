@@ -1,7 +1,7 @@
-//! The types of a GraphQL schema as a document: what requests are compared with below the root fields.
+//! The types of a GraphQL schema as a document: what requests and answers are compared with below the root fields.
 //!
 //! ```text
-//! {"User": {"fields": {"books": {"type": "Book", "inputs": {"first": {"type": "Int", "required": false}}}}},
+//! {"User": {"fields": {"books": {"type": "Book", "is": "[Book!]", "inputs": {"first": {"type": "Int", "required": false}}}}},
 //!  "NewUser": {"inputs": {"name": {"type": "String", "required": true}}}, "Role": {"values": ["ADMIN"]},
 //!  "": {"roots": {"QUERY": "Query"}}}
 //! ```
@@ -24,8 +24,20 @@ pub(super) fn types(definitions: &[Definition], roots: &BTreeMap<&'static str, S
             (_, members) => drop(own.as_object_mut().map(|own| own.insert(key.to_owned(), members))),
         }
     }
+    for name in definitions.iter().filter_map(interface) {
+        let own = all.get_mut(&name).and_then(Value::as_object_mut);
+        own.into_iter().for_each(|own| drop(own.insert("abstract".to_owned(), true.into())));
+    }
     all.insert(String::new(), json!({"roots": roots}));
     all.into()
+}
+
+/// The name of a type whose objects are of other types.
+fn interface(definition: &Definition) -> Option<String> {
+    match definition {
+        Definition::InterfaceTypeDefinition(own) => text(own.name()),
+        _ => None,
+    }
 }
 
 /// The name of a type, what it has, and those.
@@ -66,8 +78,9 @@ fn fields(all: Option<&FieldsDefinition>) -> Value {
     let own = all.into_iter().flat_map(FieldsDefinition::field_definitions).filter_map(|field| {
         let arguments = field.arguments_definition();
         let arguments = arguments.iter().flat_map(|all| all.input_value_definitions());
-        let (kind, _) = named(&field.ty()?)?;
-        Some((text(field.name())?, json!({"type": kind, "inputs": inputs(arguments)})))
+        let ty = field.ty()?;
+        let (kind, _) = named(&ty)?;
+        Some((text(field.name())?, json!({"type": kind, "is": written(&ty)?, "inputs": inputs(arguments)})))
     });
     Value::Object(own.collect())
 }
@@ -100,6 +113,18 @@ fn named(ty: &Type) -> Option<(String, bool)> {
             },
         };
     }
+}
+
+/// A type as it is written: `[User!]!`.
+fn written(ty: &Type) -> Option<String> {
+    Some(match ty {
+        Type::NamedType(own) => text(own.name())?,
+        Type::ListType(own) => format!("[{}]", written(&own.ty()?)?),
+        Type::NonNullType(own) => match own.named_type() {
+            Some(named) => format!("{}!", text(named.name())?),
+            None => format!("[{}]!", written(&own.list_type()?.ty()?)?),
+        },
+    })
 }
 
 pub(super) fn text(name: Option<Name>) -> Option<String> {

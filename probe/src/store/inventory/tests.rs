@@ -1,4 +1,6 @@
-//! Runs that follow each other, other stores, and programs that are killed.
+//! Runs that follow each other, and other stores.
+
+mod killed;
 
 use super::*;
 use apisec_engine::endpoint::EndpointKey;
@@ -10,9 +12,7 @@ use apisec_proto::body::Format;
 use apisec_proto::body::shape::Kinds;
 use apisec_proto::call::{Protocol, Vantage};
 use apisec_proto::sensitive::Sensitive;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
 fn kept(path: &str, calls: u64, at: u64) -> Kept {
     let key = EndpointKey {
@@ -279,58 +279,4 @@ fn a_full_disk_is_said_and_nothing_is_lost_when_there_is_room_again() {
     inventory.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     inventory.keep(&many).unwrap();
     assert_eq!(calls(&inventory).len(), 2_000);
-}
-
-/// Times that the writer is killed; `APISEC_KILLS` asks for more.
-const KILLS: u32 = 100;
-const CHILD: &str = "APISEC_TEST_WRITE_INTO";
-
-#[test]
-fn a_writer_that_is_killed_leaves_a_whole_file() {
-    if let Ok(folder) = std::env::var(CHILD) {
-        write_for_ever(Path::new(&folder));
-    }
-    let kills = std::env::var("APISEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    let folder = tempfile::tempdir().unwrap();
-    let mut before = 0;
-    for kill in 0..kills {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::inventory::tests::a_writer_that_is_killed_leaves_a_whole_file"])
-            .env(CHILD, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // It has written more than ever before, and is in the middle of the next batch.
-        let started = Instant::now();
-        while total(folder.path()) <= before + u64::from(kill % 7) {
-            assert!(started.elapsed() < Duration::from_secs(60), "nothing is written");
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let inventory = Inventory::write(folder.path()).unwrap();
-        let whole: String =
-            inventory.connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(whole, "ok");
-        let rows = calls(&inventory);
-        // A batch is there as a whole or not at all.
-        assert!(rows.windows(2).all(|pair| pair[0].1 == pair[1].1), "{rows:?}");
-        before = rows.first().map_or(0, |(_, calls)| *calls);
-    }
-}
-
-fn total(folder: &Path) -> u64 {
-    let read = Inventory::read(folder).and_then(|inventory| inventory.list());
-    read.ok().and_then(|rows| rows.first().map(|row| row.calls)).unwrap_or(0)
-}
-
-fn write_for_ever(folder: &Path) -> ! {
-    let mut inventory = Inventory::write(folder).unwrap();
-    for count in 1.. {
-        let endpoints = (0..40).map(|n| kept(&format!("/path/{n}"), count, 100)).collect();
-        let batch = Batch { endpoints, ..Batch::default() };
-        inventory.keep(&batch).unwrap();
-    }
-    unreachable!("numbers end late")
 }

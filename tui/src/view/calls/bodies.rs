@@ -9,9 +9,10 @@ use apisec_engine::call_log::{Bodies, Body};
 /// Places that are shown of one body.
 const SHOWN: usize = 64;
 
-/// The lines of both bodies, those that were read.
+/// The lines of the query and both bodies, those that were read.
 pub(super) fn lines(bodies: &Bodies) -> Vec<Line> {
-    let known = [("request body", &bodies.request), ("response body", &bodies.response)];
+    let known =
+        [("query", &bodies.query), ("request body", &bodies.request), ("response body", &bodies.response)];
     let known = known.into_iter().filter_map(|(title, body)| Some((title, body.as_ref()?)));
     known.flat_map(|(title, body)| body_lines(title, body)).collect()
 }
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn a_body_has_a_heading_and_its_form() {
         let bodies =
-            Bodies { request: Some(Body { read: 7, whole: true, ..Body::default() }), response: None };
+            Bodies { request: Some(Body { read: 7, whole: true, ..Body::default() }), ..Bodies::default() };
         assert_eq!(lines(&bodies).len(), 2);
         assert_eq!(summary(bodies.request.as_ref().expect("a body")), "binary");
     }

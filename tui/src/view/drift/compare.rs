@@ -4,7 +4,7 @@ use crate::layer::inspector::Line;
 use crate::theme::Role;
 use crate::widget::escape::escape;
 use apisec_engine::export::schema::is_name;
-use apisec_engine::looks::{Look, REQUEST};
+use apisec_engine::looks::{Format, Look, Place, REQUEST};
 use apisec_engine::snapshot::EndpointView;
 use apisec_engine::spec::{Content, Location, Operation, Outline, Status};
 use std::collections::BTreeMap;
@@ -29,7 +29,8 @@ pub(super) fn lines(own: &EndpointView) -> Vec<Line> {
         &mut lines,
     );
     section("credentials", credentials(documented, own), &mut lines);
-    for look in own.looks.iter().flat_map(|looks| looks.kept()) {
+    let bodies = own.looks.iter().flat_map(|looks| looks.kept()).filter(|look| look.format != Format::Query);
+    for look in bodies {
         let (title, content) = if look.status == REQUEST {
             ("request body".to_owned(), documented.and_then(|own| own.request.as_ref()))
         } else {
@@ -96,9 +97,17 @@ fn queries(documented: Option<&Operation>, own: &EndpointView) -> Pairs {
         pairs.entry(parameter.name.to_string()).or_default()[0] = word.to_owned();
     }
     for name in &own.query {
-        pairs.entry(name.clone()).or_default()[1] = "seen".to_owned();
+        let place = own.looks.as_ref().and_then(|looks| looks.parameter(name));
+        pairs.entry(name.clone()).or_default()[1] = place.map_or_else(|| "seen".to_owned(), |own| words(&own));
     }
     pairs
+}
+
+/// What stood somewhere: kinds, forms of text, sensitive classes.
+fn words(place: &Place) -> String {
+    let all: Vec<&str> =
+        place.kinds.words().chain(place.formats.words()).chain(place.classes.names()).collect();
+    all.join(" ")
 }
 
 fn types(documented: Option<&Content>, observed: &[String]) -> Pairs {
@@ -132,10 +141,8 @@ fn body(content: Option<&Content>, look: &Look) -> Pairs {
         outlined(outline, "", MAX_DEPTH, &mut pairs);
     }
     for place in look.shape().places().iter().filter(|place| !place.path.is_empty()) {
-        let words: Vec<&str> =
-            place.kinds.words().chain(place.formats.words()).chain(place.classes.names()).collect();
         if place.path.rsplit('.').next().is_some_and(|key| is_name(key.trim_end_matches("[]"))) {
-            pairs.entry(place.path.to_string()).or_default()[1] = words.join(" ");
+            pairs.entry(place.path.to_string()).or_default()[1] = words(place);
         }
     }
     pairs

@@ -45,7 +45,7 @@ fn body(value: &Value, whole: bool) -> Body {
 
 fn stats(status: u16, request: Option<Body>, response: Option<Body>) -> EndpointStats {
     let mut looks = Looks::default();
-    looks.add(Some(status), &Bodies { request, response });
+    looks.add(Some(status), &Bodies { request, response, query: None });
     EndpointStats { looks: Some(Arc::new(looks)), ..EndpointStats::default() }
 }
 
@@ -147,7 +147,7 @@ proptest! {
         let mut looks = Looks::default();
         for (value, whole) in &values {
             let body = body(value, *whole);
-            looks.add(Some(200), &Bodies { request: Some(body.clone()), response: Some(body) });
+            looks.add(Some(200), &Bodies { request: Some(body.clone()), response: Some(body), query: None });
         }
         let schemas: Vec<Value> = looks.kept().iter().map(schema::schema).collect();
         let own = operation(&schemas[0], &schemas[1]);

@@ -44,9 +44,18 @@ impl Document {
         let mut rows = rows;
         let shown: Vec<Vec<String>> = rows.by_ref().take(ROWS).collect();
         let hidden = rows.count();
-        if !shown.is_empty() {
+        self.add_table(heading, shown, hidden);
+    }
+
+    /// A table of which nothing is left out.
+    pub(super) fn whole_table(&mut self, heading: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+        self.add_table(heading, rows.collect(), 0);
+    }
+
+    fn add_table(&mut self, heading: &[&str], rows: Vec<Vec<String>>, hidden: usize) {
+        if !rows.is_empty() {
             let heading = heading.iter().map(|name| (*name).to_owned()).collect();
-            self.add(Block::Table { heading, rows: shown, hidden });
+            self.add(Block::Table { heading, rows, hidden });
         }
     }
 }

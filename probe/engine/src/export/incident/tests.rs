@@ -85,6 +85,49 @@ fn a_finding_stands_at_its_time_and_so_does_what_became_of_it() {
 }
 
 #[test]
+fn no_finding_policy_or_change_is_left_out_and_all_stand_in_order() {
+    let findings = (0..300).map(|n| Finding {
+        detector: "bola".into(),
+        title: format!("found-{n:03}"),
+        first_seen: 10 * n,
+        timeline: vec![Event { at: 10 * n + 1, what: format!("seen-{n:03}") }],
+        ..Finding::default()
+    });
+    let changes = (0..300).map(|n| crate::snapshot::ChangeView {
+        at: 10 * n + 2,
+        what: "approved".into(),
+        name: format!("changed-{n:03}"),
+        ..Default::default()
+    });
+    let policy_history = (0..300).map(|n| crate::policy::standing::HistoryView {
+        seq: n,
+        at: 10 * n + 3,
+        id: 1,
+        name: format!("policy-{n:03}"),
+        event: "applied".into(),
+        what: "2 kernel entries".into(),
+        by: "ada@pts/3".into(),
+    });
+    let snapshot = Snapshot {
+        findings: findings.collect(),
+        changes: changes.collect(),
+        policy_history: policy_history.collect(),
+        ..snapshot()
+    };
+    for text in [markdown(&snapshot, &Meanings::default()), html(&snapshot, &Meanings::default())] {
+        let text = text.replace('\\', "");
+        let mut last = 0;
+        for n in 0..300 {
+            for word in ["found", "seen", "changed", "policy"] {
+                let at = text.find(&format!("{word}-{n:03}"));
+                assert!(at > Some(last), "{word} {n}: {at:?} after {last}");
+                last = at.unwrap();
+            }
+        }
+    }
+}
+
+#[test]
 fn what_an_attacker_writes_steers_no_reader() {
     let hostile = "\u{202e}txt\u{1b}[2J\u{9b}31m\r\n\u{2028}| x |\n# forged\n";
     let finding = Finding {

@@ -88,7 +88,7 @@ pub(crate) fn complete(call: &mut Call, more: MoreForm<'_>) {
     call.operation = clip(more.operation, MAX_OPERATION);
     call.messages = more.messages.map(|(count, bytes, largest)| Messages { count, bytes, largest });
     (call.app_status, call.failed) = (more.app_status, more.failed);
-    call.bodies = more.bodies.map(|bodies| Box::new(bodies.into_owned().bounded()));
+    call.bodies = more.bodies.map(|bodies| Box::new(bodies.restored()));
     call.graphql = more.graphql.map(Box::new);
     call.tls = more.tls.map(|form| {
         Arc::new(Tls {

@@ -1,0 +1,54 @@
+//! What the operator approves is documented from then on, in the runs that follow, until it is taken back in one of them.
+
+use apisec_tests::skip::have_programs;
+use apisec_tests::tool;
+use serde_json::Value;
+
+use super::screen::{PATIENCE, Screen};
+
+const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/sessions/shop.apisec");
+const SPECIFICATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/openapi");
+
+/// The operations of the recorded shop with a state: service, method and path.
+fn with(state: &str, folder: &str) -> Vec<String> {
+    let arguments =
+        ["replay", SESSION, "--headless", "--output", "json", "--spec", SPECIFICATIONS, "--state", folder];
+    let snapshot = tool::run(&arguments, PATIENCE).unwrap().json().unwrap();
+    let all = snapshot["endpoints"].as_array().unwrap().iter().filter(|own| own["drift"] == state);
+    let name = |own: &Value| {
+        let text = |key: &str| own[key].as_str().unwrap().to_owned();
+        format!("{} {} {}", text("service"), text("method"), text("path"))
+    };
+    all.map(name).collect()
+}
+
+/// Shows the view Drift of a run that keeps its state in `folder`, and presses these keys, each until something is said.
+fn press(folder: &str, keys: &[(&str, &str)]) {
+    let arguments = ["replay", SESSION, "--spec", SPECIFICATIONS, "--state", folder];
+    let screen = Screen::start(120, 30, &arguments, "REPLAY");
+    screen.press_until("5", "the view", |text| text.contains("─ Drift ─") && text.contains("shadow 1"));
+    for (key, said) in keys {
+        screen.press_until(key, said, |text| text.contains(said));
+    }
+    screen.press("q");
+    screen.until_restored();
+}
+
+#[test]
+fn an_approved_shadow_is_active_until_it_is_taken_back() {
+    if !have_programs("frame::an_approved_shadow_is_active_until_it_is_taken_back", &["tmux"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let before = with("shadow", folder);
+    assert_eq!(before.len(), 13, "{before:?}");
+    // The first of the list is a shadow with more calls than the others.
+    press(folder, &[("a", "is documented from now on"), ("Enter", "documented in ")]);
+    let after = with("shadow", folder);
+    let gone: Vec<&String> = before.iter().filter(|own| !after.contains(own)).collect();
+    let [approved] = gone.as_slice() else { panic!("{before:?} {after:?}") };
+    assert!(after.len() == 12 && with("active", folder).contains(approved), "{approved} {after:?}");
+    press(folder, &[("u", "is taken back")]);
+    assert_eq!(with("shadow", folder), before);
+}

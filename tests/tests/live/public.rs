@@ -1,0 +1,120 @@
+//! A public API with its own specification, run live under its own tests: httpbin of PyPI, which documents itself in Swagger
+//! 2.0 and answers whatever it is asked for (open redirects, reflected markup, credentials in paths). Its tests are those of
+//! its source distribution, whose client is given a way to the real server.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
+use apisec_tests::script::{PYTHON, Script, pypi, source};
+use apisec_tests::watch::Watch;
+
+use super::can_run;
+use crate::roundtrip::documented_whole;
+
+/// The server; prints what it answered.
+const SERVER: Script = Script::python(
+    "httpbin.py",
+    r#"
+import logging, sys
+from urllib.parse import quote
+address, port, packages = sys.argv[1:]
+# Not this file, but the package of its name.
+sys.path[0] = packages
+from werkzeug.serving import WSGIRequestHandler
+from httpbin import app
+
+inner = app.wsgi_app
+def logged(environ, start):
+    def answer(status, headers, *rest):
+        print("answered", environ["REQUEST_METHOD"], quote(environ["PATH_INFO"]), status[:3], flush=True)
+        return start(status, headers, *rest)
+    return inner(environ, answer)
+
+app.wsgi_app = logged
+logging.disable(logging.CRITICAL)
+WSGIRequestHandler.protocol_version = "HTTP/1.1"
+app.run(address, int(port), threaded=True)
+"#,
+);
+
+/// Its own tests; what they ask their application for, they ask that server for. Prints how many requests that were, and how
+/// many tests ran and which failed.
+const TESTS: Script = Script::python(
+    "tests.py",
+    r#"
+import http.client, sys, unittest
+host, port, packages, tests = sys.argv[1:]
+sys.path[:1] = [packages, tests]
+import httpbin, test_httpbin
+
+class Forward:
+    asked = 0
+    def __call__(self, environ, start):
+        Forward.asked += 1
+        path = environ.get("RAW_URI") or environ["REQUEST_URI"]
+        fields = {name[5:].replace("_", "-").title(): value for name, value in environ.items() if name.startswith("HTTP_")}
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if environ.get(name): fields[name.replace("_", "-").title()] = environ[name]
+        body = environ["wsgi.input"].read()
+        if fields.get("Transfer-Encoding") == "chunked": body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        connection.putrequest(environ["REQUEST_METHOD"], path, skip_host="Host" in fields, skip_accept_encoding=True)
+        for name, value in fields.items(): connection.putheader(name, value)
+        connection.endheaders(body or None)
+        answer = connection.getresponse()
+        hops = ("connection", "transfer-encoding", "server", "date")
+        start(f"{answer.status} {answer.reason}", [field for field in answer.getheaders() if field[0].lower() not in hops])
+        text = answer.read()
+        connection.close()
+        return [text]
+
+httpbin.app.wsgi_app = Forward()
+result = unittest.TextTestRunner(stream=open("/dev/null", "w")).run(unittest.defaultTestLoader.loadTestsFromModule(test_httpbin))
+print(Forward.asked, result.testsRun, *sorted(test.id().split(".")[-1] for test, _ in result.failures + result.errors))
+"#,
+);
+
+#[test]
+fn httpbin_is_held_against_its_own_specification_under_its_own_tests() {
+    if !can_run("public::httpbin_is_held_against_its_own_specification_under_its_own_tests", &[PYTHON]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("httpbin.apisec");
+    let server = SERVER.serve(&[&pypi()]).unwrap();
+    let address = server.address();
+    let binding = format!("{address}=http://{address}/spec.json");
+    let record = session.to_str().unwrap();
+    let watch = Watch::start(&["--output", "json", "--spec", &binding, "--record", record]).unwrap();
+    let asked_before = server.printed("answered", 0).unwrap().len();
+    let tests = source("httpbin").join("tests").display().to_string();
+    let told = TESTS.run(&["127.0.0.1", &address.port().to_string(), &pypi(), &tests]).unwrap();
+    eprintln!("TOLD {told}");
+    let mut told = told.split_whitespace();
+    let mut number = || told.next().unwrap().parse::<usize>().unwrap();
+    let (asked, ran) = (number(), number());
+    let log = server.printed("answered", asked_before + asked).unwrap().split_off(asked_before);
+    let snapshot = watch.end_with_snapshot().unwrap();
+    let [spec] = snapshot.specifications.as_slice() else { panic!("{:#?}", snapshot.specifications) };
+    eprintln!("{asked} {ran} {} {:?} {:?}", spec.operations, spec.problems, spec.services);
+    let [bound] = spec.services.as_slice() else { panic!("{:#?}", spec.services) };
+    let own: Vec<&EndpointView> =
+        snapshot.endpoints.iter().filter(|own| own.service == bound.service).collect();
+    for own in &own {
+        eprintln!("{} {} {} {:?} {:?} {:?}", own.method, own.path, own.calls, own.statuses, own.drift, own.documentation.differences);
+    }
+    eprintln!("{:?}", tally_of(&log));
+    let _ = (documented_whole(&session, &format!(":{}", address.port())), Drift::Active);
+}
+
+/// Calls by method and status, as the server logged them.
+fn tally_of(log: &[String]) -> BTreeMap<(String, String), u64> {
+    let mut tally = BTreeMap::new();
+    for line in log {
+        let words: Vec<&str> = line.split(' ').collect();
+        *tally.entry((words[1].to_owned(), words[3].to_owned())).or_default() += 1;
+    }
+    tally
+}

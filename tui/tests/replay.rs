@@ -310,6 +310,42 @@ fn the_inventory_of_a_named_folder_outlives_the_run() {
     assert_eq!(run(&["inventory", "list"]), "");
 }
 
+/// Times that the program is killed; `APISEC_KILLS` asks for more.
+const KILLS: u64 = 10;
+
+#[test]
+fn a_run_that_is_killed_while_it_writes_adds_all_that_it_saw_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop(folder.path());
+    let arguments = ["replay", file.to_str().unwrap(), "--output", "json"];
+    let log = folder.path().join("state/inventory.sqlite-wal");
+    let kills = std::env::var("APISEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let (mut killed, mut before) = (0, 0);
+    for kill in 0..kills {
+        let mut child = program(folder.path(), &arguments).stdout(Stdio::null()).spawn().unwrap();
+        // So many pages of its write-ahead log are there.
+        let pages = || std::fs::metadata(&log).map_or(0, |log| log.len() / 4_096);
+        while child.try_wait().unwrap().is_none() && pages() <= kill % 20 {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        killed += u64::from(child.wait().unwrap().code().is_none());
+        let listed = program(folder.path(), &["inventory", "list", "--json"]).output().unwrap();
+        let rows: Vec<Value> = String::from_utf8(listed.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let total: u64 = rows.iter().map(|row| row["calls"].as_u64().unwrap()).sum();
+        assert!(total % 21 == 0 && total >= before, "{rows:#?}");
+        before = total;
+    }
+    assert!(killed > 0, "every run was over before it could be killed");
+    assert!(program(folder.path(), &arguments).output().unwrap().status.success());
+    let listed = program(folder.path(), &["inventory", "list", "--json"]).output().unwrap();
+    assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), 3);
+}
+
 #[test]
 fn a_colleagues_inventory_is_taken_over_once_however_often_and_one_program_writes() {
     let folders = ["ours", "theirs"].map(|name| tempfile::Builder::new().prefix(name).tempdir().unwrap());

@@ -1,5 +1,8 @@
 //! What the operator approves is documented from then on, in the runs that follow, until it is taken back in one of them.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use apisec_tests::skip::have_programs;
 use apisec_tests::tool;
 use serde_json::Value;
@@ -34,6 +37,31 @@ fn press(folder: &str, keys: &[(&str, &str)]) {
     screen.until_restored();
 }
 
+/// A second person reads the folder, and changes nothing by it: what was approved and what was found is there, in order.
+fn handed_over(folder: &str, approved: &str) {
+    let files = || {
+        let all = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let all = all.filter(|entry| entry.file_type().unwrap().is_file());
+        let stamp = |entry: fs::DirEntry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap());
+        all.map(stamp).collect::<BTreeMap<_, _>>()
+    };
+    let before = files();
+    let arguments = ["replay", folder, "--read-only", "--headless", "--output", "json", "--spec", SPECIFICATIONS];
+    let shown = tool::run(&arguments, PATIENCE).unwrap().json().unwrap();
+    let changes = shown["changes"].as_array().unwrap();
+    let named = |own: &Value| approved.ends_with(own["name"].as_str().unwrap());
+    assert!(changes.iter().any(|own| own["what"] == "approved" && named(own)), "{changes:#?} {approved}");
+    assert!(!shown["findings"].as_array().unwrap().is_empty(), "what was found in the run is handed over");
+    let report = tool::run(&["export", "report", "--format", "md", "--state", folder], PATIENCE).unwrap();
+    let rows = report.stdout.lines().skip_while(|line| !line.contains("What happened")).skip(4);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    let times: Vec<&str> = rows.iter().filter_map(|row| row.split(" | ").next()).collect();
+    assert!(times.is_sorted() && rows.len() > changes.len(), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.contains("| change |") && row.contains("approved")), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.contains("| finding |")), "{rows:#?}");
+    assert_eq!(files(), before, "nothing was changed by looking");
+}
+
 #[test]
 fn an_approved_shadow_is_active_until_it_is_taken_back() {
     if !have_programs("frame::an_approved_shadow_is_active_until_it_is_taken_back", &["tmux"]) {
@@ -49,6 +77,7 @@ fn an_approved_shadow_is_active_until_it_is_taken_back() {
     let gone: Vec<&String> = before.iter().filter(|own| !after.contains(own)).collect();
     let [approved] = gone.as_slice() else { panic!("{before:?} {after:?}") };
     assert!(after.len() == 12 && with("active", folder).contains(approved), "{approved} {after:?}");
+    handed_over(folder, approved);
     press(folder, &[("u", "is taken back")]);
     assert_eq!(with("shadow", folder), before);
 }

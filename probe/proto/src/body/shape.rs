@@ -120,6 +120,13 @@ impl Shape {
 }
 
 impl Place {
+    /// What stood there: types, forms of texts, sensitive classes.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let all = self.kinds.words().chain(self.formats.words()).chain(self.classes.names());
+        all.collect::<Vec<_>>().join(" ")
+    }
+
     fn merge(&mut self, other: &Self) {
         self.kinds.0 |= other.kinds.0;
         self.formats.0 |= other.formats.0;

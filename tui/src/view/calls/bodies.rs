@@ -29,11 +29,9 @@ fn body_lines(title: &str, body: &Body) -> Vec<Line> {
             .map(|(class, n)| Line::new("holds", format!("{} × {n}", class.name()), Role::Masked)),
     );
     for place in body.shape.places().iter().take(SHOWN) {
-        let words: Vec<_> =
-            place.kinds.words().chain(place.formats.words()).chain(place.classes.names()).collect();
         let path = if place.path.is_empty() { "." } else { place.path.as_str() };
         let role = if place.classes.0 == 0 { Role::Dim } else { Role::Masked };
-        lines.push(Line::new("", format!("{}  {}", escape(path), words.join(" ")), role));
+        lines.push(Line::new("", format!("{}  {}", escape(path), place.words()), role));
     }
     let hidden = body.shape.places().len().saturating_sub(SHOWN);
     if hidden > 0 || body.shape.more() {

@@ -4,7 +4,7 @@ use crate::layer::inspector::Line;
 use crate::theme::Role;
 use crate::widget::escape::escape;
 use apisec_engine::export::schema::is_name;
-use apisec_engine::looks::{Format, Look, Place, REQUEST};
+use apisec_engine::looks::{Format, Look, REQUEST};
 use apisec_engine::snapshot::EndpointView;
 use apisec_engine::spec::{Content, Location, Operation, Outline, Status};
 use std::collections::BTreeMap;
@@ -98,16 +98,9 @@ fn queries(documented: Option<&Operation>, own: &EndpointView) -> Pairs {
     }
     for name in &own.query {
         let place = own.looks.as_ref().and_then(|looks| looks.parameter(name));
-        pairs.entry(name.clone()).or_default()[1] = place.map_or_else(|| "seen".to_owned(), |own| words(&own));
+        pairs.entry(name.clone()).or_default()[1] = place.map_or_else(|| "seen".to_owned(), |own| own.words());
     }
     pairs
-}
-
-/// What stood somewhere: kinds, forms of text, sensitive classes.
-fn words(place: &Place) -> String {
-    let all: Vec<&str> =
-        place.kinds.words().chain(place.formats.words()).chain(place.classes.names()).collect();
-    all.join(" ")
 }
 
 fn types(documented: Option<&Content>, observed: &[String]) -> Pairs {
@@ -142,7 +135,7 @@ fn body(content: Option<&Content>, look: &Look) -> Pairs {
     }
     for place in look.shape().places().iter().filter(|place| !place.path.is_empty()) {
         if place.path.rsplit('.').next().is_some_and(|key| is_name(key.trim_end_matches("[]"))) {
-            pairs.entry(place.path.to_string()).or_default()[1] = words(place);
+            pairs.entry(place.path.to_string()).or_default()[1] = place.words();
         }
     }
     pairs

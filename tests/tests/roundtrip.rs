@@ -59,13 +59,24 @@ pub(crate) fn documented_whole(session: &Path, part: &str) -> Whole {
     let documents: Vec<PathBuf> = all.filter(|path| text(path).contains(part)).collect();
     assert!(!documents.is_empty());
     documents.iter().for_each(|document| validate(document));
-    let schemas = documents.iter().map(|own| fs::read_to_string(own).unwrap().matches("\"properties\"").count());
+    let schemas =
+        documents.iter().map(|own| fs::read_to_string(own).unwrap().matches("\"properties\"").count());
     let schemas = schemas.sum();
-    let loaded = run(&["replay", text(session), "--headless", "--no-state", "--output", "json", "--spec", text(&specs)]);
+    let loaded = run(&[
+        "replay",
+        text(session),
+        "--headless",
+        "--no-state",
+        "--output",
+        "json",
+        "--spec",
+        text(&specs),
+    ]);
     let snapshot = loaded.json().unwrap();
     let all = snapshot["endpoints"].as_array().unwrap();
     let of_service = |own: &&Value| own["service"].as_str().unwrap().contains(part);
-    let documented: Vec<&Value> = all.iter().filter(of_service).filter(|own| can_be_documented(own)).collect();
+    let documented: Vec<&Value> =
+        all.iter().filter(of_service).filter(|own| can_be_documented(own)).collect();
     for own in &documented {
         let name = format!("{} {} {}", own["service"], own["method"], own["path"]);
         assert_eq!(own["drift"], "active", "{name}");

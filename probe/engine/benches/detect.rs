@@ -95,9 +95,9 @@ fn calls() -> Vec<Call> {
                 app_status: None,
                 failed: false,
                 notes: Notes::default(),
-                bodies: number
-                    .is_multiple_of(10)
-                    .then(|| Box::new(apisec_proto::call::Bodies { response: Some(body()), ..Default::default() })),
+                bodies: number.is_multiple_of(10).then(|| {
+                    Box::new(apisec_proto::call::Bodies { response: Some(body()), ..Default::default() })
+                }),
                 graphql: None,
                 clues: None,
                 credential: knows.then(|| tokens[customer].clone()),

@@ -2,8 +2,8 @@
 
 use crate::sketch::Sketch;
 use apisec_proto::body::shape::{Classes, Tally};
-use apisec_proto::sensitive::Sensitive;
 use apisec_proto::call::{AuthScheme, Call, Notes};
+use apisec_proto::sensitive::Sensitive;
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds in a second.
@@ -77,7 +77,10 @@ impl Load {
                 let mut held = Classes::default();
                 let all = parts.into_iter().flatten().flat_map(|body| body.sensitive.iter());
                 all.for_each(|(class, _values)| held.insert(class));
-                Sensitive::ALL.into_iter().filter(|class| held.contains(*class)).for_each(|class| classes.add(class));
+                Sensitive::ALL
+                    .into_iter()
+                    .filter(|class| held.contains(*class))
+                    .for_each(|class| classes.add(class));
             }
         }
         self.first = self.first.min(call.at);

@@ -3,9 +3,9 @@
 //! Bodies that were read whole are kept apart from those of which only the beginning was: what is missing in the
 //! latter proves nothing.
 
-use apisec_proto::body::shape::{Shape, Tally};
+pub use apisec_proto::body::Format;
+use apisec_proto::body::shape::{Place, Shape, Tally};
 use apisec_proto::body::{Bodies, Body};
-pub use apisec_proto::body::{Format, shape::Place};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of messages kept per operation: the request, and answers by status. Few operations have more.
@@ -176,7 +176,10 @@ mod tests {
     #[test]
     fn requests_and_answers_are_kept_apart() {
         let mut looks = Looks::default();
-        looks.add(Some(201), &Bodies { request: Some(body(1, true)), response: Some(body(2, false)), query: None });
+        looks.add(
+            Some(201),
+            &Bodies { request: Some(body(1, true)), response: Some(body(2, false)), query: None },
+        );
         looks.add(None, &Bodies { request: Some(body(3, true)), ..Bodies::default() });
         let [asked, answered] = looks.kept() else { panic!("{looks:?}") };
         assert_eq!((asked.status, asked.whole_bodies, asked.whole.places().len()), (REQUEST, 2, 2));

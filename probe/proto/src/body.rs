@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn values_of_a_query_have_kinds() {
-        let query = b"page=2&ratio=0.5&all=true&code=007&by=ada%40example.com&since=2026-11-24&empty=&flag&x=-3";
+        let query =
+            b"page=2&ratio=0.5&all=true&code=007&by=ada%40example.com&since=2026-11-24&empty=&flag&x=-3";
         let body = read_query(query, true, &mut Vec::new()).unwrap();
         let told = |path: &str| {
             let place = body.shape.at(path).unwrap();
@@ -264,13 +265,20 @@ mod tests {
     #[test]
     fn what_is_about_health_is_told_by_its_place() {
         for (json, values) in [
-            (&br#"{"patient": {"diagnosis": {"code": "E11.9"}, "bloodType": "0+", "heart_rate": 72}}"#[..], 3),
+            (
+                &br#"{"patient": {"diagnosis": {"code": "E11.9"}, "bloodType": "0+", "heart_rate": 72}}"#[..],
+                3,
+            ),
             (br#"{"resourceType": "Observation", "status": "final"}"#, 1),
             (br#"{"allergies": ["nuts", "pollen"], "Medication": ""}"#, 2),
             (br#"{"condition": "used", "treatment": "B", "resourceType": "Bundle"}"#, 0),
         ] {
             let (body, _) = of("application/json", json, json.len());
-            let found: u32 = body.sensitive.iter().map(|(class, values)| if class == Sensitive::Health { values } else { 100 }).sum();
+            let found: u32 = body
+                .sensitive
+                .iter()
+                .map(|(class, values)| if class == Sensitive::Health { values } else { 100 })
+                .sum();
             assert_eq!(found, values, "{}", String::from_utf8_lossy(json));
         }
     }

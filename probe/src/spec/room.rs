@@ -67,5 +67,10 @@ pub(super) fn uncompared(file: &str) -> Degradation {
 }
 
 fn limit(code: &str, severity: Severity, what: String) -> Degradation {
-    Degradation { code: code.into(), severity, what, remedy: "name only the specifications that matter".into() }
+    Degradation {
+        code: code.into(),
+        severity,
+        what,
+        remedy: "name only the specifications that matter".into(),
+    }
 }

@@ -88,7 +88,10 @@ fn values_are_compared_with_so_many_bytes_of_documents_and_the_rest_is_said() {
         assert_eq!(kept, [true, false, false]);
         let limits: Vec<_> = loaded.specs.iter().flat_map(|own| &own.limits).collect();
         assert_eq!(limits.len(), 1, "{limits:?}");
-        assert!(limits[0].code == "specification-values" && limits[0].what.contains("b.yaml and what comes after it"));
+        assert!(
+            limits[0].code == "specification-values"
+                && limits[0].what.contains("b.yaml and what comes after it")
+        );
     }
 }
 

@@ -46,7 +46,8 @@ fn handed_over(folder: &str, approved: &str) {
         all.map(stamp).collect::<BTreeMap<_, _>>()
     };
     let before = files();
-    let arguments = ["replay", folder, "--read-only", "--headless", "--output", "json", "--spec", SPECIFICATIONS];
+    let arguments =
+        ["replay", folder, "--read-only", "--headless", "--output", "json", "--spec", SPECIFICATIONS];
     let shown = tool::run(&arguments, PATIENCE).unwrap().json().unwrap();
     let changes = shown["changes"].as_array().unwrap();
     let named = |own: &Value| approved.ends_with(own["name"].as_str().unwrap());

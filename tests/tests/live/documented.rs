@@ -142,8 +142,7 @@ server.serve_forever()
 
 #[test]
 fn a_document_is_read_within_tls_from_whom_the_named_authority_certifies_and_from_nobody_else() {
-    let name =
-        "documented::a_document_is_read_within_tls_from_whom_the_named_authority_certifies_and_from_nobody_else";
+    let name = "documented::a_document_is_read_within_tls_from_whom_the_named_authority_certifies_and_from_nobody_else";
     if !can_run(name, &[PYTHON, "curl", "openssl"]) {
         return;
     }

@@ -103,7 +103,10 @@ fn httpbin_is_held_against_its_own_specification_under_its_own_tests() {
     let own: Vec<&EndpointView> =
         snapshot.endpoints.iter().filter(|own| own.service == bound.service).collect();
     for own in &own {
-        eprintln!("{} {} {} {:?} {:?} {:?}", own.method, own.path, own.calls, own.statuses, own.drift, own.documentation.differences);
+        eprintln!(
+            "{} {} {} {:?} {:?} {:?}",
+            own.method, own.path, own.calls, own.statuses, own.drift, own.documentation.differences
+        );
     }
     eprintln!("{:?}", tally_of(&log));
     let _ = (documented_whole(&session, &format!(":{}", address.port())), Drift::Active);

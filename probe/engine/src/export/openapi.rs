@@ -247,10 +247,30 @@ mod tests {
     use crate::fixture::{CallSpec, call};
     use crate::knowledge::Knowledge;
     use crate::limits::Limits;
+    use crate::looks::Looks;
     use crate::observe::Observer;
     use crate::snapshot::Drift;
     use crate::spec::{Documents, read};
+    use apisec_proto::body::shape::Kinds;
     use std::sync::Arc;
+
+    #[test]
+    fn parameters_of_the_query_are_of_the_kinds_that_were_seen() {
+        let mut look = Look { status: REQUEST, format: Format::Query, ..Look::default() };
+        look.whole.add(".page", |place| (place.kinds, place.count) = (Kinds::INTEGER, 1));
+        let mut looks = Looks::default();
+        looks.put(&look);
+        let own = EndpointView {
+            query: ["page".into(), "by".into()].into(),
+            looks: Some(Arc::new(looks)),
+            ..EndpointView::default()
+        };
+        assert_eq!(
+            operation(&own)["parameters"],
+            json!([{"name": "page", "in": "query", "schema": {"type": "integer"}, "example": 0},
+                {"name": "by", "in": "query", "schema": {}}])
+        );
+    }
 
     #[test]
     fn what_is_exported_and_loaded_back_is_active() {

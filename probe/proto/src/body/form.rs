@@ -18,12 +18,7 @@ pub(super) fn pairs(text: &[u8], whole: bool, scratch: &mut Vec<u8>, sketch: &mu
 }
 
 /// Each value with its sketch at its key, and whether it is the last.
-fn each(
-    text: &[u8],
-    scratch: &mut Vec<u8>,
-    sketch: &mut Sketch,
-    take: impl Fn(&mut Sketch, &[u8], bool),
-) {
+fn each(text: &[u8], scratch: &mut Vec<u8>, sketch: &mut Sketch, take: impl Fn(&mut Sketch, &[u8], bool)) {
     sketch.value(Kinds::OBJECT);
     let mut pairs =
         text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(MAX_PAIRS).peekable();

@@ -87,8 +87,8 @@ impl Sketch {
         // What begins with a nought is a code.
         let is_whole = |part: &[u8]| is_number(part) && (part.len() == 1 || part.first() != Some(&b'0'));
         let halves = memchr::memchr(b'.', digits).and_then(|at| digits.split_at_checked(at));
-        let is_fraction =
-            halves.is_some_and(|(whole, rest)| is_whole(whole) && is_number(rest.get(1..).unwrap_or_default()));
+        let is_fraction = halves
+            .is_some_and(|(whole, rest)| is_whole(whole) && is_number(rest.get(1..).unwrap_or_default()));
         if is_whole(digits) || is_fraction {
             self.number(text);
         } else if matches!(text, b"true" | b"false") {

@@ -13,8 +13,8 @@ pub(crate) use restore::{call_of, complete, prove, workload_of};
 use apisec_engine::degradation::{Degradation, Severity};
 use apisec_proto::body::Body;
 use apisec_proto::call::{
-    AuthScheme, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Objects,
-    Protocol, ShownField, Tls, Vantage, Workload, WorkloadKind,
+    AuthScheme, Call, Clues, Credential, Detail, GraphqlCost, IdentityHash, Messages, Objects, Protocol,
+    ShownField, Tls, Vantage, Workload, WorkloadKind,
 };
 use compact_str::CompactString;
 use postcard::ser_flavors::Flavor;
@@ -289,7 +289,10 @@ pub(crate) fn call(from: &Call) -> Lent<'_> {
         messages: messages.map(|Messages { count, bytes, largest }| (count, bytes, largest)),
         app_status: *app_status,
         failed: *failed,
-        bodies: bodies.as_deref().filter(|own| own.request.is_some() || own.response.is_some()).map(Into::into),
+        bodies: bodies
+            .as_deref()
+            .filter(|own| own.request.is_some() || own.response.is_some())
+            .map(Into::into),
         graphql: graphql.as_deref().copied(),
         tls: tls.as_deref().map(|Tls { version, alpn, sni, subject, library, resumed: _, mutual: _ }| {
             TlsForm { version, alpn, sni, subject, library }

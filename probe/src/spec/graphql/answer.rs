@@ -104,7 +104,9 @@ impl<'a> Reader<'a> {
         self.left -= 1;
         let (is, needed) = is.strip_suffix('!').map_or((is, false), |is| (is, true));
         if value.is_null() {
-            return if needed { self.tell(format!("answer {place} is null")) };
+            return if needed {
+                self.tell(format!("answer {place} is null"))
+            };
         }
         if let Some(element) = is.strip_prefix('[').and_then(|is| is.strip_suffix(']')) {
             match value.as_array() {
@@ -203,7 +205,10 @@ mod tests {
         );
         assert_eq!(told("{ users { id } }", json!({"users": {"id": 1}})), ["answer Query.users is no list"]);
         assert_eq!(told("{ user { id } }", json!({"user": "x"})), ["answer Query.user is no object"]);
-        assert_eq!(told("{ user { age } }", json!({"user": {"age": 3_000_000_000_u64}})), ["answer User.age is number"]);
+        assert_eq!(
+            told("{ user { age } }", json!({"user": {"age": 3_000_000_000_u64}})),
+            ["answer User.age is number"]
+        );
         let spread = "{ any { __typename ...B } } fragment B on Book { pages ...B }";
         let data = json!({"any": {"__typename": "Book", "pages": "x"}});
         assert_eq!(told(spread, data), ["answer Book.pages is string"]);

@@ -7,7 +7,7 @@ use apisec_engine::endpoint::EndpointKey;
 use apisec_engine::graph::EdgeKey;
 use apisec_engine::knowledge::Knowledge;
 use apisec_engine::load::Load;
-use apisec_engine::looks::{Look, Looks};
+use apisec_engine::looks::{Look, Looks, REQUEST};
 use apisec_proto::body::Format;
 use apisec_proto::body::shape::Kinds;
 use apisec_proto::call::{Protocol, Vantage};
@@ -127,6 +127,25 @@ fn what_is_stored_can_be_shown_like_what_was_just_observed() {
     assert_eq!((edge.src.as_str(), edge.calls), ("external:192.0.2.7", 6));
     let names: Vec<&str> = snapshot.workloads.iter().map(|own| own.name.as_str()).collect();
     assert_eq!(names, ["192.0.2.7", "shop"]);
+}
+
+#[test]
+fn what_stood_at_parameters_of_the_query_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inventory = Inventory::write(folder.path()).unwrap();
+    let mut look = Look { status: REQUEST, format: Format::Query, whole_bodies: 1, ..Look::default() };
+    look.whole.add(".page", |place| (place.kinds, place.count) = (Kinds::INTEGER, 1));
+    let mut looks = Looks::default();
+    looks.put(&look);
+    let own = Kept { looks: Some(Arc::new(looks)), ..kept("/a", 1, 100) };
+    inventory.keep(&Batch { last: true, ..batch([own]) }).unwrap();
+    let query = "SELECT format || status || path || kinds FROM property";
+    let told: String = inventory.connection.query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(told, "query0.pageinteger");
+    let delta = inventory.restored().unwrap();
+    let looks = delta.endpoints[0].1.looks.as_deref().unwrap();
+    assert_eq!(looks.parameter("page").unwrap().words(), "integer");
+    assert_eq!(looks.parameter("other"), None);
 }
 
 #[test]

@@ -98,7 +98,8 @@ fn queries(documented: Option<&Operation>, own: &EndpointView) -> Pairs {
     }
     for name in &own.query {
         let place = own.looks.as_ref().and_then(|looks| looks.parameter(name));
-        pairs.entry(name.clone()).or_default()[1] = place.map_or_else(|| "seen".to_owned(), |own| own.words());
+        pairs.entry(name.clone()).or_default()[1] =
+            place.map_or_else(|| "seen".to_owned(), |own| own.words());
     }
     pairs
 }

@@ -152,7 +152,8 @@ fn seen(endpoint: &EndpointView) -> String {
 fn lists(endpoint: &EndpointView) -> Vec<Line> {
     let values: Vec<String> = endpoint.parameter_cardinality.iter().map(|n| count(*n)).collect();
     let kind = |name| endpoint.looks.as_ref().and_then(|looks| looks.parameter(name));
-    let query = |name: &String| kind(name).map_or_else(|| name.clone(), |own| format!("{name} {}", own.words()));
+    let query =
+        |name: &String| kind(name).map_or_else(|| name.clone(), |own| format!("{name} {}", own.words()));
     let query: Vec<String> = endpoint.query.iter().map(query).collect();
     let fields = [
         ("auth", &endpoint.auth),

@@ -22,12 +22,8 @@ fn child(test: &str, environment: &[(&str, &str)]) -> Child {
 
 fn is_whole(connection: &Connection) -> bool {
     let said: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    let broken: usize = connection
-        .prepare("PRAGMA foreign_key_check")
-        .unwrap()
-        .query_map([], |_| Ok(()))
-        .unwrap()
-        .count();
+    let broken: usize =
+        connection.prepare("PRAGMA foreign_key_check").unwrap().query_map([], |_| Ok(())).unwrap().count();
     said == "ok" && broken == 0
 }
 
@@ -40,10 +36,8 @@ fn a_writer_that_is_killed_leaves_a_whole_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = 0;
     for kill in 0..kills {
-        let mut child = child(
-            "a_writer_that_is_killed_leaves_a_whole_file",
-            &[(WRITE, folder.path().to_str().unwrap())],
-        );
+        let mut child =
+            child("a_writer_that_is_killed_leaves_a_whole_file", &[(WRITE, folder.path().to_str().unwrap())]);
         // It has written more than ever before, and is in the middle of the next batch.
         let started = Instant::now();
         while total(folder.path()) <= before + u64::from(kill % 7) {
@@ -58,7 +52,8 @@ fn a_writer_that_is_killed_leaves_a_whole_file() {
         // A batch is there as a whole or not at all: endpoints, facts, bodies, edges and what is usual.
         assert!(rows.windows(2).all(|pair| pair[0].1 == pair[1].1), "{rows:?}");
         before = rows.first().map_or(0, |(_, calls)| *calls);
-        let sum = |query: &str| -> i64 { inventory.connection.query_row(query, [], |row| row.get(0)).unwrap() };
+        let sum =
+            |query: &str| -> i64 { inventory.connection.query_row(query, [], |row| row.get(0)).unwrap() };
         assert_eq!(sum("SELECT sum(calls) FROM edge"), before as i64);
         assert_eq!(sum("SELECT sum(calls) FROM fact WHERE kind = 'caller'"), (before * 40) as i64);
         assert_eq!(sum("SELECT count(*) FROM body WHERE endpoint NOT IN (SELECT id FROM endpoint)"), 0);
@@ -147,7 +142,10 @@ fn a_migration_that_is_killed_at_any_step_is_done_by_the_next_start() {
         assert_eq!(version_of(&inventory.connection).unwrap(), MIGRATIONS.len());
         let delta = inventory.restored().unwrap();
         assert_eq!(delta.endpoints.len() as u64, OLD);
-        assert!(delta.endpoints.iter().all(|(_, own)| (own.load.calls, own.load.errors) == (4, 1)), "step {at}");
+        assert!(
+            delta.endpoints.iter().all(|(_, own)| (own.load.calls, own.load.errors) == (4, 1)),
+            "step {at}"
+        );
         assert_eq!(delta.edges.iter().map(|(_, load)| load.calls).sum::<u64>(), 4 * OLD);
     }
     // Every migration was interrupted.

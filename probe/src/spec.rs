@@ -124,9 +124,9 @@ const NO_SPECIFICATION: &str = "there is no specification in it: give a file or 
 
 impl Loaded {
     /// Something is not read, because there is no room.
-    fn refuse(&mut self, name: &str, request: &Request, what: String) {
-        self.miss(name, request, what.clone());
-        self.specs.last_mut().into_iter().for_each(|own| own.limits.push(room::unread(what.clone())));
+    fn refuse(&mut self, name: &str, request: &Request, what: &str) {
+        self.miss(name, request, what.to_owned());
+        self.specs.last_mut().into_iter().for_each(|own| own.limits.push(room::unread(what.to_owned())));
     }
 
     fn miss(&mut self, name: &str, request: &Request, what: String) {
@@ -138,7 +138,7 @@ impl Loaded {
 fn load_file(path: &Path, request: &Request, room: &mut Room, loaded: &mut Loaded) {
     if let Some(why) = room.is_full() {
         let shown = path.display().to_string();
-        return loaded.refuse(&shown, request, format!("{shown} is not read: {why}"));
+        return loaded.refuse(&shown, request, &format!("{shown} is not read: {why}"));
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -188,7 +188,7 @@ fn load_folder(path: &Path, request: &Request, room: &mut Room, loaded: &mut Loa
     for (at, name) in found.names.iter().enumerate() {
         if let Some(why) = room.is_full() {
             let what = format!("{} files from {name} on are not read: {why}", found.names.len() - at);
-            loaded.refuse(&path.display().to_string(), request, what);
+            loaded.refuse(&path.display().to_string(), request, &what);
             break;
         }
         let spec = shelf.specification(name, false, room);

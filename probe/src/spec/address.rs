@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) fn load(address: &str, request: &Request, room: &mut Room, loaded: &mut Loaded) {
     if let Some(why) = room.is_full() {
         let what = format!("{} is not read: {why}", shown(address));
-        return loaded.refuse(shown(address), request, what);
+        return loaded.refuse(shown(address), request, &what);
     }
     match fetch(address) {
         Ok(bytes) => {

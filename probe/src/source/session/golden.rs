@@ -116,7 +116,7 @@ pub(super) fn full_call(src: &Party, dst: &Party) -> Call {
         app_status: Some(-32_601),
         failed: true,
         notes: Notes(Notes::ONE_WAY.0 | Notes::BAD_BODY.0),
-        bodies: Some(Box::new(Bodies { request: Some(body), response: None })),
+        bodies: Some(Box::new(Bodies { request: Some(body), ..Bodies::default() })),
         graphql: Some(Box::new(GraphqlCost { depth: 4, aliases: 2, tokens: 70_000, batch: 1 })),
         tls: Some(Arc::new(Tls {
             version: "1.3".into(),

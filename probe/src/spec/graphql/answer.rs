@@ -104,9 +104,10 @@ impl<'a> Reader<'a> {
         self.left -= 1;
         let (is, needed) = is.strip_suffix('!').map_or((is, false), |is| (is, true));
         if value.is_null() {
-            return if needed {
-                self.tell(format!("answer {place} is null"))
-            };
+            if needed {
+                self.tell(format!("answer {place} is null"));
+            }
+            return;
         }
         if let Some(element) = is.strip_prefix('[').and_then(|is| is.strip_suffix(']')) {
             match value.as_array() {

@@ -173,9 +173,9 @@ fn a_hole_of_any_length_is_survived() {
 #[test]
 fn a_newer_version_is_refused() {
     let mut bytes = five_seconds().0;
-    bytes[8] = 5;
+    bytes[8] = VERSION as u8 + 1;
     let error = recognise("new.apisec".into(), Intake::memory(bytes)).err().unwrap();
-    assert!(error.what.contains("format 5") && error.remedy.contains("update"), "{error}");
+    assert!(error.what.contains(&format!("format {}", VERSION + 1)) && error.remedy.contains("update"), "{error}");
     let error = recognise("cut.apisec".into(), Intake::memory(file_header()[..12].to_vec())).err().unwrap();
     assert!(error.what.contains("nothing was recorded"), "{error}");
 }

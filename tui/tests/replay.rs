@@ -337,7 +337,7 @@ fn a_run_that_is_killed_while_it_writes_adds_all_that_it_saw_or_nothing() {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         let total: u64 = rows.iter().map(|row| row["calls"].as_u64().unwrap()).sum();
-        assert!(total % 21 == 0 && total >= before, "{rows:#?}");
+        assert!(total.is_multiple_of(21) && total >= before, "{rows:#?}");
         before = total;
     }
     assert!(killed > 0, "every run was over before it could be killed");

@@ -3,10 +3,8 @@
 //! its source distribution, whose client is given a way to the real server.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use apisec_engine::snapshot::{Drift, EndpointView, Snapshot};
+use apisec_engine::snapshot::{Drift, EndpointView};
 use apisec_tests::script::{PYTHON, Script, pypi, source};
 use apisec_tests::watch::Watch;
 

@@ -175,7 +175,10 @@ fn a_newer_version_is_refused() {
     let mut bytes = five_seconds().0;
     bytes[8] = VERSION as u8 + 1;
     let error = recognise("new.apisec".into(), Intake::memory(bytes)).err().unwrap();
-    assert!(error.what.contains(&format!("format {}", VERSION + 1)) && error.remedy.contains("update"), "{error}");
+    assert!(
+        error.what.contains(&format!("format {}", VERSION + 1)) && error.remedy.contains("update"),
+        "{error}"
+    );
     let error = recognise("cut.apisec".into(), Intake::memory(file_header()[..12].to_vec())).err().unwrap();
     assert!(error.what.contains("nothing was recorded"), "{error}");
 }

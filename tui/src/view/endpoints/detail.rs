@@ -151,7 +151,7 @@ fn seen(endpoint: &EndpointView) -> String {
 /// What was seen of each kind; empty kinds are left out.
 fn lists(endpoint: &EndpointView) -> Vec<Line> {
     let values: Vec<String> = endpoint.parameter_cardinality.iter().map(|n| count(*n)).collect();
-    let kind = |name| endpoint.looks.as_ref().and_then(|looks| looks.parameter(name));
+    let kind = |name: &str| endpoint.looks.as_ref().and_then(|looks| looks.parameter(name));
     let query =
         |name: &String| kind(name).map_or_else(|| name.clone(), |own| format!("{name} {}", own.words()));
     let query: Vec<String> = endpoint.query.iter().map(query).collect();

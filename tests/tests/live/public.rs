@@ -135,7 +135,7 @@ fn tally_of(log: &[String]) -> BTreeMap<(String, String), u64> {
     let mut tally = BTreeMap::new();
     for line in log {
         let words: Vec<&str> = line.split(' ').collect();
-        *tally.entry((words[1].to_owned(), words[3].to_owned())).or_default() += 1;
+        *tally.entry((words[0].to_owned(), words[2].to_owned())).or_default() += 1;
     }
     tally
 }

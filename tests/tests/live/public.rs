@@ -76,7 +76,10 @@ print(Forward.asked, result.testsRun, *sorted(test.id().split(".")[-1] for test,
 
 #[test]
 fn httpbin_is_held_against_its_own_specification_under_its_own_tests() {
-    if !can_run("public::httpbin_is_held_against_its_own_specification_under_its_own_tests", &[PYTHON]) {
+    // By hand, until it is known how long it takes beside other tests.
+    if std::env::var_os("APISEC_PUBLIC").is_none()
+        || !can_run("public::httpbin_is_held_against_its_own_specification_under_its_own_tests", &[PYTHON])
+    {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

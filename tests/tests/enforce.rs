@@ -19,6 +19,7 @@ use apisec_probe::enforce::rule::{Deadline, Rule, Step};
 use apisec_probe::enforce::{Backend, Lifetime};
 use apisec_tests::eventually;
 use apisec_tests::skip::{have_programs, have_root};
+use aya::maps::MapType;
 
 /// Pins of these tests; nobody else's.
 const FOLDER: &str = "tests-of-enforcement";
@@ -80,10 +81,12 @@ fn step(policy: u32, ttl: Duration, rules: Vec<Rule>) -> Step {
     Step { policy, deadline, rules }
 }
 
-/// Names of programs and maps of enforcement that the kernel has.
+/// Names of programs and maps of enforcement that the kernel has. Capture has a map of the name of one, of another kind.
 fn in_the_kernel() -> Vec<String> {
     let programs = aya::programs::loaded_programs().filter_map(Result::ok).map(|p| p.name().to_vec());
-    let maps = aya::maps::loaded_maps().filter_map(Result::ok).map(|m| m.name().to_vec());
+    let maps = aya::maps::loaded_maps().filter_map(Result::ok);
+    let maps = maps.filter(|map| !matches!(map.map_type(), Ok(MapType::SkStorage)));
+    let maps = maps.map(|map| map.name().to_vec());
     let names = programs.chain(maps).map(|name| String::from_utf8_lossy(&name).into_owned());
     names.filter(|name| NAMES.contains(&name.as_str())).collect()
 }

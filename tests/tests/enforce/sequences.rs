@@ -1,6 +1,7 @@
 //! Policies come, go, run out, and whoever applies them is killed, at random and under load: no request that no policy is about
 //! is ever refused, none that one is about gets through while it is in force, and at the end the node is as it was.
-//! `APISEC_SEQUENCES=100` makes as many sequences as it says.
+//! `APISEC_SEQUENCES=100` makes as many sequences as it says, and asks as fast as the machine does: beside other tests, whose calls
+//! would drown, there is a pause between two requests.
 
 use std::fs;
 use std::io::Write as _;
@@ -26,6 +27,8 @@ const PINS: &str = "tests-of-sequences";
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Sequences unless `APISEC_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 3;
+/// Pause of a client between two requests, unless it is said how many sequences are wanted.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Orders of one sequence.
 const ORDERS: u64 = 6;
 const SERVER: &str = "keepalive_requests 1000000000; keepalive_timeout 600s; location / { return 200 'ok'; }";
@@ -34,6 +37,7 @@ const SERVER: &str = "keepalive_requests 1000000000; keepalive_timeout 600s; loc
 #[derive(Default)]
 struct World {
     over: AtomicBool,
+    pause: Duration,
     /// The last two bits say how it stands: [`OFF`], [`ON`], [`MAYBE`]; the others count changes.
     epoch: AtomicU64,
     asked: AtomicU64,
@@ -61,6 +65,7 @@ impl World {
             if self.over.load(SeqCst) {
                 return;
             }
+            thread::park_timeout(self.pause);
             let meant = (number + round).is_multiple_of(3);
             let path = format!("/api/{}/{number}x{round}", if meant { "admin" } else { "items" });
             let before = self.epoch.load(SeqCst);
@@ -220,10 +225,11 @@ fn rest(milliseconds: u64) {
 fn the_node_is_as_it_was_after_any_sequence() {
     let name = "sequences::the_node_is_as_it_was_after_any_sequence";
     let Some(_alone) = can_run(name, &["nginx"]) else { return };
-    let wished = std::env::var("APISEC_SEQUENCES").ok().and_then(|n| n.parse().ok()).unwrap_or(SEQUENCES);
+    let wished: Option<u64> = std::env::var("APISEC_SEQUENCES").ok().and_then(|n| n.parse().ok());
     let nginx = Nginx::start(NginxSetup { server: SERVER, ..NginxSetup::default() }).unwrap();
     let node = Node { state: tempfile::tempdir().unwrap(), service: nginx.address() };
-    let world = World::default();
+    let pause = if wished.is_none() { PAUSE } else { Duration::ZERO };
+    let (wished, world) = (wished.unwrap_or(SEQUENCES), World { pause, ..World::default() });
     let began = Instant::now();
     thread::scope(|scope| {
         let clients: Vec<_> = (0..3)

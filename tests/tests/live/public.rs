@@ -50,7 +50,6 @@ import httpbin, test_httpbin
 class Forward:
     asked = 0
     def __call__(self, environ, start):
-        Forward.asked += 1
         path = environ.get("RAW_URI") or environ["REQUEST_URI"]
         fields = {name[5:].replace("_", "-").title(): value for name, value in environ.items() if name.startswith("HTTP_")}
         for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -62,6 +61,8 @@ class Forward:
         for name, value in fields.items(): connection.putheader(name, value)
         connection.endheaders(body or None)
         answer = connection.getresponse()
+        # What cannot be sent was not asked.
+        Forward.asked += 1
         hops = ("connection", "transfer-encoding", "server", "date")
         start(f"{answer.status} {answer.reason}", [field for field in answer.getheaders() if field[0].lower() not in hops])
         text = answer.read()

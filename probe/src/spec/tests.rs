@@ -54,7 +54,7 @@ fn a_huge_folder_is_read_whole_and_kept_in_part() {
 fn what_there_is_no_room_for_is_said() {
     let text = "openapi: 3.1.0\npaths: { /a: { get: {} } }";
     let folder = folder(&[("a.yaml", text), ("b.yaml", text)]);
-    let why = "not read: what is known of others takes 512 MiB already";
+    let why = "not read: what is known of others takes 256 MiB already";
     let check = |loaded: &Loaded, what: &str| {
         let [given] = loaded.specs.as_slice() else { panic!("{loaded:#?}") };
         let [limit] = given.limits.as_slice() else { panic!("{loaded:#?}") };

@@ -334,7 +334,7 @@ pub fn ship(ctx: &SkBuffContext, socket: &mut Socket, packet: &Packet, direction
             // Answers to pipelined requests follow each other without a turn.
             socket.copied[side] = 0;
             room = budget;
-            if packet.payload > room && events::begin(ctx, packet) {
+            if packet.payload > room && http2::follows_frames() && events::begin(ctx, packet) {
                 socket.events = 1;
                 return false;
             }

@@ -47,12 +47,13 @@ const USUAL: u64 = u64::from_le_bytes([0x89, 0xad, 0x80, 0x80, 0x01, 0x8c, 0x01,
 /// The same of CONTINUATION.
 const USUAL_CONTINUATION: u64 = 0x84;
 
-/// The verifier of this kernel gets to the end of following frames; otherwise whole packets are shipped. Set before loading.
+/// The verifier of this kernel gets to the end of following frames; otherwise whole packets are shipped, and streams of events are
+/// told by their events alone. Set before loading.
 #[unsafe(no_mangle)]
 static FOLLOWS_FRAMES: u32 = 1;
 
 #[inline(always)]
-fn follows_frames() -> bool {
+pub fn follows_frames() -> bool {
     // SAFETY: a constant that user space sets before loading.
     unsafe { core::ptr::read_volatile(&raw const FOLLOWS_FRAMES) != 0 }
 }
